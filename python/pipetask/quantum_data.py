@@ -72,6 +72,11 @@ class QuantumData:
         return self._graph.structure.label(self.position)
 
     @property
+    def task_index(self) -> int:
+        """Index of the task's label in ``structure.labels``."""
+        return self._graph.structure.task_index(self.position)
+
+    @property
     def quantum_id(self) -> uuid.UUID:
         """The ID that the quantum has in its graph."""
         return self._graph.structure.quantum_id(self.position)
@@ -123,6 +128,10 @@ class EnumeratedGraph:
     def position(self, id: int) -> int:
         """Return the index in ``structure`` of a quantum whose id the enumeration has reached."""
         return self._positions[id]
+
+    def id(self, position: int) -> int:
+        """Return the id of the quantum at a position that the enumeration has reached."""
+        return self._ids[position]
 
     def prerequisites(self, position: int) -> frozenset[int]:
         """Return the ids of the quanta that one at this position waits for."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import uuid
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,10 +55,10 @@ class GraphStructure:
         self.labels = tuple(labels)
         self.counts = tuple(counts)
         self._dimensions = tuple(dimensions)
-        self._ends = np.cumsum(np.asarray(counts, dtype=np.int64))
+        self._ends = list(accumulate(counts))
         self._quantum_ids = quantum_ids
         self._data_values = data_values
-        self._size = int(self._ends[-1]) if len(self._ends) else 0
+        self._size = self._ends[-1] if self._ends else 0
         self.successor_starts, self.successors = _rows(edges, 0, self._size)
         self.predecessor_starts, self.predecessors = _rows(edges, 1, self._size)
 
@@ -120,7 +122,7 @@ class GraphStructure:
 
     def task_index(self, position: int) -> int:
         """Return the index in ``labels`` of the task of a quantum."""
-        return int(np.searchsorted(self._ends, position, side="right"))
+        return bisect_right(self._ends, position)
 
     def label(self, position: int) -> str:
         """Return the task label of a quantum."""
@@ -129,12 +131,16 @@ class GraphStructure:
     def positions(self, label: str) -> range:
         """Return the positions of all quanta of a task."""
         task = self.labels.index(label)
-        end = int(self._ends[task])
+        end = self._ends[task]
         return range(end - self.counts[task], end)
 
     def quantum_id(self, position: int) -> uuid.UUID:
         """Return the UUID of a quantum."""
-        return uuid.UUID(bytes=self._quantum_ids[16 * position : 16 * position + 16])
+        return uuid.UUID(bytes=self.quantum_id_bytes(position))
+
+    def quantum_id_bytes(self, position: int) -> bytes:
+        """Return the 16 bytes of the UUID of a quantum."""
+        return self._quantum_ids[16 * position : 16 * position + 16]
 
     def data_values(self, position: int) -> tuple[Any, ...]:
         """Return the required data ID values of a quantum."""

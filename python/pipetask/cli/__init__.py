@@ -1,0 +1,114 @@
+"""The command line: parse, confirm, print.
+
+Nothing heavy is imported before a subcommand runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+
+import click
+
+from ..errors import PipetaskError
+
+__all__ = ["main"]
+
+_SUBCOMMANDS = {
+    "run": ("pipetask.cli.run", "Execute a quantum graph."),
+    "demo": ("pipetask.cli.demo", "Make a small sky survey, process it, and find its variable star."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a subcommand when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _SUBCOMMANDS:
+            return None
+        command = importlib.import_module(_SUBCOMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _SUBCOMMANDS.items()])
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="pipetask")
+@click.option(
+    "--log-level",
+    "log_levels",
+    multiple=True,
+    metavar="[COMPONENT=]LEVEL",
+    help="Level of messages that are kept with each quantum; DEBUG also shows tracebacks.  [default: INFO]",
+)
+@click.option("--long-log", is_flag=True, help="Write log messages with time, data ID and source line.")
+@click.option("--log-file", "log_files", multiple=True, metavar="FILE", help="Also write messages to FILE.")
+@click.option(
+    "--log-tty/--no-log-tty", default=False, show_default=True, help="Also write messages to the terminal."
+)
+@click.option("--log-label", "log_labels", multiple=True, metavar="KEY=VALUE", help="Add to JSON log records.")
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    log_levels: tuple[str, ...],
+    long_log: bool,
+    log_files: tuple[str, ...],
+    log_tty: bool,
+    log_labels: tuple[str, ...],
+) -> None:
+    """Execute quantum graphs: fast, and with nothing lost when things break."""
+    from .logs import LogOptions
+
+    ctx.obj = LogOptions.parse(log_levels, long_log, log_files, log_tty, log_labels)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments
+        The command's arguments; by default those of this process.
+
+    Returns
+    -------
+    exit_code
+        0, or what went wrong: 1 any failure, 2 usage, 20 and 21 as `pipetask.observe.summary.RunSummary.exit_code`
+        says, 130 and 143 after SIGINT and SIGTERM.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(arguments, prog_name="pipetask", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "pipetask"
+        return _complain(f"{path}: {error.format_message()}", error.exit_code, arguments)
+    except click.Abort:
+        return _complain("pipetask: aborted", 130, arguments)
+    except PipetaskError as error:
+        return _complain(f"pipetask: {error}", error.exit_code, arguments)
+    except KeyboardInterrupt:
+        return _complain("pipetask: interrupted before anything was begun", 130, arguments)
+    except Exception as error:
+        return _complain(f"pipetask: {_unforeseen(error)}", 1, arguments)
+
+
+def _unforeseen(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return f"{type(error).__name__}: {text} (--log-level DEBUG shows where)"
+
+
+def _complain(line: str, code: int, arguments: list[str]) -> int:
+    if any("DEBUG" in argument.upper() for argument in arguments) and sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    print(" ".join(line.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,16 @@
+"""Execution models: how quanta get run."""
+
+from __future__ import annotations
+
+from .base import ExecutionContext, ExecutorOptions, QuantumExecutor, StopLevel, StopRequest
+from .modes import find_executor, mode_names
+
+__all__ = [
+    "ExecutionContext",
+    "ExecutorOptions",
+    "QuantumExecutor",
+    "StopLevel",
+    "StopRequest",
+    "find_executor",
+    "mode_names",
+]

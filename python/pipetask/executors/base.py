@@ -1,0 +1,204 @@
+"""The contract of an execution model."""
+
+from __future__ import annotations
+
+import os
+import select
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from ..outcome import QuantumOutcome
+from ..quantum_data import EnumeratedGraph, QuantumData
+from ..runner import RunnerSpec, Ticket
+
+__all__ = ["Activity", "ExecutionContext", "ExecutorOptions", "QuantumExecutor", "StopLevel", "StopRequest"]
+
+
+class StopLevel(IntEnum):
+    """How urgently a run should end."""
+
+    GO_ON = 0
+    STOP = 1
+    """Start nothing more; interrupt what runs, and let it clean up."""
+
+    KILL = 2
+    """End what runs at once."""
+
+
+class StopRequest:
+    """A request to end a run early, made from anywhere: a signal handler, another thread, the executor itself.
+
+    Attributes
+    ----------
+    level
+        How urgent it is.
+    reason
+        Why, for a person; the first reason given stays.
+    signal
+        The signal that asked for it, if it was one.
+    on_ask
+        Called after each request, in the thread that asks; an executor that runs quanta in this process interrupts
+        them here.
+    """
+
+    on_ask: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self) -> None:
+        self.level = StopLevel.GO_ON
+        self.reason: str | None = None
+        self.signal: int | None = None
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+
+    def ask(self, reason: str, level: StopLevel = StopLevel.STOP, signal: int | None = None) -> None:
+        """Ask for an end; a lower level than already asked for changes nothing."""
+        self.reason = self.reason or reason
+        self.signal = self.signal or signal
+        if level > self.level:
+            self.level = level
+            os.write(self._write_end, b".")
+            self.on_ask()
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable with each new request, to wait on."""
+        return self._read_end
+
+    def acknowledge(self) -> None:
+        """Make the descriptor unreadable until the next request."""
+        while select.select([self._read_end], [], [], 0)[0]:
+            os.read(self._read_end, 64)
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+    def __bool__(self) -> bool:
+        return self.level > StopLevel.GO_ON
+
+
+class Activity:
+    """Which quanta run right now, for whoever displays it."""
+
+    def __init__(self) -> None:
+        self._source: Callable[[], Iterable[int]] = tuple
+
+    def running(self) -> list[int]:
+        """Return the ids of the quanta that run at this moment; may be called from any thread."""
+        return list(self._source())
+
+    def report_with(self, source: Callable[[], Iterable[int]]) -> None:
+        """Let an executor say how to find that out."""
+        self._source = source
+
+
+@dataclass(frozen=True)
+class ExecutionContext:
+    """What an execution model is told besides the stream of quanta."""
+
+    graph: EnumeratedGraph
+    """Looks up labels and data IDs of ids."""
+
+    runner: RunnerSpec
+    """Recipe for what runs a quantum."""
+
+    stop: StopRequest = field(default_factory=StopRequest)
+    fail_fast: bool = False
+    timeout: float | None = None
+    """Seconds that one quantum may take."""
+
+    registered_before: frozenset[int] = frozenset()
+    """Positions in the structure of quanta with registered outputs of an attempt that did not succeed."""
+
+    done: frozenset[int] = frozenset()
+    """Positions in the structure of quanta that an earlier attempt has done; the stream leaves them out."""
+
+    activity: Activity = field(default_factory=Activity)
+
+    def ticket(self, quantum: QuantumData) -> Ticket:
+        """Return what a worker is told about a quantum."""
+        id_bytes = self.graph.structure.quantum_id_bytes(quantum.position)
+        return Ticket(quantum.id, id_bytes, quantum.position in self.registered_before)
+
+    def note_failure(self, outcome: QuantumOutcome) -> None:
+        """Ask for the run's end if this outcome calls for it.
+
+        An invalid quantum (exit code 21) says that the pipeline itself is wrong, and ends the run like
+        ``--fail-fast``.
+        """
+        invalid = outcome.error is not None and outcome.error.exit_code == 21
+        if outcome.status.is_failure and (self.fail_fast or invalid):
+            self.stop.ask(f"{self.graph.describe(outcome.id)} {outcome.status.value}")
+
+
+@dataclass(frozen=True)
+class ExecutorOptions:
+    """Options of a command line from which an execution model takes what concerns it."""
+
+    processes: int = 1
+    start_method: str = "forkserver"
+    debugger: str | None = None
+    """Name of a module with a ``post_mortem`` function."""
+
+    implicit_threads: bool = False
+    """Whether libraries may start threads of their own (BLAS, OpenMP)."""
+
+    plan: str | None = None
+    """Where a dry run writes its plan as JSON; `None`: lines on standard output."""
+
+
+class QuantumExecutor(ABC):
+    """An execution model: how quanta get run."""
+
+    executes = True
+    """Whether the repository may be touched; a model that only looks says `False`."""
+
+    in_process = False
+    """Whether tasks run in the calling process, which then needs the threads limited and logging set up."""
+
+    @classmethod
+    def from_options(cls, options: ExecutorOptions) -> QuantumExecutor:
+        """Make an instance for the command line.
+
+        Raises
+        ------
+        pipetask.errors.UsageError
+            If the options make no sense for this model.
+        """
+        return cls()
+
+    def check(self, context: ExecutionContext) -> None:
+        """Refuse, before anything is touched, what this model cannot do.
+
+        Raises
+        ------
+        pipetask.errors.PipetaskError
+            With one line that says what and why.
+        """
+
+    def prepare(self) -> None:
+        """Start slow preparations in the background, as soon as it is clear that this model will be used."""
+
+    @abstractmethod
+    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+        """Execute a stream of quanta.
+
+        Parameters
+        ----------
+        quanta
+            The stream.  A quantum comes before any other that has it as a prerequisite.  The end of the stream is
+            the sign that the last quantum has come.
+        context
+            All else there is to know.
+
+        Yields
+        ------
+        outcome
+            One for each quantum taken from the stream, exactly once, in the order they end.
+
+        Notes
+        -----
+        Take quanta from the stream only as fast as they can be used.
+        """

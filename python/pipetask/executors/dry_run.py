@@ -1,0 +1,69 @@
+"""Say what would run, and touch nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+from ..outcome import QuantumOutcome, Status
+from ..quantum_data import EnumeratedGraph, QuantumData
+from .base import ExecutionContext, ExecutorOptions, QuantumExecutor
+
+__all__ = ["DryRunExecutor"]
+
+
+class DryRunExecutor(QuantumExecutor):
+    """Lists quanta in the order in which they would start, and those that would be skipped, with the reason.
+
+    Parameters
+    ----------
+    plan
+        File to write the plan to, one JSON object a line; `None`: readable lines on standard output.
+    """
+
+    executes = False
+
+    def __init__(self, plan: str | None = None):
+        self._plan = plan
+
+    @classmethod
+    def from_options(cls, options: ExecutorOptions) -> DryRunExecutor:
+        """Make an instance for the command line."""
+        return cls(options.plan)
+
+    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+        """List a stream of quanta."""
+        write = _json if self._plan else _readable
+        next_id = 0
+        with Path(self._plan).open("w") if self._plan else nullcontext(sys.stdout) as out:
+            for quantum in quanta:
+                # Ids that the stream leaves out are done, or are not asked for.
+                for id in range(next_id, quantum.id):
+                    if context.graph.position(id) in context.done:
+                        print(write(context.graph, id, None), file=out)
+                print(write(context.graph, quantum.id, sorted(quantum.prerequisites)), file=out)
+                next_id = quantum.id + 1
+                yield QuantumOutcome(quantum.id, Status.PLANNED)
+            for id in range(next_id, len(context.graph.structure)):
+                if context.graph.position(id) in context.done:
+                    print(write(context.graph, id, None), file=out)
+
+
+_DONE = "done already: its metadata is in the output run"
+
+
+def _readable(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None) -> str:
+    if prerequisites is None:
+        return f"{id}  skip {graph.describe(id)}: {_DONE}"
+    after = f", after {', '.join(map(str, prerequisites))}" if prerequisites else ""
+    return f"{id}  run {graph.describe(id)}{after}"
+
+
+def _json(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None) -> str:
+    row = {"id": id, "label": graph.label(id), "dataId": graph.data_id(id), "quantumId": str(graph.quantum_id(id))}
+    if prerequisites is None:
+        return json.dumps(row | {"action": "skip", "reason": _DONE})
+    return json.dumps(row | {"action": "run", "prerequisites": prerequisites})

@@ -1,0 +1,118 @@
+"""Run quanta one after the other in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from ..errors import UsageError
+from ..outcome import QuantumOutcome, Status
+from ..quantum_data import QuantumData
+from ..runner import Ticket
+from ..runner.base import READ_AHEAD, ExceptionHook, Runner
+from .base import ExecutionContext, ExecutorOptions, QuantumExecutor
+from .frontier import Frontier
+
+__all__ = ["InProcessExecutor"]
+
+class InProcessExecutor(QuantumExecutor):
+    """Runs quanta serially, where a debugger can reach them.
+
+    Parameters
+    ----------
+    debugger
+        Name of a module whose ``post_mortem`` is entered at the line that failed.
+    """
+
+    in_process = True
+
+    def __init__(self, debugger: str | None = None):
+        self._debugger = debugger
+
+    @classmethod
+    def from_options(cls, options: ExecutorOptions) -> InProcessExecutor:
+        """Make an instance for the command line."""
+        if options.processes != 1:
+            raise UsageError("--mode in-process runs one quantum at a time: leave out -j, or use multiprocess.")
+        return cls(options.debugger)
+
+    def check(self, context: ExecutionContext) -> None:
+        """Refuse a timeout: a quantum of this process cannot be killed without the process."""
+        if context.timeout is not None:
+            raise UsageError("--timeout needs a process to kill: use --mode multiprocess (with -j 1, if you like).")
+
+    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+        """Execute a stream of quanta, in its order."""
+        stop = context.stop
+        with contextlib.closing(context.runner.open(self._hook())) as runner:
+            frontier = Frontier(_loaded_ahead(quanta, runner, context))
+            current = _Current()
+            context.activity.report_with(current.ids)
+            stop.on_ask = current.interrupt
+            try:
+                while not stop and (quantum := frontier.take()) is not None:
+                    outcome = current.run(runner, context.ticket(quantum))
+                    frontier.finish(outcome)
+                    context.note_failure(outcome)
+                    yield outcome
+                    yield from frontier.blocked()
+            finally:
+                del stop.on_ask
+        yield from frontier.cancel(stop.reason or "")
+
+    def _hook(self) -> ExceptionHook | None:
+        if self._debugger is None:
+            return None
+        try:
+            enter = importlib.import_module(self._debugger).post_mortem
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"--pdb {self._debugger}: no such debugger ({error}).") from error
+
+        def debug(ticket: Ticket, error: BaseException) -> None:
+            print(f"\nquantum {ticket.id} raised {type(error).__name__}: {error}", file=sys.stderr)
+            enter(error.__traceback__)
+
+        return debug
+
+
+def _loaded_ahead(
+    quanta: Iterable[QuantumData], runner: Runner, context: ExecutionContext
+) -> Iterator[QuantumData]:
+    """Pass a stream on, with the content of a few quanta read at a time.
+
+    Serial execution in the stream's order has run all of one batch before it asks for the next.
+    """
+    stream = iter(quanta)
+    while batch := list(islice(stream, READ_AHEAD)):
+        runner.load([context.ticket(quantum) for quantum in batch])
+        yield from batch
+
+
+class _Current:
+    """The quantum that runs now."""
+
+    def __init__(self) -> None:
+        self._id: int | None = None
+
+    def ids(self) -> tuple[int, ...]:
+        id = self._id
+        return () if id is None else (id,)
+
+    def run(self, runner: Runner, ticket: Ticket) -> QuantumOutcome:
+        self._id = ticket.id
+        try:
+            outcome = runner.run(ticket)
+            self._id = None
+        except KeyboardInterrupt:  # it came in the moment between the task's end and the line above
+            self._id = None
+            outcome = QuantumOutcome(ticket.id, Status.CANCELLED, reason="interrupted while it ran")
+        return outcome
+
+    def interrupt(self) -> None:
+        """Raise `KeyboardInterrupt` in the quantum that runs, if this is called from a signal handler above it."""
+        if self._id is not None and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt

@@ -1,0 +1,33 @@
+"""Run quanta in warm worker processes.
+
+::
+
+      stream of QuantumData                                        outcomes, as they end
+            │                                                             ▲
+            ▼                                                             │
+    ┌────────────────┐   orders: bundles of tickets    ┌──────────────────┴───────────────────┐
+    │    Frontier    │   tokens: one a quantum         │ worker 1: a Runner: butler and graph │
+    │ ready, blocked │ ──────────────────────────────► │           file stay open             │
+    │                │ ◄────────────────────────────── ├──────────────────────────────────────┤
+    │   Foreman      │   results: outcomes             │ worker 2 …                           │
+    └────────────────┘   sentinel: it died             └──────────────────────────────────────┘
+
+The **foreman** (in the calling process) takes ready quanta from the frontier and puts them in bundles: as many as fill
+a fifth of a second by what quanta with the same label took so far, long ones alone.  It sends a worker the bundle (what
+there is to do) and then a token for each quantum.  It blocks in one wait for results, deaths, a stop request, and the
+next deadline; nothing polls.
+
+A **worker** (`worker`) reads one token from its pipe, runs that quantum, writes the outcome, and reads the next token.
+Whoever reads a token owns its quantum: when another worker has nothing to do, the foreman reads tokens from a busy
+worker's pipe itself and so takes work back, with no lock that a killed process could leave held.  Outcomes are written
+to a pipe at once, so that they outlive their worker; what was claimed and has no outcome when a worker dies is what
+killed it.
+
+A **watch** thread in each worker waits for the foreman's death, and ends the worker and all that it started.
+"""
+
+from __future__ import annotations
+
+from .executor import MultiprocessExecutor
+
+__all__ = ["MultiprocessExecutor"]

@@ -1,0 +1,74 @@
+"""Say why a worker died."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+
+from ...outcome import QuantumOutcome, Status
+
+__all__ = ["explain_death"]
+
+_CAUSES = {
+    signal.SIGKILL: "most likely the kernel's out-of-memory killer; give it more memory, or run fewer processes",
+    signal.SIGSEGV: "a crash in compiled code; the log has the Python stack",
+    signal.SIGBUS: "a crash in compiled code, or a memory-mapped file that was cut short",
+    signal.SIGABRT: "compiled code gave up (a failed assertion, or an uncaught C++ exception)",
+    signal.SIGFPE: "an arithmetic error in compiled code",
+    signal.SIGILL: "a library that was built for another processor",
+    signal.SIGTERM: "somebody asked the process to end; a batch system does so at its time limit",
+    signal.SIGXCPU: "the limit of processor time (ulimit -t)",
+    signal.SIGXFSZ: "the limit of file size (ulimit -f)",
+}
+
+
+def explain_death(
+    id: int, doomed: Status | None, exit_code: int, pid: int, started: float, log: str | None
+) -> QuantumOutcome:
+    """Return the outcome of a quantum whose worker died while it ran.
+
+    Parameters
+    ----------
+    id
+        The quantum.
+    doomed
+        What it was killed for, if the foreman did so.
+    exit_code
+        The worker's exit code, negative for a signal.
+    pid
+        The worker.
+    started
+        When the quantum began, in seconds since 1970-01-01 UTC.
+    log
+        Where its log is.
+    """
+    number = -exit_code if exit_code < 0 else None
+    match doomed:
+        case Status.TIMED_OUT:
+            reason = "took longer than --timeout allows; killed with all that it had started"
+        case Status.CANCELLED:
+            reason = "did not stop when it was interrupted; killed"
+        case None if number is not None:
+            cause = _CAUSES.get(signal.Signals(number), "")
+            reason = f"its process was killed by {_name(number)}" + (f": {cause}" if cause else "")
+        case None:
+            reason = f"its process ended itself with exit code {exit_code} in the middle of the task"
+        case other:
+            raise AssertionError(f"killed for {other!r}?")
+    return QuantumOutcome(
+        id,
+        doomed or Status.KILLED,
+        start=started,
+        end=time.time(),
+        host=socket.gethostname(),
+        pid=pid,
+        signal=number,
+        exit_code=exit_code if number is None else None,
+        reason=reason,
+        log=log,
+    )
+
+
+def _name(number: int) -> str:
+    return f"{signal.Signals(number).name} ({signal.strsignal(number)})"

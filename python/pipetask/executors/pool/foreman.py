@@ -1,0 +1,290 @@
+"""The parent's side of the pool: hand out, wait, handle, replace, shut down."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+from ...errors import PipetaskError
+from ...outcome import QuantumOutcome, Status
+from ...quantum_data import QuantumData
+from ..base import ExecutionContext, StopLevel
+from ..frontier import Frontier
+from .bundling import BundlePolicy, Timings
+from .death import explain_death
+from .messages import Ready, StartFailure
+from .worker_handle import WorkerHandle
+
+__all__ = ["Foreman"]
+
+GRACE = 10.0
+"""Seconds that an interrupted quantum has to clean up before it is killed."""
+
+FAREWELL = 5.0
+"""Seconds that an idle worker has to finish before it is killed."""
+
+MOST_FAILED_STARTS = 3
+
+
+class Foreman:
+    """Keeps workers busy with the quanta of one stream.
+
+    Parameters
+    ----------
+    quanta
+        The stream.
+    context
+        What the execution model was told.
+    processes
+        Number of workers.
+    start_context
+        How processes are started.
+    policy
+        How many quanta travel together.
+    """
+
+    def __init__(
+        self,
+        quanta: Iterable[QuantumData],
+        context: ExecutionContext,
+        processes: int,
+        start_context: BaseContext,
+        policy: BundlePolicy,
+    ):
+        self._context = context
+        self._frontier = Frontier(quanta)
+        self._processes = processes
+        self._start_context = start_context
+        self._policy = policy
+        self._timings = Timings()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(context.stop, selectors.EVENT_READ)
+        self._workers: list[WorkerHandle] = []
+        self._n_started = 0
+        self._n_failed_starts = 0
+        self._stop_deadline: float | None = None
+        self._scratch = Path(tempfile.mkdtemp(prefix="pipetask-"))
+        context.activity.report_with(self._running)
+
+    def outcomes(self) -> Iterator[QuantumOutcome]:
+        """Run the stream; yield outcomes as they come."""
+        context, frontier = self._context, self._frontier
+        while True:
+            if context.stop:
+                yield from frontier.cancel(context.stop.reason or "")
+            else:
+                self._staff()
+                self._hand_out()
+            yield from frontier.blocked()
+            if frontier.exhausted:
+                return
+            yield from self._wait()
+
+    def _running(self) -> list[int]:
+        current = (worker.current for worker in list(self._workers))
+        return [quantum.id for quantum in current if quantum is not None]
+
+    # Feeding
+
+    def _staff(self) -> None:
+        """Start as many workers as there is work for."""
+        wanted = min(self._processes, self._frontier.fill(self._processes) + self._n_busy)
+        while len(self._workers) < wanted:
+            self._n_started += 1
+            log = self._scratch / f"worker-{self._n_started}.log"
+            worker = WorkerHandle(self._start_context, self._context.runner, log)
+            self._workers.append(worker)
+            self._selector.register(worker.results, selectors.EVENT_READ, (worker, "results"))
+            self._selector.register(worker.sentinel, selectors.EVENT_READ, (worker, "death"))
+
+    @property
+    def _n_busy(self) -> int:
+        return sum(1 for worker in self._workers if worker.assigned)
+
+    def _hand_out(self) -> None:
+        """Give work to those who are about to run out of it."""
+        hungry = [w for w in self._workers if w.ready and w.doomed is None and self._is_hungry(w)]
+        hungry.sort(key=lambda worker: len(worker.assigned))
+        for worker in hungry:
+            if not worker.assigned and not self._frontier.fill(1):
+                self._take_back_half()
+            self._give(worker, self._next_bundle(idle=not worker.assigned))
+
+    def _give(self, worker: WorkerHandle, quanta: list[QuantumData]) -> None:
+        if quanta:
+            worker.backlog += sum(map(self._expect, quanta))
+            if not worker.give(quanta, [self._context.ticket(quantum) for quantum in quanta]):
+                for quantum in quanta:
+                    self._frontier.give_back(quantum)
+
+    def _take_back_half(self) -> None:
+        """Take back half of what the worker with the most of it has not begun."""
+        rich = max(self._workers, key=lambda worker: worker.unclaimed)
+        for quantum in rich.take_back((rich.unclaimed + 1) // 2):
+            rich.backlog -= self._expect(quantum)
+            self._frontier.give_back(quantum)
+
+    def _is_hungry(self, worker: WorkerHandle) -> bool:
+        return not worker.assigned or worker.backlog < self._policy.seconds / 2
+
+    def _next_bundle(self, *, idle: bool) -> list[QuantumData]:
+        frontier, policy = self._frontier, self._policy
+        # Others want some, too: nobody takes more than an equal share of what is ready.
+        share = max(1, frontier.fill(policy.most * self._processes) // self._processes)
+        share = min(share, policy.most)
+        quanta: list[QuantumData] = []
+        seconds = 0.0
+        while len(quanta) < share and (quantum := frontier.peek()) is not None:
+            seconds += self._expect(quantum)
+            if seconds > policy.seconds and (quanta or not idle):
+                break
+            frontier.take()
+            quanta.append(quantum)
+        return quanta
+
+    def _expect(self, quantum: QuantumData) -> float:
+        return self._timings.expect(quantum.task_index)
+
+    # Waiting
+
+    def _wait(self) -> Iterator[QuantumOutcome]:
+        """Block until something happens; yield what ended."""
+        for key, _ in self._selector.select(self._seconds_to_deadline()):
+            if key.data is None:
+                self._context.stop.acknowledge()
+                continue
+            worker, event = key.data
+            if worker not in self._workers:
+                continue
+            yield from self._read(worker)
+            if event == "death":
+                yield from self._handle_death(worker)
+        if self._context.stop:
+            yield from self._stop()
+        yield from self._kill_overdue()
+
+    def _seconds_to_deadline(self) -> float | None:
+        deadlines = [self._stop_deadline] if self._stop_deadline is not None else []
+        if (timeout := self._context.timeout) is not None:
+            deadlines += [w.since + timeout for w in self._workers if w.assigned and w.doomed is None]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _read(self, worker: WorkerHandle) -> Iterator[QuantumOutcome]:
+        for report in worker.reports():
+            match report:
+                case QuantumOutcome():
+                    worker.since = time.monotonic()
+                    quantum = worker.assigned.pop(report.id)
+                    task = quantum.task_index
+                    worker.backlog = worker.backlog - self._timings.expect(task) if worker.assigned else 0.0
+                    self._timings.learn(task, report)
+                    yield self._finish(report)
+                case Ready():
+                    worker.ready = True
+                    worker.since = time.monotonic()
+                    self._n_failed_starts = 0
+                case StartFailure(error):
+                    raise PipetaskError(f"A worker could not start: {error.type_name}: {error.message}") from (
+                        _RemoteTraceback(error.traceback)
+                    )
+                case other:
+                    raise AssertionError(f"unknown report {other!r}")
+
+    def _finish(self, outcome: QuantumOutcome) -> QuantumOutcome:
+        self._frontier.finish(outcome)
+        self._context.note_failure(outcome)
+        return outcome
+
+    # Handling
+
+    def _handle_death(self, worker: WorkerHandle) -> Iterator[QuantumOutcome]:
+        yield from self._read(worker)
+        current = worker.current
+        self._dismiss_from_books(worker)
+        for quantum in worker.take_back(len(worker.assigned)):
+            self._frontier.give_back(quantum)
+        started = time.time() - (time.monotonic() - worker.since)
+        pid = worker.pid
+        exit_code = worker.bury()
+        if current is not None:
+            log = worker.salvage(f"quantum-{current.id}.log")
+            yield self._finish(explain_death(current.id, worker.doomed, exit_code, pid, started, log))
+        elif not worker.ready:
+            self._n_failed_starts += 1
+            if self._n_failed_starts >= MOST_FAILED_STARTS:
+                raise PipetaskError(
+                    f"{MOST_FAILED_STARTS} workers in a row died before they were ready (exit code {exit_code})."
+                )
+
+    def _dismiss_from_books(self, worker: WorkerHandle) -> None:
+        self._workers.remove(worker)
+        self._selector.unregister(worker.results)
+        self._selector.unregister(worker.sentinel)
+
+    def _stop(self) -> Iterator[QuantumOutcome]:
+        """Interrupt what runs; kill it if it does not obey, or if that is asked for."""
+        for worker in self._workers:
+            for quantum in worker.take_back(len(worker.assigned)):
+                self._frontier.give_back(quantum)
+        now = time.monotonic()
+        if self._stop_deadline is None:
+            self._stop_deadline = now + GRACE
+            for worker in self._workers:
+                if worker.assigned:
+                    worker.interrupt()
+        if self._context.stop.level >= StopLevel.KILL or now >= self._stop_deadline:
+            for worker in [worker for worker in self._workers if worker.assigned and worker.doomed is None]:
+                worker.kill(Status.CANCELLED)
+            self._stop_deadline = now + GRACE
+        yield from self._frontier.blocked()
+
+    def _kill_overdue(self) -> Iterator[QuantumOutcome]:
+        timeout = self._context.timeout
+        if timeout is None:
+            return
+        now = time.monotonic()
+        for worker in list(self._workers):
+            if not worker.assigned or worker.doomed is not None or now < worker.since + timeout:
+                continue
+            # From here on it can begin nothing else; it may just have ended the one that took so long.
+            for quantum in worker.take_back(len(worker.assigned)):
+                self._frontier.give_back(quantum)
+            yield from self._read(worker)
+            if worker.assigned and now >= worker.since + timeout:
+                worker.kill(Status.TIMED_OUT)
+
+    # Shutting down
+
+    def __enter__(self) -> Foreman:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        deadline = time.monotonic() + FAREWELL
+        for worker in self._workers:
+            if worker.assigned or not worker.ready:
+                worker.kill(Status.CANCELLED)
+            else:
+                worker.dismiss()
+        for worker in self._workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            if worker.process.is_alive():
+                worker.kill(Status.CANCELLED)
+            worker.bury()
+            worker.log.unlink(missing_ok=True)
+        self._workers.clear()
+        self._selector.close()
+        with contextlib.suppress(OSError):
+            self._scratch.rmdir()  # it stays if it holds the log of a quantum that was killed
+
+
+class _RemoteTraceback(Exception):
+    """Carries the text of a traceback from another process."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+

@@ -1,0 +1,180 @@
+"""The worker's side of the pool."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import multiprocessing
+import os
+import select
+import signal
+import threading
+from collections import deque
+from itertools import islice
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from ...outcome import QuantumOutcome, Status
+from ...runner import Runner, RunnerSpec, Ticket
+from ...runner.base import READ_AHEAD
+from ...runner.failure import describe_exception
+from .messages import TOKEN, Bundle, Ready, Report, StartFailure, Stop, frame
+from .process_tree import adopt_orphans, kill_tree, lead_session
+
+__all__ = ["work"]
+
+
+def work(spec: RunnerSpec, orders: Connection, tokens: Connection, results: Connection, log: Path) -> None:
+    """Run quanta until told to stop, or until the foreman dies.
+
+    Parameters
+    ----------
+    spec
+        Recipe for the runner.
+    orders, tokens
+        Where work comes from.
+    results
+        Where reports go.
+    log
+        File for the log of the quantum that runs, in case that this process does not live to tell.
+    """
+    lead_session()
+    adopt_orphans()
+    _die_with_foreman()
+    _Worker(orders, tokens, results).work(spec, log)
+    # A task may have left threads or children behind, and the interpreter would wait for them.
+    kill_tree(os.getpid(), spare_root=True)
+    os._exit(0)
+
+
+class _Worker:
+    def __init__(self, orders: Connection, tokens: Connection, results: Connection):
+        self._orders = orders
+        self._tokens = tokens.fileno()
+        self._results = results.fileno()
+        self._connections = (tokens, results)
+        self._announced: deque[Ticket] = deque()
+        self._loaded: set[int] = set()
+        self._running: int | None = None
+        self._interrupted = False
+
+    def work(self, spec: RunnerSpec, log: Path) -> None:
+        signal.signal(signal.SIGINT, self._interrupt)
+        with log.open("w") as stream:
+            faulthandler.enable(stream)
+            try:
+                spec.prepare_process()
+                runner = spec.open()
+            except BaseException as error:
+                self._report(StartFailure(describe_exception(error)))
+                return
+            diary = _Diary(stream)
+            self._report(Ready())
+            with contextlib.closing(runner):
+                while (ticket := self._next()) is not None:
+                    diary.begin()
+                    self._report(self._run(runner, ticket))
+            faulthandler.disable()
+
+    def _next(self) -> Ticket | None:
+        """Return the next quantum whose token is there, `None` if there will be no more."""
+        while True:
+            try:
+                token = os.read(self._tokens, TOKEN.size)
+            except BlockingIOError:  # nothing to do, or another took it
+                if not self._wait_for_work():
+                    return None
+                continue
+            return self._ticket(TOKEN.unpack(token)[0]) if token else None
+
+    def _wait_for_work(self) -> bool:
+        readable, _, _ = select.select([self._orders, self._tokens], [], [])
+        return self._orders not in readable or self._take_order()
+
+    def _take_order(self) -> bool:
+        try:
+            order = self._orders.recv()
+        except EOFError:
+            return False
+        match order:
+            case Bundle(tickets):
+                self._announced.extend(tickets)
+                return True
+            case Stop():
+                return False
+            case other:
+                raise AssertionError(f"unknown order {other!r}")
+
+    def _ticket(self, id: int) -> Ticket | None:
+        # Tokens keep the order of their bundles, so tickets before this one have been taken back.
+        while True:
+            while self._announced:
+                ticket = self._announced.popleft()
+                if ticket.id == id:
+                    return ticket
+            if not self._take_order():
+                return None
+
+    def _run(self, runner: Runner, ticket: Ticket) -> QuantumOutcome:
+        self._running = ticket.id
+        try:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            if ticket.id not in self._loaded:
+                ahead = [ticket, *islice(self._announced, READ_AHEAD - 1)]
+                runner.load(ahead)
+                self._loaded = {each.id for each in ahead}
+            outcome = runner.run(ticket)
+            self._running = None
+        except KeyboardInterrupt:
+            self._running = None
+            outcome = QuantumOutcome(ticket.id, Status.CANCELLED, reason="interrupted while it ran")
+        return outcome
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._interrupted = True  # nothing more is to be run, even if this came between two quanta
+        if self._running is not None:
+            raise KeyboardInterrupt
+
+    def _report(self, report: Report) -> None:
+        data = memoryview(frame(report))
+        while data:
+            data = data[os.write(self._results, data) :]
+
+
+class _Diary:
+    """Keeps the log of the quantum that runs in a file, beside the records that the butler will store.
+
+    Parameters
+    ----------
+    stream
+        The file; each quantum begins it anew.
+    """
+
+    def __init__(self, stream: IO[str]):
+        self._stream = stream
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger().addHandler(handler)
+
+    def begin(self) -> None:
+        if self._stream.tell():
+            self._stream.seek(0)
+            self._stream.truncate()
+
+
+def _die_with_foreman() -> None:
+    """Start a thread that ends this process, and all that it started, when the foreman is gone."""
+    foreman = multiprocessing.parent_process()
+    if foreman is None:
+        return
+    sentinel = foreman.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        kill_tree(os.getpid())
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()

@@ -1,0 +1,175 @@
+"""The foreman's view of one worker process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import struct
+import termios
+import time
+from collections.abc import Iterator
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from ...outcome import Status
+from ...quantum_data import QuantumData
+from ...runner import RunnerSpec, Ticket
+from .messages import TOKEN, Bundle, FrameBuffer, Report, Stop
+from .process_tree import kill_session, kill_tree
+from .worker import work
+
+__all__ = ["WorkerHandle"]
+
+PIPE_SIZE = 1 << 20
+"""Bytes of outcomes that may wait for the foreman (Linux lets an unprivileged process have this much)."""
+
+
+_INT = struct.Struct("i")
+
+
+class WorkerHandle:
+    """A worker process, what it was given, and the pipes to it.
+
+    Parameters
+    ----------
+    context
+        How processes are started.
+    spec
+        Recipe for its runner.
+    log
+        File in which it keeps the log of the quantum that runs.
+    """
+
+    def __init__(self, context: BaseContext, spec: RunnerSpec, log: Path):
+        theirs, self._orders = context.Pipe(duplex=False)
+        self._tokens, self._token_source = context.Pipe(duplex=False)
+        self._results, results = context.Pipe(duplex=False)
+        for end in (self._tokens, self._results):
+            os.set_blocking(end.fileno(), False)
+        _widen(self._results.fileno())
+        self.log = log
+        self.ready = False
+        self.assigned: dict[int, QuantumData] = {}
+        """What it was given and has not answered for, in the order given."""
+        self.since = time.monotonic()
+        """When it last ended a quantum, or was given work while it had none."""
+        self.backlog = 0.0
+        """Expected seconds of work in `assigned`."""
+        self.doomed: Status | None = None
+        """What becomes of its quantum because the foreman kills it, if it does."""
+        self._buffer = FrameBuffer()
+        self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+            target=work, args=(spec, theirs, self._tokens, results, log), name="pipetask-worker", daemon=False
+        )
+        self.process.start()
+        theirs.close()
+        results.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process ID."""
+        pid = self.process.pid
+        assert pid is not None, "the process was started"
+        return pid
+
+    @property
+    def sentinel(self) -> int:
+        """Becomes readable when the process dies."""
+        return int(self.process.sentinel)
+
+    @property
+    def results(self) -> int:
+        """Descriptor of the results pipe."""
+        return self._results.fileno()
+
+    @property
+    def unclaimed(self) -> int:
+        """Number of assigned quanta that it has not begun: the tokens that still lie in the pipe."""
+        waiting = bytearray(_INT.size)
+        fcntl.ioctl(self._tokens.fileno(), termios.FIONREAD, waiting)
+        return int(_INT.unpack(waiting)[0]) // TOKEN.size
+
+    @property
+    def current(self) -> QuantumData | None:
+        """The quantum that it has begun and not ended."""
+        if len(self.assigned) > self.unclaimed:
+            with contextlib.suppress(StopIteration, RuntimeError):  # a display may look while the foreman changes it
+                return next(iter(self.assigned.values()))
+        return None
+
+    def give(self, quanta: list[QuantumData], tickets: list[Ticket]) -> bool:
+        """Give it a bundle; return whether it was there to take it."""
+        try:
+            self._orders.send(Bundle(tickets))
+        except BrokenPipeError:  # it died, and its sentinel will say so
+            self.ready = False
+            return False
+        os.write(self._token_source.fileno(), b"".join(TOKEN.pack(ticket.id) for ticket in tickets))
+        if not self.assigned:
+            self.since = time.monotonic()
+        self.assigned.update((quantum.id, quantum) for quantum in quanta)
+        return True
+
+    def take_back(self, count: int) -> list[QuantumData]:
+        """Take back up to so many quanta that it has not begun."""
+        try:
+            taken = os.read(self._tokens.fileno(), TOKEN.size * count) if count else b""
+        except BlockingIOError:
+            return []
+        return [self.assigned.pop(id) for (id,) in TOKEN.iter_unpack(taken)]
+
+    def reports(self) -> Iterator[Report]:
+        """Yield what it has reported since the last time."""
+        while True:
+            try:
+                data = os.read(self.results, PIPE_SIZE)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            yield from self._buffer.feed(data)
+            if len(data) < PIPE_SIZE:
+                return
+
+    def interrupt(self) -> None:
+        """Interrupt the quantum that runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGINT)
+
+    def kill(self, why: Status) -> None:
+        """Kill it and everything that it started; its sentinel will tell when it is dead."""
+        self.doomed = why
+        kill_tree(self.pid)
+
+    def dismiss(self) -> None:
+        """Tell it to finish."""
+        with contextlib.suppress(BrokenPipeError, OSError):
+            self._orders.send(Stop())
+
+    def bury(self) -> int:
+        """Wait for its end, end what it left behind, and return its exit code (negative: a signal)."""
+        pid = self.pid
+        self.process.join()
+        kill_session(pid)
+        exit_code = self.process.exitcode
+        assert exit_code is not None, "the process has ended"
+        self.process.close()
+        for end in (self._orders, self._tokens, self._token_source, self._results):
+            end.close()
+        return exit_code
+
+    def salvage(self, name: str) -> str | None:
+        """Move the log of the quantum that it ran to a file that stays; return its path."""
+        if not self.log.exists() or not self.log.stat().st_size:
+            return None
+        return str(shutil.move(self.log, self.log.with_name(name)))
+
+
+def _widen(descriptor: int) -> None:
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)

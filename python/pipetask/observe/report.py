@@ -1,0 +1,127 @@
+"""Say at the end what became of a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..outcome import QuantumOutcome, Status
+from .summary import RunSummary
+
+__all__ = ["debug_command", "print_report"]
+
+MOST_FAILURES = 20
+"""Failures that are printed in full; the summary file has all."""
+
+_COLUMNS = {
+    Status.SUCCEEDED: "green",
+    Status.SKIPPED: "cyan",
+    Status.NO_WORK: "cyan",
+    Status.PLANNED: "cyan",
+    Status.WRITTEN: "cyan",
+    Status.SUBMITTED: "cyan",
+    Status.FAILED: "bold red",
+    Status.TIMED_OUT: "bold red",
+    Status.KILLED: "bold red",
+    Status.BLOCKED: "yellow",
+    Status.CANCELLED: "yellow",
+}
+
+
+def print_report(console: Console, summary: RunSummary, butler: str, graph: str) -> None:
+    """Print a table by label, then each failure with the command that runs it alone.
+
+    Parameters
+    ----------
+    console
+        Where to print.
+    summary
+        What became of the run.
+    butler, graph
+        Repository and graph, as the user named them.
+    """
+    console.print(_table(summary))
+    failures = summary.failures
+    for outcome in failures[:MOST_FAILURES]:
+        _print_failure(console, summary, outcome, butler, graph)
+    if len(failures) > MOST_FAILURES:
+        console.print(f"… and {len(failures) - MOST_FAILURES} more failures; --summary FILE lists all.")
+    if summary.error is not None:
+        console.print(Text(f"{summary.error}", style="bold red"))
+    console.print(_verdict(summary))
+
+
+def debug_command(butler: str, graph: str, quantum_id: object) -> str:
+    """Return the command that runs one quantum alone under the debugger."""
+    words = ["pipetask", "run", "-b", butler, "-g", graph, "--qgraph-node-id", str(quantum_id)]
+    return shlex.join([*words, "--extend-run", "--clobber-outputs", "--pdb"])
+
+
+def _table(summary: RunSummary) -> Table:
+    total = summary.total
+    statuses = [status for status in _COLUMNS if total[status]]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("task", no_wrap=True)
+    for status in statuses:
+        table.add_column(status.value, justify="right", style=_COLUMNS[status])
+    table.add_column("mean time", justify="right")
+    table.add_column("peak memory", justify="right")
+    costs = _costs(summary)
+    for label, counts in summary.counts.items():
+        table.add_row(label, *(str(counts[status] or "") for status in statuses), *costs.get(label, ("", "")))
+    return table
+
+
+def _costs(summary: RunSummary) -> dict[str, tuple[str, str]]:
+    seconds: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    memory: dict[str, int] = {}
+    for outcome in summary.outcomes:
+        if outcome.duration is not None:
+            label = summary.graph.label(outcome.id)
+            seconds[label] += outcome.duration  # type: ignore[assignment]  # Counter of float
+            counts[label] += 1
+            memory[label] = max(memory.get(label, 0), outcome.peak_memory or 0)
+    return {
+        label: (f"{seconds[label] / counts[label]:.3g} s", f"{memory[label] / 2**20:.0f} MiB" if memory[label] else "")
+        for label in counts
+    }
+
+
+def _print_failure(
+    console: Console, summary: RunSummary, outcome: QuantumOutcome, butler: str, graph: str
+) -> None:
+    where = summary.graph.describe(outcome.id)
+    error = outcome.error
+    what = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
+    console.print()
+    console.print(Text(f"{where} {outcome.status.value}", style="bold red"))
+    console.print(Text(f"  {_shorten(what)}"))
+    if outcome.log is not None:
+        console.print(Text(f"  log: {outcome.log}"), soft_wrap=True)
+    blocked = sum(1 for other in summary.outcomes if other.blocked_by == outcome.id)
+    if blocked:
+        console.print(Text(f"  blocks {blocked} quanta that need it", style="yellow"))
+    command = debug_command(butler, graph, summary.graph.quantum_id(outcome.id))
+    console.print(Text(f"  run it alone: {command}"), soft_wrap=True)
+
+
+def _shorten(text: str) -> str:
+    lines = text.strip().splitlines() or [""]
+    more = f" (+{len(lines) - 1} lines)" if len(lines) > 1 else ""
+    return lines[0][:500] + more
+
+
+def _verdict(summary: RunSummary) -> Text:
+    total = summary.total
+    parts = [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
+    seconds = summary.end - summary.start
+    text = f"{summary.status}: {', '.join(parts) or 'nothing to run'} in {seconds:.1f} s"
+    if summary.stopped:
+        text += f" ({summary.stopped})"
+    style = {"succeeded": "bold green", "cancelled": "bold yellow"}.get(summary.status, "bold red")
+    return Text(text, style=style)

@@ -1,0 +1,106 @@
+"""The figures that a display shows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..executors.base import Activity
+from ..outcome import QuantumOutcome, Status
+from ..quantum_data import EnumeratedGraph
+
+__all__ = ["Tally", "TallyRow"]
+
+WINDOW = 30.0
+"""Seconds over which the rate is taken."""
+
+
+@dataclass(frozen=True)
+class TallyRow:
+    """The figures of one task label, or of all."""
+
+    label: str
+    total: int
+    done: int
+    """Succeeded, skipped, or without work."""
+
+    running: int
+    failed: int
+    blocked: int
+    """Blocked or cancelled."""
+
+    rate: float
+    """Quanta that ended, per second, lately."""
+
+    @property
+    def left(self) -> int:
+        """Quanta that have not ended."""
+        return self.total - self.done - self.failed - self.blocked
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated time to the end, `None` if one cannot know."""
+        if not self.left:
+            return 0.0
+        return self.left / self.rate if self.rate else None
+
+
+class Tally:
+    """Counts outcomes by label; may be read from another thread while it counts."""
+
+    def __init__(self, graph: EnumeratedGraph, totals: dict[str, int], activity: Activity):
+        self._graph = graph
+        self._totals = totals
+        self._activity = activity
+        self._counts = {label: Counter[Status]() for label in totals}
+        self._recent: dict[str, deque[float]] = {label: deque(maxlen=5000) for label in totals}
+        self._lock = threading.Lock()
+        self._start = time.monotonic()
+
+    def count(self, outcome: QuantumOutcome) -> None:
+        """Count an outcome."""
+        label = self._graph.label(outcome.id)
+        with self._lock:
+            self._counts[label][outcome.status] += 1
+            if outcome.start is not None:
+                self._recent[label].append(time.monotonic())
+
+    def rows(self) -> Iterator[TallyRow]:
+        """Yield the figures of each label, in pipeline order."""
+        running = Counter(self._graph.label(id) for id in self._activity.running())
+        now = time.monotonic()
+        with self._lock:
+            for label, total in self._totals.items():
+                yield self._row(label, total, running[label], now)
+
+    def sum(self, rows: list[TallyRow]) -> TallyRow:
+        """Return the figures of all labels together."""
+        columns = ("total", "done", "running", "failed", "blocked")
+        return TallyRow(
+            "all",
+            *(sum(getattr(row, name) for row in rows) for name in columns),
+            rate=sum(row.rate for row in rows),
+        )
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._start
+
+    def _row(self, label: str, total: int, running: int, now: float) -> TallyRow:
+        counts, recent = self._counts[label], self._recent[label]
+        while recent and recent[0] < now - WINDOW:
+            recent.popleft()
+        span = now - recent[0] if len(recent) == recent.maxlen else min(WINDOW, now - self._start)
+        return TallyRow(
+            label,
+            total,
+            done=sum(n for status, n in counts.items() if status.unblocks),
+            running=running,
+            failed=sum(n for status, n in counts.items() if status.is_failure),
+            blocked=counts[Status.BLOCKED] + counts[Status.CANCELLED],
+            rate=len(recent) / span if span else 0.0,
+        )

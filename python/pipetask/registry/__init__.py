@@ -1,0 +1,1 @@
+"""All that touches the butler registry: pre-update, output collections, what is there, bulk registration."""

@@ -1,0 +1,219 @@
+"""The output RUN collection and the CHAINED collection above it.
+
+The rules are those of LSST's ``pipetask``:
+
+- ``--output CHAIN`` names a CHAINED collection whose first child is the output run; it is made from the (flattened)
+  inputs if it does not exist.
+- ``--output-run RUN`` names the run; with a graph it must be the graph's.
+- A run that exists needs ``--extend-run``; an existing chain must contain the given inputs as one contiguous piece,
+  unless ``--rebase`` reorders it: runs that belong to the chain first, then the new inputs, then the rest.
+- ``--replace-run`` takes the first run out of an existing chain; ``--prune-replaced`` also removes its datasets from
+  the datastore (``unstore``), or the whole run (``purge``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, MissingCollectionError
+from lsst.pipe.base import PipelineGraph
+from lsst.pipe.base.pipeline_graph import NodeType
+
+from ..errors import PipetaskError, UsageError
+from .undo import UndoLog
+
+__all__ = ["OutputCollections", "OutputOptions"]
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where outputs go, as a user says it."""
+
+    output: str | None = None
+    output_run: str | None = None
+    """`None`: the graph's."""
+
+    inputs: tuple[str, ...] = ()
+    extend_run: bool = False
+    replace_run: bool = False
+    prune_replaced: str | None = None
+    """``unstore``, ``purge`` or `None`."""
+
+    rebase: bool = False
+
+    def check(self) -> None:
+        """Refuse combinations that have no meaning.
+
+        Raises
+        ------
+        UsageError
+            With the combination.
+        """
+        if self.extend_run and self.replace_run:
+            raise UsageError("--extend-run and --replace-run exclude each other.")
+        if self.prune_replaced and not self.replace_run:
+            raise UsageError("--prune-replaced requires --replace-run.")
+        if self.prune_replaced not in (None, "unstore", "purge"):
+            raise UsageError(f"--prune-replaced {self.prune_replaced}: choose 'unstore' or 'purge'.")
+        if self.rebase and self.output and self.output_run and not self.output_run.startswith(self.output):
+            raise UsageError("--rebase requires that the output run's name starts with the output collection's.")
+
+
+@dataclass(frozen=True)
+class OutputCollections:
+    """Where outputs go, checked against a repository."""
+
+    run: str
+    run_exists: bool
+    chain: str | None
+    children: tuple[str, ...] | None
+    """Children of the chain, after a rebase if one was asked for; `None` if it does not exist."""
+
+    inputs: tuple[str, ...]
+    """The flattened inputs."""
+
+    options: OutputOptions
+
+    @classmethod
+    def resolve(cls, butler: Butler, options: OutputOptions) -> OutputCollections:
+        """Look at a repository and check that the options fit.
+
+        Parameters
+        ----------
+        butler
+            The repository; only read.
+        options
+            Options with the output run filled in.
+
+        Raises
+        ------
+        PipetaskError
+            If they do not fit, with what to do.
+        """
+        options.check()
+        run = options.output_run
+        if not run:
+            raise UsageError("Neither the graph nor --output-run names an output run.")
+        children = _children(butler, options.output) if options.output else None
+        inputs = tuple(butler.collections.query(options.inputs, flatten_chains=True)) if options.inputs else ()
+        result = cls(run, _run_exists(butler, run), options.output, children, inputs, options)
+        if options.rebase:
+            result = result._rebased()
+        result._check()
+        return result
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """Collections for a butler that reads and writes here."""
+        return (self.chain,) if self.chain else (self.run, *self.inputs)
+
+    def create(self, butler: Butler, pipeline: PipelineGraph, undo: UndoLog) -> None:
+        """Make the run and the chain, replacing and pruning as asked.
+
+        Parameters
+        ----------
+        butler
+            The repository, writeable.
+        pipeline
+            Tells outputs of tasks from init-outputs, which ``--prune-replaced unstore`` keeps.
+        undo
+            Gets what takes each step back.
+        """
+        collections = butler.collections
+        definition: list[str] = []
+        if self.chain is not None:
+            members = self.children if self.children is not None else self.inputs
+            definition = list(collections.query(members, flatten_chains=True, include_chains=False)) if members else []
+            if self.options.replace_run:
+                self._replace(butler, pipeline, definition, undo)
+            if self.children is None:
+                collections.register(self.chain, CollectionType.CHAINED)
+                undo.add(f"remove the chain {self.chain}", lambda: collections.x_remove(self.chain))
+        if self.options.extend_run:
+            return
+        collections.register(self.run, CollectionType.RUN)
+        undo.add(f"remove the run {self.run}", lambda: butler.removeRuns([self.run]))
+        if self.chain is not None:
+            before = list(self.children or ())
+            undo.add(f"restore {self.chain}", lambda: collections.redefine_chain(self.chain, before))
+            collections.redefine_chain(self.chain, [self.run, *definition])
+
+    def _replace(self, butler: Butler, pipeline: PipelineGraph, definition: list[str], undo: UndoLog) -> None:
+        replaced = definition.pop(0)
+        match self.options.prune_replaced:
+            case None:
+                return
+            case "unstore":
+                refs = [
+                    ref
+                    for ref in butler.registry.queryDatasets(..., collections=replaced)
+                    if _is_task_output(ref, pipeline)
+                ]
+                with butler.transaction():
+                    butler.pruneDatasets(refs, unstore=True, disassociate=False)
+            case "purge":
+                with butler.transaction():
+                    butler.collections.redefine_chain(self.chain, definition)
+                    butler.removeRuns([replaced])
+            case other:
+                raise AssertionError(f"--prune-replaced {other}?")
+        undo.cannot(f"datasets of {replaced} were pruned")
+
+    def _rebased(self) -> OutputCollections:
+        if self.chain is None or self._chain_has_inputs():
+            return self
+        old = self.children or ()
+        own = [child for child in old if child.startswith(self.chain)]
+        return replace(self, children=tuple(dict.fromkeys([*own, *self.inputs, *old])))
+
+    def _chain_has_inputs(self) -> bool:
+        if not self.inputs or self.children is None:
+            return True
+        width = len(self.inputs)
+        starts = range(len(self.children) - width + 1)
+        return any(self.children[start : start + width] == self.inputs for start in starts)
+
+    def _check(self) -> None:
+        options = self.options
+        if not self._chain_has_inputs():
+            raise PipetaskError(
+                f"Output collection {self.chain!r} does not have the inputs {list(self.inputs)} as one contiguous "
+                "piece: give the inputs it was made with, or --rebase to reorder it."
+            )
+        if options.extend_run and not self.run_exists:
+            raise PipetaskError(f"--extend-run: output run {self.run!r} does not exist; leave the option out.")
+        if self.run_exists and not options.extend_run:
+            raise PipetaskError(
+                f"Output run {self.run!r} exists: add --extend-run to go on with it, or build a graph with a new run."
+            )
+        if options.replace_run and not self.children:
+            raise PipetaskError("--replace-run: --output must name an existing CHAINED collection with a run in it.")
+
+
+def _children(butler: Butler, chain: str) -> tuple[str, ...] | None:
+    try:
+        info = butler.collections.get_info(chain)
+    except MissingCollectionError:
+        return None
+    if info.type is not CollectionType.CHAINED:
+        raise PipetaskError(f"Output collection {chain!r} is of type {info.type.name}, not CHAINED.")
+    return tuple(info.children)
+
+
+def _run_exists(butler: Butler, run: str) -> bool:
+    try:
+        info = butler.collections.get_info(run)
+    except MissingCollectionError:
+        return False
+    if info.type is not CollectionType.RUN:
+        raise PipetaskError(f"Output run {run!r} is a collection of type {info.type.name}, not RUN.")
+    return True
+
+
+def _is_task_output(ref: DatasetRef, pipeline: PipelineGraph) -> bool:
+    try:
+        producer = pipeline.producer_of(ref.datasetType.name)
+    except KeyError:
+        return False
+    return producer is not None and producer.key.node_type is NodeType.TASK

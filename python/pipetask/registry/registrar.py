@@ -1,0 +1,142 @@
+"""The one writer that registers finished outputs in bulk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
+from lsst.daf.butler.datastore.record_data import DatastoreRecordData
+from lsst.pipe.base import PipelineGraph
+
+from ..errors import RegistrationError
+from ..outcome import StoredOutputs
+
+__all__ = ["Registrar"]
+
+LONGEST_WAIT = 2.0
+"""Seconds that outputs wait for others to be registered with."""
+
+MOST_DATASETS = 5000
+"""Datasets in one transaction."""
+
+
+class Registrar:
+    """Registers outputs, in a thread of its own, a few seconds behind their quanta.
+
+    Parameters
+    ----------
+    butler
+        The repository, writeable.  Nobody else may use this object until `close` has returned.
+    pipeline
+        Definitions of the dataset types.
+    run
+        The output run.
+    extend_run
+        Whether some of the outputs may be registered already.
+
+    Notes
+    -----
+    A transaction holds all outputs of each quantum in it, datasets and datastore records, so that the registry
+    never knows half a quantum.
+    """
+
+    def __init__(self, butler: Butler, pipeline: PipelineGraph, run: str, *, extend_run: bool):
+        self._butler = butler
+        self._types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
+        self._run = run
+        self._extend_run = extend_run
+        self._queue: queue.SimpleQueue[StoredOutputs | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name="registrar")
+        self._thread.start()
+
+    def register(self, outputs: StoredOutputs) -> None:
+        """Hand over what one quantum left.
+
+        Raises
+        ------
+        RegistrationError
+            If outputs handed over before could not be registered.
+        """
+        self._raise()
+        self._queue.put(outputs)
+
+    def close(self) -> None:
+        """Register what is left and wait for that.
+
+        Raises
+        ------
+        RegistrationError
+            If outputs could not be registered.
+        """
+        self._queue.put(None)
+        self._thread.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise RegistrationError(
+                f"Outputs could not be registered: {str(self._error).partition(chr(10))[0]} They are safe in the "
+                "datastore; put the cause right and run the same command with --extend-run to register them."
+            ) from self._error
+
+    def _work(self) -> None:
+        more = True
+        while more and self._error is None:
+            batch: list[StoredOutputs] = []
+            more = self._collect(batch)
+            if batch:
+                try:
+                    self._write(batch)
+                except Exception as error:
+                    self._error = error
+
+    def _collect(self, batch: list[StoredOutputs]) -> bool:
+        """Wait until enough outputs have come, or one has waited long enough; return whether there may be more."""
+        if (first := self._queue.get()) is None:
+            return False
+        batch.append(first)
+        count, deadline = len(first.datasets), time.monotonic() + LONGEST_WAIT
+        while count < MOST_DATASETS:
+            try:
+                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if item is None:
+                return False
+            batch.append(item)
+            count += len(item.datasets)
+        return True
+
+    def _write(self, batch: list[StoredOutputs]) -> None:
+        refs: defaultdict[Any, list[DatasetRef]] = defaultdict(list)
+        for outputs in batch:
+            for ref in self._refs(outputs.datasets):
+                refs[ref.datasetType.dimensions].append(ref)
+        registry, datastore = self._butler.registry, self._butler._datastore
+        with self._butler.transaction():
+            if self._extend_run:
+                everything = [ref for group in refs.values() for ref in group]
+                gone = [ref for outputs in batch for ref in self._refs(outputs.absent)]
+                # What an earlier attempt registered gives way to what is there now.
+                datastore.forget([*everything, *gone])
+                registry.removeDatasets(_known(self._butler, gone))
+            for group in refs.values():
+                registry._importDatasets(group, expand=False)
+            datastore.import_records(DatastoreRecordData.merge_mappings(*(outputs.records for outputs in batch)))
+
+    def _refs(self, datasets: Iterable[tuple[str, Any, tuple[Any, ...]]]) -> list[DatasetRef]:
+        return [self._ref(self._types[name], id, values) for name, id, values in datasets]
+
+    def _ref(self, dataset_type: DatasetType, id: Any, values: tuple[Any, ...]) -> DatasetRef:
+        data_id = DataCoordinate.from_full_values(dataset_type.dimensions, values)
+        return DatasetRef(dataset_type, data_id, run=self._run, id=id)
+
+
+def _known(butler: Butler, refs: list[DatasetRef]) -> list[DatasetRef]:
+    return [ref for ref in refs if butler.registry.getDataset(ref.id) is not None]

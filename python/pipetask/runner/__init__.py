@@ -1,0 +1,7 @@
+"""Run one quantum, or a bundle of them: the worker side that every execution model shares."""
+
+from __future__ import annotations
+
+from .base import Runner, RunnerSpec, Ticket
+
+__all__ = ["Runner", "RunnerSpec", "Ticket"]

@@ -1,0 +1,56 @@
+"""The contract between an execution model and whatever runs a quantum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from ..outcome import QuantumOutcome
+
+__all__ = ["READ_AHEAD", "ExceptionHook", "Runner", "RunnerSpec", "Ticket"]
+
+READ_AHEAD = 16
+"""Quanta to load at a time: reading them from the graph file one by one takes several times as long."""
+
+ExceptionHook = Callable[["Ticket", BaseException], None]
+"""Called with a live exception, traceback attached, before it is turned into text (for a debugger)."""
+
+
+class Ticket(NamedTuple):
+    """All that a worker is told about one quantum; the rest it reads from the graph file."""
+
+    id: int
+    """Position in the enumeration."""
+
+    quantum_id: bytes
+    """The 16 bytes of the quantum's UUID in its graph."""
+
+    registered_before: bool = False
+    """Whether the registry holds outputs of an earlier attempt that did not succeed."""
+
+
+class Runner(Protocol):
+    """Runs quanta, one at a time, in the process that opened it."""
+
+    def load(self, tickets: Sequence[Ticket]) -> None:
+        """Read what is needed to run these quanta, which come next."""
+
+    def run(self, ticket: Ticket) -> QuantumOutcome:
+        """Run one of the quanta last loaded.
+
+        Never raises for what the task does; `KeyboardInterrupt` is how a quantum is cancelled, and becomes an
+        outcome as well.
+        """
+
+    def close(self) -> None:
+        """Release whatever is open."""
+
+
+class RunnerSpec(Protocol):
+    """A picklable recipe for a runner; workers get this and open their own."""
+
+    def prepare_process(self) -> None:
+        """Set up a process that was started to run quanta."""
+
+    def open(self, on_exception: ExceptionHook | None = None) -> Runner:
+        """Make the runner (slow: imports, butler, graph file)."""

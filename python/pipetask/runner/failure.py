@@ -1,0 +1,55 @@
+"""Turn an exception into text that survives any process boundary."""
+
+from __future__ import annotations
+
+import traceback
+
+from ..outcome import QuantumError
+
+__all__ = ["describe_exception"]
+
+LONGEST_TEXT = 100_000
+"""Characters of a message or traceback that are kept; the log dataset has the whole message."""
+
+
+def describe_exception(error: BaseException) -> QuantumError:
+    """Describe an exception: type, message and traceback, causes included.
+
+    Parameters
+    ----------
+    error
+        The exception, which may be of any size, and whose ``__str__`` may itself raise.
+    """
+    exit_code = getattr(type(error), "EXIT_CODE", None)
+    return QuantumError(
+        type_name=_type_name(type(error)),
+        message=_shorten(_safe_text(error)),
+        traceback=_shorten(_safe_traceback(error)),
+        exit_code=exit_code if isinstance(exit_code, int) else None,
+    )
+
+
+def _type_name(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _safe_text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as nested:
+        return f"<the exception's own message failed with {type(nested).__name__}>"
+
+
+def _safe_traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        return f"Traceback (most recent call last):\n{frames}{_type_name(type(error))}: {_safe_text(error)}\n"
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"

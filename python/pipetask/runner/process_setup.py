@@ -1,0 +1,32 @@
+"""Set up a process in which quanta run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lsst.daf.butler.cli.cliLog import CliLog
+from lsst.utils.threads import disable_implicit_threading
+
+__all__ = ["limit_threads", "replay_logging"]
+
+
+def replay_logging(state: Sequence[tuple[Any, ...]]) -> None:
+    """Configure logging as the parent did, without a terminal (the parent's display owns that).
+
+    Parameters
+    ----------
+    state
+        `CliLog.configState` of the parent; empty if it configured logging in its own way, and then messages of
+        level INFO and up are captured, as by LSST's commands.
+    """
+    CliLog.initLog(longlog=False, log_tty=False)
+    for method, *arguments in state:
+        if getattr(method, "__name__", "") == "initLog":
+            continue
+        method(*arguments)
+
+
+def limit_threads() -> None:
+    """Keep libraries from starting threads of their own; the cores belong to the quanta."""
+    disable_implicit_threading()

@@ -1,0 +1,76 @@
+"""Read quanta from a graph file, a bundle at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from lsst.daf.butler import Quantum
+from lsst.pipe.base.pipeline_graph import PipelineGraph, TaskNode
+from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
+
+__all__ = ["QuantumReader"]
+
+
+class QuantumReader:
+    """Reads executable quanta from a ``.qg`` file that it keeps open.
+
+    Parameters
+    ----------
+    path
+        The graph file.
+
+    Raises
+    ------
+    ImportError
+        If a task class of the graph cannot be imported.
+    """
+
+    def __init__(self, path: str):
+        self._resources = ExitStack()
+        self._reader = self._resources.enter_context(PredictedQuantumGraph.open(path))
+        self._reader.read_init_quanta()
+        self._reader.read_dimension_data()
+        self._shared = self._reader.components
+
+    @property
+    def pipeline_graph(self) -> PipelineGraph:
+        """The pipeline, with its tasks imported."""
+        return self._shared.pipeline_graph
+
+    @property
+    def output_run(self) -> str:
+        """Name of the graph's output RUN collection."""
+        return self._shared.header.output_run
+
+    def read(self, quantum_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[TaskNode, Quantum]]:
+        """Read some quanta.
+
+        Parameters
+        ----------
+        quantum_ids
+            Which ones.
+
+        Returns
+        -------
+        quanta
+            Task node and quantum by ID.  Nothing of them is kept here.
+        """
+        ids = list(quantum_ids)
+        # Components of their own for each bundle, so that memory does not grow with what was read before.
+        components = PredictedQuantumGraphComponents(
+            header=self._shared.header,
+            pipeline_graph=self._shared.pipeline_graph,
+            dimension_data=self._shared.dimension_data,
+            init_quanta=self._shared.init_quanta,
+        )
+        self._reader.components = components
+        self._reader.read_quantum_datasets(ids)
+        quanta = components.assemble().build_execution_quanta(ids)
+        tasks = self.pipeline_graph.tasks
+        return {id: (tasks[components.quantum_datasets[id].task_label], quanta[id]) for id in ids}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._resources.close()

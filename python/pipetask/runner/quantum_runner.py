@@ -1,0 +1,264 @@
+"""Run quanta of a graph file against a butler repository."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import astropy.units
+from lsst.daf.butler import Butler, LimitedButler, Quantum
+from lsst.pipe.base import ExecutionResources, QuantumSuccessCaveats, TaskFactory
+from lsst.pipe.base.pipeline_graph import TaskNode
+from lsst.pipe.base.quantum_graph_executor import QuantumExecutionResult
+from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
+
+from ..outcome import QuantumOutcome, Status, StoredOutputs
+from .base import ExceptionHook, Ticket
+from .failure import describe_exception
+from .memory_use import PeakMemory
+from .quantum_reader import QuantumReader
+from .spec import ButlerRunnerSpec
+from .worker_butler import WorkerButler
+
+__all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner"]
+
+
+class QuantumRunner:
+    """Runs quanta with pipe_base's `SingleQuantumExecutor` and says what became of them.
+
+    Parameters
+    ----------
+    spec
+        What to run, where, and how.
+    on_exception
+        Called with each exception of a task while its traceback is alive.
+
+    Notes
+    -----
+    Two kinds: one writes through a quantum-backed butler and leaves the registry to others, one through the full
+    butler.
+    """
+
+    def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
+        self.spec = spec
+        self._on_exception = on_exception
+        self._reader = QuantumReader(spec.graph)
+        self._loaded: dict[bytes, tuple[TaskNode, Quantum]] = {}
+        self._memory = PeakMemory()
+        self._host = socket.gethostname()
+        self._pid = os.getpid()
+
+    def load(self, tickets: Sequence[Ticket]) -> None:
+        """Read the quanta that come next.
+
+        A quantum that cannot be read is left out here, and fails when its turn comes.
+        """
+        self._loaded.clear()
+        try:
+            self._read(tickets)
+        except Exception:
+            self._loaded.clear()
+
+    def run(self, ticket: Ticket) -> QuantumOutcome:
+        """Run one quantum, start to end."""
+        self._memory.reset()
+        start = time.time()
+        try:
+            if ticket.quantum_id not in self._loaded:
+                self._read([ticket])
+            node, quantum = self._loaded.pop(ticket.quantum_id)
+            report = self._execute(ticket, node, quantum)
+        except BaseException as error:  # it could not even be read; or interrupted just before or after
+            report = _failure(error)
+        return QuantumOutcome(
+            ticket.id,
+            start=start,
+            end=time.time(),
+            host=self._host,
+            pid=self._pid,
+            peak_memory=self._memory.read(),
+            **report,
+        )
+
+    def close(self) -> None:
+        """Close the graph file and the butler."""
+        self._reader.close()
+        self._memory.close()
+
+    def _read(self, tickets: Sequence[Ticket]) -> None:
+        quanta = self._reader.read(uuid.UUID(bytes=ticket.quantum_id) for ticket in tickets)
+        self._loaded.update((id.bytes, content) for id, content in quanta.items())
+
+    def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _executor(self, **options: Any) -> SingleQuantumExecutor:
+        spec = self.spec
+        return SingleQuantumExecutor(
+            task_factory=TaskFactory(),
+            enable_lsst_debug=spec.debug,
+            raise_on_partial_outputs=spec.raise_on_partial_outputs,
+            resources=ExecutionResources(
+                num_cores=spec.cores_per_quantum,
+                max_mem=spec.memory_per_quantum,
+                default_mem_units=astropy.units.MB,
+            ),
+            **options,
+        )
+
+
+class QuantumBackedRunner(QuantumRunner):
+    """Writes straight to the datastore; outcomes carry what the registry's writer needs."""
+
+    def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
+        super().__init__(spec, on_exception)
+        pipeline = self._reader.pipeline_graph
+        self._butler = WorkerButler.open(
+            spec.butler_config,
+            pipeline.universe,
+            {node.name: node.dataset_type for node in pipeline.dataset_types.values()},
+        )
+        self._inputs = _InputRecords(spec.butler_config, self._reader.output_run)
+
+        def lend(_: Quantum) -> WorkerButler:
+            return self._butler
+
+        self._fresh = self._executor(limited_butler_factory=lend, assume_no_existing_outputs=True)
+        # Files of an interrupted attempt that nobody registered are nobody's data, and are replaced …
+        self._resuming = self._executor(limited_butler_factory=lend, skip_existing=True, clobber_outputs=True)
+        # … but registered ones are the user's, who has to say that they may go.
+        self._strict = self._executor(limited_butler_factory=lend, skip_existing=True, clobber_outputs=False)
+
+    def close(self) -> None:
+        """Close the graph file and the butlers."""
+        super().close()
+        self._butler.shut_down()
+        self._inputs.close()
+
+    def _read(self, tickets: Sequence[Ticket]) -> None:
+        super()._read(tickets)
+        self._inputs.look_up(self._loaded[ticket.quantum_id][1] for ticket in tickets)
+
+    def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
+        butler, resuming = self._butler, self.spec.extend_run
+        keep = ticket.registered_before and not self.spec.clobber_outputs
+        executor = self._strict if keep else self._resuming if resuming else self._fresh
+        butler.admit(quantum, self._inputs.of(quantum))
+        try:
+            result = executor.execute(node, quantum, uuid.UUID(bytes=ticket.quantum_id))
+            if result.skipped_existing:
+                return _success(result, butler.found(quantum))
+            return _success(result, butler.written(quantum, name_absent=resuming))
+        except KeyboardInterrupt as error:
+            return _failure(error)
+        except BaseException as error:
+            if self._on_exception is not None:
+                self._on_exception(ticket, error)
+            outputs = None if keep else butler.written(quantum, name_absent=resuming)
+            return _failure(error) | {"outputs": outputs, "log": _log_place(butler, node, quantum)}
+        finally:
+            butler.release()
+
+
+class FullButlerRunner(QuantumRunner):
+    """Writes through the full butler: slower, and each put is in the registry at once."""
+
+    def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
+        super().__init__(spec, on_exception)
+        self._full = Butler.from_config(
+            spec.butler_config, run=spec.run, collections=spec.collections, writeable=True
+        )
+        self._single = self._executor(
+            butler=self._full, skip_existing=spec.extend_run, clobber_outputs=spec.clobber_outputs
+        )
+
+    def close(self) -> None:
+        """Close the graph file and the butler."""
+        super().close()
+        self._full.close()
+
+    def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
+        try:
+            return _success(self._single.execute(node, quantum, uuid.UUID(bytes=ticket.quantum_id)), None)
+        except KeyboardInterrupt as error:
+            return _failure(error)
+        except BaseException as error:
+            if self._on_exception is not None:
+                self._on_exception(ticket, error)
+            return _failure(error) | {"log": _log_place(self._full, node, quantum)}
+
+
+class _InputRecords:
+    """Datastore records of inputs from outside the run, for graphs that were built without them."""
+
+    def __init__(self, config: str, output_run: str):
+        self._config = config
+        self._output_run = output_run
+        self._butler: Butler | None = None
+        self._records: Mapping[str, Any] = {}
+
+    def look_up(self, quanta: Iterable[Quantum]) -> None:
+        """Find the records of some quanta's inputs, all in one query."""
+        refs = [ref for quantum in quanta for ref in self._unlocated(quantum)]
+        if not refs:
+            self._records = {}
+            return
+        if self._butler is None:
+            self._butler = Butler.from_config(self._config, writeable=False)
+        self._records = self._butler._datastore.export_records(refs)
+
+    def of(self, quantum: Quantum) -> Mapping[str, Any]:
+        """Return the records of one of those quanta."""
+        if not self._records:
+            return quantum.datastore_records
+        ids = {ref.id for ref in self._unlocated(quantum)}
+        found = ((name, data.subset(ids)) for name, data in self._records.items())
+        return {name: data for name, data in found if data is not None} or quantum.datastore_records
+
+    def _unlocated(self, quantum: Quantum) -> list[Any]:
+        if quantum.datastore_records:
+            return []
+        refs = [ref for refs in quantum.inputs.values() for ref in refs] + list(quantum.initInputs.values())
+        return [ref for ref in refs if ref.run != self._output_run]
+
+    def close(self) -> None:
+        if self._butler is not None:
+            self._butler.close()
+
+
+def _success(result: QuantumExecutionResult, outputs: StoredOutputs | None) -> dict[str, Any]:
+    if result.skipped_existing:
+        return {"status": Status.SKIPPED, "reason": "an earlier attempt had stored its outputs", "outputs": outputs}
+    caveats = _caveats(result)
+    no_work = result.adjusted_no_work or bool(caveats & QuantumSuccessCaveats.NO_WORK)
+    status = Status.NO_WORK if no_work else Status.SUCCEEDED
+    return {"status": status, "caveats": caveats.value, "outputs": outputs}
+
+
+def _caveats(result: QuantumExecutionResult) -> QuantumSuccessCaveats:
+    if result.adjusted_no_work:
+        return QuantumSuccessCaveats.from_adjust_quantum_no_work()
+    if result.task_metadata is None:
+        return QuantumSuccessCaveats.NO_CAVEATS
+    return QuantumSuccessCaveats(result.task_metadata["quantum"]["caveats"])
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, KeyboardInterrupt):
+        return {"status": Status.CANCELLED, "reason": "interrupted while it ran"}
+    return {"status": Status.FAILED, "error": describe_exception(error)}
+
+
+def _log_place(butler: LimitedButler, node: TaskNode, quantum: Quantum) -> str | None:
+    """Return where the log of a quantum that failed is stored."""
+    if node.log_output is None:
+        return None
+    (ref,) = quantum.outputs[node.log_output.dataset_type_name]
+    try:
+        return str(butler._datastore.getURI(ref).ospath)
+    except Exception:  # not stored, or not a file: the report can do without
+        return None

@@ -1,0 +1,81 @@
+"""What a runner for a butler repository needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from .base import ExceptionHook
+
+if TYPE_CHECKING:
+    from .quantum_runner import QuantumRunner
+
+__all__ = ["ButlerRunnerSpec", "OutputButler"]
+
+
+class OutputButler(Enum):
+    """Through which butler quanta write."""
+
+    QUANTUM_BACKED = "quantum-backed"
+    """Straight to the datastore; one writer registers in bulk."""
+
+    FULL = "full"
+    """Each put goes to datastore and registry at once."""
+
+
+@dataclass(frozen=True)
+class ButlerRunnerSpec:
+    """A picklable recipe for a `QuantumRunner`."""
+
+    graph: str
+    """Path of the ``.qg`` file."""
+
+    butler_config: str
+    run: str
+    """The output RUN collection."""
+
+    collections: tuple[str, ...]
+    """The collections that a full butler searches."""
+
+    output_butler: OutputButler = OutputButler.QUANTUM_BACKED
+
+    extend_run: bool = False
+    """Whether outputs may be there already."""
+
+    clobber_outputs: bool = False
+    """Whether registered outputs of attempts that did not succeed may be replaced."""
+
+    raise_on_partial_outputs: bool = True
+    cores_per_quantum: int = 1
+    memory_per_quantum: str | None = None
+    """A number of megabytes, or a number with a unit."""
+
+    debug: bool = False
+    """Whether to import the user's ``debug`` module first."""
+
+    implicit_threads: bool = False
+    """Whether libraries may start threads of their own (BLAS, OpenMP)."""
+
+    log_state: list[tuple[Any, ...]] = field(default_factory=list)
+    """How the parent configured logging (`lsst.daf.butler.cli.cliLog.CliLog.configState`)."""
+
+    def prepare_process(self) -> None:
+        """Set up a process that was started to run quanta: logging and threads."""
+        from .process_setup import limit_threads, replay_logging
+
+        replay_logging(self.log_state)
+        if not self.implicit_threads:
+            limit_threads()
+
+    def open(self, on_exception: ExceptionHook | None = None) -> QuantumRunner:
+        """Make the runner: import the tasks, open the butler and the graph file."""
+        from .quantum_runner import FullButlerRunner, QuantumBackedRunner
+
+        match self.output_butler:
+            case OutputButler.QUANTUM_BACKED:
+                return QuantumBackedRunner(self, on_exception)
+            case OutputButler.FULL:
+                return FullButlerRunner(self, on_exception)
+            case other:
+                raise AssertionError(f"no runner for {other!r}")
