@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PipetaskError", "RegistrationError", "UsageError"]
+__all__ = ["PipetaskError", "RegistrationError", "UsageError", "reason_of"]
 
 
 class PipetaskError(Exception):
@@ -23,3 +23,15 @@ class UsageError(PipetaskError):
 
 class RegistrationError(PipetaskError):
     """Raised when finished outputs could not be written to the registry; the files themselves are safe."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in one line what an exception of somebody else's says.
+
+    Parameters
+    ----------
+    error
+        The exception; of one that wraps a database's, only the database's words.
+    """
+    said = str(getattr(error, "orig", None) or (error.args[0] if isinstance(error, KeyError) and error.args else error))
+    return said.strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 
 from lsst.daf.butler import Butler, ButlerConfig
 from lsst.resources import ResourcePath
 
-from .errors import PipetaskError
+from .errors import PipetaskError, reason_of
 from .graph_file import GraphFile
 from .runner.spec import OutputButler
 
-__all__ = ["check_graph_fits", "check_writeable", "open_repository", "output_butler_for"]
+__all__ = ["check_graph_fits", "open_repository", "output_butler_for"]
 
 _DIRECT = {"FileDatastore", "ChainedDatastore"}
+
+
+PROBE = bytes(1 << 20)
+"""What must still fit on a disk for a run to begin."""
 
 
 @contextmanager
@@ -32,43 +37,47 @@ def open_repository(config: str, *, writeable: bool) -> Iterator[Butler]:
     Raises
     ------
     PipetaskError
-        If there is none, or if it does not open.
+        If there is none, if it does not open, or if it is to be written to and cannot be.
     """
     try:
         butler = Butler.from_config(config, writeable=writeable)
     except FileNotFoundError as error:
         path = ResourcePath(config)
         if path.isLocal and not os.path.exists(path.ospath):  # noqa: PTH110  what a user typed may not be a path
-            raise PipetaskError(f"There is no repository at {config}.") from error
-        raise PipetaskError(f"{config} is not a butler repository: it has no butler.yaml.") from error
+            raise PipetaskError(f"There is no repository at {config}: check the name given with -b.") from error
+        raise PipetaskError(
+            f"{config} is not a butler repository, it has no butler.yaml: check the name given with -b."
+        ) from error
     except Exception as error:
-        raise PipetaskError(f"Repository {config} does not open: {_first_line(error)}") from error
+        purpose = "writing" if writeable else "reading"
+        raise PipetaskError(
+            f"Repository {config} does not open for {purpose} ({reason_of(error)}): check that it is a butler "
+            "repository, and your permissions there."
+        ) from error
     try:
+        if writeable:
+            _check_space(butler, config)
         yield butler
     finally:
         butler.close()
 
 
-def check_writeable(butler: Butler, config: str) -> None:
-    """Check that registry and datastore can be written to, by making and undoing a small change.
+def _check_space(butler: Butler, config: str) -> None:
+    """Write to each local datastore a file that has no name and is gone when it is closed.
 
-    Raises
-    ------
-    PipetaskError
-        If one of them cannot.
+    A database that cannot be written to has not been opened.
     """
-    try:
-        with butler.transaction():
-            butler.collections.defaults  # noqa: B018  opens the transaction's connection
-            raise _Undo
-    except _Undo:
-        pass
-    except Exception as error:
-        raise PipetaskError(f"Repository {config} cannot be written to: {_first_line(error)}") from error
-
-
-class _Undo(Exception):
-    pass
+    for root in butler._datastore.roots.values():
+        if root is None or not root.isLocal or not root.exists():
+            continue
+        try:
+            with TemporaryFile(dir=root.ospath) as probe:
+                probe.write(PROBE)
+        except OSError as error:
+            raise PipetaskError(
+                f"Repository {config} cannot be written to ({root.ospath}: {error.strerror}): make room there, or get "
+                "permission to write."
+            ) from error
 
 
 def check_graph_fits(butler: Butler, graph: GraphFile, config: str) -> None:
@@ -118,7 +127,3 @@ def output_butler_for(config: str) -> OutputButler:
     classes = [str(datastore["cls"])] + [str(child["cls"]) for child in datastore.get("datastores", [])]
     direct = all(name.rpartition(".")[2] in _DIRECT for name in classes)
     return OutputButler.QUANTUM_BACKED if direct else OutputButler.FULL
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,199 @@
+"""A test kit: small real repositories with mock quanta, and stand-ins for a runner.
+
+For testing execution models of your own, and for benchmarks.  The tasks are those of
+`lsst.pipe.base.tests.mocks`; they read and write real datasets and otherwise do almost nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .outcome import QuantumOutcome, Status
+from .quantum_data import EnumeratedGraph
+from .runner import Runner, Ticket
+from .runner.base import ExceptionHook
+from .runner.failure import describe_exception
+from .structure import GraphStructure
+
+__all__ = ["CallSpec", "MockPipeline", "enumerated"]
+
+
+@dataclass(frozen=True)
+class MockPipeline:
+    """A repository and a pipeline of three tasks over exposures and detectors.
+
+    ``isr`` and ``characterize`` run on each detector of each exposure, one after the other, and ``gather`` on each
+    exposure, with all its detectors.
+    """
+
+    exposures: int = 2
+    detectors: int = 2
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Configuration of `lsst.pipe.base.tests.mocks.DynamicTestPipelineTaskConfig` by task label, such as
+    ``{"isr": {"fail_condition": "detector=1"}}``."""
+
+    task_classes: dict[str, type] = field(default_factory=dict)
+    """Other task classes by label, derived from `lsst.pipe.base.tests.mocks.DynamicTestPipelineTask`."""
+
+    stored_inputs: bool = True
+    """Whether the raw datasets get files; a graph that nobody executes does without."""
+
+    datastore_records: bool = True
+    """Whether the graph carries the datastore records of its inputs."""
+
+    def make(self, root: Path, output: str = "u/out", run: str = "u/out/run") -> Path:
+        """Make the repository in a new folder, and the graph.
+
+        Parameters
+        ----------
+        root
+            Root of the repository.
+        output, run
+            The graph's output collections.
+
+        Returns
+        -------
+        graph
+            Path of the ``.qg`` file, which lies in the root.  Its input collection is ``input_chain``.
+        """
+        from lsst.daf.butler import Butler
+
+        Butler.makeRepo(str(root))
+        with Butler.from_config(str(root), writeable=True) as butler:
+            self._insert_dimensions(butler)
+            return self.build_graph(butler, root / "graph.qg", output, run)
+
+    def build_graph(self, butler: Any, path: Path, output: str = "u/out", run: str = "u/out/run") -> Path:
+        """Build a graph in a repository that has the dimension records."""
+        from lsst.pipe.base.tests.mocks import DirectButlerRepo
+
+        repository = DirectButlerRepo(butler)
+        for label, connections in _TASKS.items():
+            self._add_task(repository, label, **connections)
+        if not self.stored_inputs:
+            _insert_without_files(repository)
+        builder = repository.make_quantum_graph_builder(
+            output_run=run, register_output_dataset_types=False, insert_mocked_inputs=self.stored_inputs
+        )
+        components = builder.finish(output=output, attach_datastore_records=self.datastore_records)
+        components.header.inputs = ["input_chain"]
+        components.write(str(path))
+        return path
+
+    def _insert_dimensions(self, butler: Any) -> None:
+        insert = butler.registry.insertDimensionData
+        instrument = {"instrument": "Mock"}
+        insert("instrument", {"name": "Mock", "visit_max": 10**6, "exposure_max": 10**6, "detector_max": 10**3})
+        insert("physical_filter", {**instrument, "name": "r", "band": "r"})
+        insert("detector", *({**instrument, "id": i, "full_name": f"D{i}"} for i in range(self.detectors)))
+        insert("day_obs", {**instrument, "id": 20260101})
+        insert("group", *({**instrument, "name": str(i)} for i in range(self.exposures)))
+        common = {**instrument, "day_obs": 20260101, "physical_filter": "r", "timespan": None}
+        insert("exposure", *({**common, "id": i, "obs_id": str(i), "group": str(i)} for i in range(self.exposures)))
+
+    def _add_task(self, repository: Any, label: str, **connections: Any) -> None:
+        from lsst.pipe.base.tests.mocks import DynamicConnectionConfig, DynamicTestPipelineTask
+
+        task_class = self.task_classes.get(label, DynamicTestPipelineTask)
+        config = task_class.ConfigClass()
+        for name, value in self.configs.get(label, {}).items():
+            setattr(config, name, value)
+        (name, dimensions), (output, output_dimensions) = connections["input"], connections["output"]
+        repository.add_task(
+            label,
+            task_class=task_class,
+            config=config,
+            dimensions=output_dimensions,
+            inputs={
+                "input": DynamicConnectionConfig(
+                    dataset_type_name=name, dimensions=dimensions, multiple=dimensions != output_dimensions
+                )
+            },
+            outputs={"output": DynamicConnectionConfig(dataset_type_name=output, dimensions=output_dimensions)},
+        )
+
+
+_DETECTOR, _EXPOSURE = ["exposure", "detector"], ["exposure"]
+_TASKS: dict[str, dict[str, Any]] = {
+    "isr": {"input": ("raw", _DETECTOR), "output": ("post_isr", _DETECTOR)},
+    "characterize": {"input": ("post_isr", _DETECTOR), "output": ("calibrated", _DETECTOR)},
+    "gather": {"input": ("calibrated", _DETECTOR), "output": ("exposure_summary", _EXPOSURE)},
+}
+
+
+def _insert_without_files(repository: Any) -> None:
+    registry = repository.butler.registry
+    repository.pipeline_graph.resolve(registry)
+    raw = repository.pipeline_graph.dataset_types["raw"].dataset_type
+    registry.registerDatasetType(raw)
+    data_ids = repository.butler.query_data_ids(raw.dimensions, explain=False, limit=None)
+    registry.insertDatasets(raw, data_ids, run=repository.input_run)
+
+
+def enumerated(counts: dict[str, int], edges: Sequence[tuple[int, int]] = ()) -> EnumeratedGraph:
+    """Return a graph without content.
+
+    Parameters
+    ----------
+    counts
+        Number of quanta by label; positions run through the labels in this order.
+    edges
+        Pairs of positions: a quantum, and one that waits for it.
+    """
+    return EnumeratedGraph(GraphStructure.from_edges(counts, edges), _NoContent())
+
+
+class _NoContent:
+    def task_node(self, label: str) -> Any:
+        return _AnyTask
+
+    def quantum(self, quantum_id: Any) -> Any:
+        raise AssertionError("whoever needs only the structure must not ask for a quantum")
+
+
+class _AnyTask:
+    class task_class:  # noqa: N801  an attribute of task nodes
+        canMultiprocess = True
+
+
+@dataclass(frozen=True)
+class CallSpec:
+    """A runner that calls a function with the id of each quantum.
+
+    What the function returns is not kept; what it raises fails the quantum.
+    """
+
+    function: Callable[[int], object]
+
+    def prepare_process(self) -> None:
+        """Do nothing."""
+
+    def open(self, on_exception: ExceptionHook | None = None) -> Runner:
+        """Make the runner."""
+        return _CallRunner(self.function)
+
+
+class _CallRunner:
+    def __init__(self, function: Callable[[int], object]):
+        self._function = function
+
+    def load(self, tickets: Sequence[Ticket]) -> None:
+        pass
+
+    def run(self, ticket: Ticket) -> QuantumOutcome:
+        start = time.time()
+        try:
+            self._function(ticket.id)
+        except KeyboardInterrupt:
+            return QuantumOutcome(ticket.id, Status.CANCELLED, start, time.time(), reason="interrupted")
+        except BaseException as error:
+            described = describe_exception(error)
+            return QuantumOutcome(ticket.id, Status.FAILED, start, time.time(), error=described)
+        return QuantumOutcome(ticket.id, Status.SUCCEEDED, start, time.time())
+
+    def close(self) -> None:
+        pass

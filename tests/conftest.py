@@ -1,0 +1,153 @@
+"""Fixtures: repositories that are made once and copied, the command, and the check that no process is left."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing.forkserver
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipetask.testing import MockPipeline
+
+TESTS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository with a graph in it."""
+
+    root: Path
+    graph: Path
+
+    def arguments(self, *more: str) -> list[str]:
+        base = ["run", "-b", str(self.root), "-g", str(self.graph), "-o", "u/out", "-i", "input_chain"]
+        return [*base, "--register-dataset-types", *more]
+
+
+def environment() -> dict[str, str]:
+    path = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "COLUMNS": "200"}
+
+
+def start_pipetask(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    """Start the command as a user's shell would, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipetask.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def run_pipetask(*arguments: str, timeout: float = 120) -> Finished:
+    start = time.monotonic()
+    process = start_pipetask(*arguments)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        pytest.fail(f"pipetask {' '.join(arguments)} hangs:\n{out}\n{err}")
+    return Finished(process.returncode, out, err, time.monotonic() - start)
+
+
+@pytest.fixture(scope="session")
+def repository_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[[MockPipeline], Path]:
+    """Make each kind of repository once."""
+    made: dict[str, Path] = {}
+
+    def make(pipeline: MockPipeline) -> Path:
+        key = repr(pipeline)
+        if key not in made:
+            root = tmp_path_factory.mktemp("template") / "repo"
+            pipeline.make(root)
+            made[key] = root
+        return made[key]
+
+    return make
+
+
+@pytest.fixture
+def make_repository(
+    repository_template: Callable[[MockPipeline], Path], tmp_path: Path
+) -> Callable[..., Repository]:
+    """Return a function that makes a repository for one test."""
+
+    def make(pipeline: MockPipeline | None = None, name: str = "repo") -> Repository:
+        root = tmp_path / name
+        shutil.copytree(repository_template(pipeline or MockPipeline()), root)
+        return Repository(root, root / "graph.qg")
+
+    return make
+
+
+@pytest.fixture
+def repository(make_repository: Callable[..., Repository]) -> Repository:
+    return make_repository()
+
+
+def processes_of_this_test() -> set[int]:
+    """Return what runs below this process, and what was started by commands of this test and outlived them."""
+    ours = {child.pid for child in psutil.Process().children(recursive=True)}
+    marker = f"PIPETASK_TEST={os.environ['PIPETASK_TEST']}"
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if marker in (f"{key}={value}" for key, value in process.environ().items()):
+                ours.add(process.pid)
+    ours.discard(os.getpid())
+    return {pid for pid in ours if _lives(pid)}
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@pytest.fixture(autouse=True)
+def no_process_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that leaves a process behind."""
+    monkeypatch.setenv("PIPETASK_TEST", f"{os.getpid()}-{request.node.name}")
+    before = processes_of_this_test()
+    yield
+    with contextlib.suppress(AttributeError):
+        multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 10
+    while left := processes_of_this_test() - before - _helpers():
+        if time.monotonic() > deadline:
+            described = [" ".join(psutil.Process(pid).cmdline()) for pid in left]
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail(f"processes are left: {described}")
+        time.sleep(0.05)
+
+
+def _helpers() -> set[int]:
+    """Return multiprocessing's resource tracker, which lives as long as the interpreter."""
+    from multiprocessing import resource_tracker
+
+    pid = getattr(resource_tracker._resource_tracker, "_pid", None)
+    return {pid} if pid else set()

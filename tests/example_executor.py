@@ -1,0 +1,35 @@
+"""The execution model that the user guide shows, here in a file so that tests run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+from pipetask.executors.base import ExecutionContext, QuantumExecutor
+from pipetask.executors.frontier import Frontier
+from pipetask.outcome import QuantumOutcome
+from pipetask.quantum_data import QuantumData
+
+
+# [begin example]
+class ReverseLabelExecutor(QuantumExecutor):
+    """Runs quanta one at a time, and says which."""
+
+    in_process = True
+
+    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+        frontier = Frontier(quanta)
+        with closing(context.runner.open()) as runner:
+            while not context.stop and (quantum := frontier.take()) is not None:
+                print(quantum.label[::-1], quantum.data_id)
+                ticket = context.ticket(quantum)
+                runner.load([ticket])
+                outcome = runner.run(ticket)
+                frontier.finish(outcome)
+                context.note_failure(outcome)
+                yield outcome
+                yield from frontier.blocked()
+        yield from frontier.cancel(context.stop.reason or "")
+
+
+# [end example]

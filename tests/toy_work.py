@@ -1,0 +1,140 @@
+"""Functions that stand in for quanta in tests of execution models; worker processes import them from here."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Writes down who ran which quantum when, and misbehaves for some ids.
+
+    Parameters
+    ----------
+    folder
+        Gets a file per quantum.
+    seconds
+        How long a quantum takes.
+    bombs
+        What some ids do instead, by name of a function below.
+    """
+
+    folder: Path
+    seconds: float = 0.0
+    bombs: tuple[tuple[int, str], ...] = ()
+
+    def __call__(self, id: int) -> None:
+        with (self.folder / f"{id}.start").open("a") as out:
+            out.write(f"{os.getpid()} {time.monotonic()}\n")
+        for bad, name in self.bombs:
+            if bad == id:
+                globals()[name](self.folder)
+        time.sleep(self.seconds)
+        (self.folder / f"{id}.end").write_text(f"{time.monotonic()}")
+
+    def started(self) -> set[int]:
+        return {int(path.stem) for path in self.folder.glob("*.start")}
+
+    def attempts(self, id: int) -> int:
+        return len((self.folder / f"{id}.start").read_text().splitlines())
+
+
+class UnpicklableError(Exception):
+    """Cannot go through a pickle, and cannot be printed either."""
+
+    def __init__(self, lock: object):
+        super().__init__(lock)
+        self.lock = lock
+
+    def __reduce__(self) -> tuple:
+        raise TypeError("no pickle of me")
+
+    def __str__(self) -> str:
+        raise ValueError("no text of me")
+
+
+def fail(folder: Path) -> None:
+    try:
+        raise KeyError("cause")
+    except KeyError as cause:
+        raise ValueError("bomb") from cause
+
+
+def raise_unpicklable(folder: Path) -> None:
+    raise UnpicklableError(threading.Lock())
+
+
+def raise_huge(folder: Path) -> None:
+    raise ValueError("x" * 50_000_000)
+
+
+def exit_by_sys(folder: Path) -> None:
+    sys.exit(7)
+
+
+def exit_at_once(folder: Path) -> None:
+    os._exit(3)
+
+
+def segfault(folder: Path) -> None:
+    logging.getLogger("toy").error("about to crash")
+    ctypes.string_at(0)
+
+
+def abort(folder: Path) -> None:
+    os.abort()
+
+
+def kill_self(folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(folder: Path) -> None:
+    time.sleep(3600)
+
+
+def hang_with_family(folder: Path) -> None:
+    """Hang together with a child, a grandchild that was orphaned, and one in a session of its own."""
+    orphan = "import os, time; os.fork() and os._exit(0); time.sleep(3600)"
+    for options in ({}, {"start_new_session": True}):
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], **options)
+    subprocess.Popen([sys.executable, "-c", orphan])
+    (folder / "family").write_text("started")
+    time.sleep(3600)
+
+
+def ignore_interrupts(folder: Path) -> None:
+    deadline = time.monotonic() + 3600
+    while time.monotonic() < deadline:
+        try:
+            time.sleep(1)
+        except KeyboardInterrupt:
+            (folder / "ignored").write_text("yes")
+
+
+def leave_thread(folder: Path) -> None:
+    threading.Thread(target=time.sleep, args=(3600,), daemon=False).start()
+
+
+def leave_child(folder: Path) -> None:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+
+
+def close_descriptors(folder: Path) -> None:
+    faulthandler.disable()
+    os.closerange(3, 1000)
+
+
+def log_much(folder: Path) -> None:
+    for _ in range(2000):
+        logging.getLogger("toy").error("y" * 10_000)
