@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from toy_work import Recorder
 
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.frontier import Frontier
@@ -17,6 +16,7 @@ from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.quantum_data import EnumeratedGraph, QuantumData
 from pipetask.testing import CallSpec, enumerated
+from toy_work import Recorder
 
 from test_enumeration import random_graphs  # isort: skip
 from example_executor import ReverseLabelExecutor  # isort: skip

@@ -52,14 +52,18 @@ def test_order_is_one_of_networkx_topological_sorts(drawn: tuple[dict, list]) ->
 
 @given(random_graphs(), st.data())
 @settings(max_examples=100, deadline=None)
-def test_excluded_quanta_keep_their_ids_and_nobody_waits_for_them(drawn: tuple[dict, list], data: st.DataObject) -> None:
+def test_excluded_quanta_keep_their_ids_and_nobody_waits_for_them(
+    drawn: tuple[dict, list], data: st.DataObject
+) -> None:
     counts, edges = drawn
     whole = enumerated(counts, edges)
     ids = {quantum.position: quantum.id for quantum in whole}
     exclude = frozenset(data.draw(st.sets(st.sampled_from(sorted(ids)))))
     rest = EnumeratedGraph(whole.structure, whole.source, exclude)
     streamed = list(rest)
-    assert {quantum.position: quantum.id for quantum in streamed} == {p: i for p, i in ids.items() if p not in exclude}
+    assert {quantum.position: quantum.id for quantum in streamed} == {
+        p: i for p, i in ids.items() if p not in exclude
+    }
     left_out = {ids[position] for position in exclude}
     assert all(not quantum.prerequisites & left_out for quantum in streamed)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from toy_work import Recorder
 
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext, StopLevel
@@ -23,6 +22,7 @@ from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.bundling import BundlePolicy
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
+from toy_work import Recorder
 
 from conftest import TESTS, environment  # isort: skip
 from test_conformance import execute  # isort: skip
@@ -57,7 +57,9 @@ def test_a_death_costs_one_quantum(
 
 
 def test_dependents_of_a_killed_quantum_are_blocked(tmp_path: Path) -> None:
-    outcomes = execute(pool(), enumerated({"a": 2, "b": 2}, [(0, 2), (1, 3)]), Recorder(tmp_path, bombs=((0, "kill_self"),)))
+    outcomes = execute(
+        pool(), enumerated({"a": 2, "b": 2}, [(0, 2), (1, 3)]), Recorder(tmp_path, bombs=((0, "kill_self"),))
+    )
     assert [outcomes[id].status for id in range(4)] == [
         Status.KILLED,
         Status.BLOCKED,
@@ -206,7 +208,9 @@ class DeadlySpec(CallSpec):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("spec", "words"), [(BrokenSpec, "no module named nonesuch"), (DeadlySpec, "died before")])
+@pytest.mark.parametrize(
+    ("spec", "words"), [(BrokenSpec, "no module named nonesuch"), (DeadlySpec, "died before")]
+)
 def test_workers_that_cannot_start_end_the_run(tmp_path: Path, spec: type[CallSpec], words: str) -> None:
     context = ExecutionContext(enumerated({"a": 3}), spec(Recorder(tmp_path)))
     with pytest.raises(PipetaskError, match=words):

@@ -31,7 +31,8 @@ def reason_of(error: BaseException) -> str:
     Parameters
     ----------
     error
-        The exception; of one that wraps a database's, only the database's words.
+        The exception; where SQLAlchemy wraps that of a database, the database's own words are taken.
     """
-    said = str(getattr(error, "orig", None) or (error.args[0] if isinstance(error, KeyError) and error.args else error))
-    return said.strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    error = getattr(error, "orig", None) or error
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -290,5 +290,3 @@ def _stop_on_signals() -> Iterator[StopRequest]:
             for number in (signal.SIGINT, signal.SIGTERM):
                 stack.callback(signal.signal, number, signal.signal(number, ask))
         yield stop
-
-

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lsst.pipe.base import PipelineGraph, QuantumGraph
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
 from lsst.resources import ResourcePath
 
-from .errors import PipetaskError
+from .errors import PipetaskError, reason_of
 from .structure import GraphStructure
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ __all__ = ["GraphFile", "GraphLike"]
 
 _LOG = logging.getLogger(__name__)
 
-GraphLike = str | Path | ResourcePath | PredictedQuantumGraphComponents | PredictedQuantumGraph | QuantumGraph
+GraphLike: TypeAlias = (
+    str | Path | ResourcePath | PredictedQuantumGraphComponents | PredictedQuantumGraph | QuantumGraph
+)
 """What can be executed: a ``.qg`` or legacy ``.qgraph`` file, or a graph of pipe_base's in memory."""
 
 
@@ -120,18 +122,22 @@ def _as_file(graph: GraphLike, path: Path) -> str:
 
 def _checked(uri: ResourcePath, converted: Path) -> str:
     if not uri.exists():
-        raise PipetaskError(f"There is no graph at {_name(uri)}.")
+        raise PipetaskError(f"There is no graph at {_name(uri)}: check the name given with -g.")
     match uri.getExtension():
         case ".qg":
             return _name(uri)
         case ".qgraph":
-            _LOG.warning("%s has the legacy format and is converted; write '.qg' files to save the time.", _name(uri))
+            _LOG.warning(
+                "%s has the legacy format and is converted; write '.qg' files to save the time.", _name(uri)
+            )
             with _said_plainly(_name(uri)):
                 old = QuantumGraph.loadUri(uri)
                 PredictedQuantumGraphComponents.from_old_quantum_graph(old).write(converted)
             return str(converted)
         case other:
-            raise PipetaskError(f"{_name(uri)} is not a quantum graph: its name ends in {other!r}, not '.qg'.")
+            raise PipetaskError(
+                f"{_name(uri)} is not a quantum graph: its name ends in {other!r}, not in '.qg'."
+            )
 
 
 def _name(uri: ResourcePath) -> str:
@@ -149,7 +155,9 @@ def _said_plainly(name: str) -> Iterator[None]:
             f"A task of {name} cannot be imported: {error}. Install the package that has it, or put it on PYTHONPATH."
         ) from error
     except (zipfile.BadZipFile, EOFError) as error:
-        raise PipetaskError(f"{name} is truncated or is no quantum graph ({error}): write it anew.") from error
+        raise PipetaskError(
+            f"{name} is truncated or is no quantum graph ({error}): write it anew."
+        ) from error
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        reason = f"{type(error).__name__}: {reason_of(error)}"
         raise PipetaskError(f"{name} cannot be read as a quantum graph ({reason}): write it anew.") from error

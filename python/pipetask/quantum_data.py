@@ -97,7 +97,9 @@ class QuantumData:
         return self._graph.source.quantum(self.quantum_id)
 
     def __repr__(self) -> str:
-        return f"QuantumData({self.id}, {self.label!r}, {self.data_id}, prerequisites={set(self.prerequisites)})"
+        return (
+            f"QuantumData({self.id}, {self.label!r}, {self.data_id}, prerequisites={set(self.prerequisites)})"
+        )
 
 
 class EnumeratedGraph:

@@ -91,8 +91,8 @@ def check_graph_fits(butler: Butler, graph: GraphFile, config: str) -> None:
     ours, theirs = butler.dimensions, graph.pipeline.universe
     if not theirs.isCompatibleWith(ours):
         raise PipetaskError(
-            f"{graph.path} was made for dimension universe {theirs}, and {config} has {ours}: build the graph for "
-            "this repository."
+            f"{graph.path} was made for dimension universe {theirs.namespace!r}, and {config} has {ours.namespace!r}: "
+            "build the graph for this repository."
         )
     known = set(butler.collections.query("*")) if graph.header.inputs else set()
     missing = [name for name in graph.header.inputs if name not in known]

@@ -212,7 +212,9 @@ class _Numbers(Sequence[tuple[Any, ...]]):
         return (index,)
 
 
-def _rows(edges: np.ndarray[Any, np.dtype[np.int32]], column: int, size: int) -> tuple[array[int], array[int]]:
+def _rows(
+    edges: np.ndarray[Any, np.dtype[np.int32]], column: int, size: int
+) -> tuple[array[int], array[int]]:
     """Return, for the nodes in one column, where each one's row starts, and all rows, each sorted."""
     order = np.lexsort((edges[:, 1 - column], edges[:, column]))
     starts = np.zeros(size + 1, dtype=np.int32)

@@ -87,13 +87,18 @@ class MockPipeline:
     def _insert_dimensions(self, butler: Any) -> None:
         insert = butler.registry.insertDimensionData
         instrument = {"instrument": "Mock"}
-        insert("instrument", {"name": "Mock", "visit_max": 10**6, "exposure_max": 10**6, "detector_max": 10**3})
+        insert(
+            "instrument", {"name": "Mock", "visit_max": 10**6, "exposure_max": 10**6, "detector_max": 10**3}
+        )
         insert("physical_filter", {**instrument, "name": "r", "band": "r"})
         insert("detector", *({**instrument, "id": i, "full_name": f"D{i}"} for i in range(self.detectors)))
         insert("day_obs", {**instrument, "id": 20260101})
         insert("group", *({**instrument, "name": str(i)} for i in range(self.exposures)))
         common = {**instrument, "day_obs": 20260101, "physical_filter": "r", "timespan": None}
-        insert("exposure", *({**common, "id": i, "obs_id": str(i), "group": str(i)} for i in range(self.exposures)))
+        insert(
+            "exposure",
+            *({**common, "id": i, "obs_id": str(i), "group": str(i)} for i in range(self.exposures)),
+        )
 
     def _add_task(self, repository: Any, label: str, **connections: Any) -> None:
         from lsst.pipe.base.tests.mocks import DynamicConnectionConfig, DynamicTestPipelineTask
@@ -113,7 +118,9 @@ class MockPipeline:
                     dataset_type_name=name, dimensions=dimensions, multiple=dimensions != output_dimensions
                 )
             },
-            outputs={"output": DynamicConnectionConfig(dataset_type_name=output, dimensions=output_dimensions)},
+            outputs={
+                "output": DynamicConnectionConfig(dataset_type_name=output, dimensions=output_dimensions)
+            },
         )
 
 

@@ -5,13 +5,15 @@ Nothing heavy is imported before a subcommand runs.
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 import sys
 import traceback
 
 import click
 
-from ..errors import PipetaskError
+from ..errors import PipetaskError, reason_of
 
 __all__ = ["main"]
 
@@ -34,12 +36,24 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _SUBCOMMANDS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, _SUBCOMMANDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_SUBCOMMANDS)}."
+            ctx.fail(f"No such command {name!r}: {hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _SUBCOMMANDS.items()])
 
 
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="pipetask")
 @click.option(
     "--log-level",
@@ -53,7 +67,9 @@ class _LazyGroup(click.Group):
 @click.option(
     "--log-tty/--no-log-tty", default=False, show_default=True, help="Also write messages to the terminal."
 )
-@click.option("--log-label", "log_labels", multiple=True, metavar="KEY=VALUE", help="Add to JSON log records.")
+@click.option(
+    "--log-label", "log_labels", multiple=True, metavar="KEY=VALUE", help="Add to JSON log records."
+)
 @click.pass_context
 def cli(
     ctx: click.Context,
@@ -101,14 +117,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _unforeseen(error: Exception) -> str:
-    text = " ".join(str(error).split()) or "no message"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return f"{type(error).__name__}: {text} (--log-level DEBUG shows where)"
+    return f"{type(error).__name__}: {reason_of(error)} (--log-level DEBUG shows where)"
 
 
 def _complain(line: str, code: int, arguments: list[str]) -> int:
-    if any("DEBUG" in argument.upper() for argument in arguments) and sys.exc_info()[0] is not None:
+    if re.search(r"--log-level[= ](\S*[=,])?(DEBUG|TRACE)\b", " ".join(arguments), re.IGNORECASE):
         traceback.print_exc()
     print(" ".join(line.split()), file=sys.stderr)
     return code

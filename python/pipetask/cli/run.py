@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-def _comma_separated(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def _comma_separated(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
     return tuple(part for value in values for part in value.split(",") if part)
 
 
@@ -31,6 +33,18 @@ def _quantum_ids(
     except ValueError as error:
         raise click.BadParameter(f"{values}: {error}.") from error
     return frozenset(ids) or None
+
+
+def _memory(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if not value:
+        return None
+    from astropy.units import Quantity, byte
+
+    try:
+        Quantity(f"{value} MB" if value.isdecimal() else value).to(byte)
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"{value!r} is not a size such as 2000 (megabytes) or 2GB.") from error
+    return value
 
 
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -48,7 +62,9 @@ def _quantum_ids(
 @click.option("-o", "--output", metavar="COLL", help="Output CHAINED collection.")
 @click.option("--output-run", metavar="COLL", help="Output RUN collection.  [default: the graph's]")
 @click.option("--extend-run", is_flag=True, help="Go on with an existing run; what is done is skipped.")
-@click.option("--replace-run", is_flag=True, help="Take the first run out of --output before adding the new one.")
+@click.option(
+    "--replace-run", is_flag=True, help="Take the first run out of --output before adding the new one."
+)
 @click.option(
     "--prune-replaced",
     type=click.Choice(["unstore", "purge"]),
@@ -56,9 +72,15 @@ def _quantum_ids(
 )
 @click.option("--rebase", is_flag=True, help="Reorder --output if it does not fit the inputs.")
 @click.option(
-    "--skip-existing-in", multiple=True, callback=_comma_separated, metavar="COLL", help="Skip quanta done there."
+    "--skip-existing-in",
+    multiple=True,
+    callback=_comma_separated,
+    metavar="COLL",
+    help="Skip quanta done there.",
 )
-@click.option("--skip-existing", is_flag=True, help="Skip quanta done in the output run (--extend-run does so).")
+@click.option(
+    "--skip-existing", is_flag=True, help="Skip quanta done in the output run (--extend-run does so)."
+)
 @click.option(
     "--clobber-outputs", is_flag=True, help="With --extend-run: replace what unsuccessful attempts have left."
 )
@@ -85,7 +107,9 @@ def _quantum_ids(
     default="forkserver",
     help="How workers are started.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a quantum may take.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a quantum may take."
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @click.option(
     "--raise-on-partial-outputs/--no-raise-on-partial-outputs",
@@ -98,8 +122,15 @@ def _quantum_ids(
     help="Write straight to the datastore and register in bulk, or write through the full butler.  "
     "[default: quantum-backed where the datastore allows it]",
 )
-@click.option("-n", "--cores-per-quantum", type=click.IntRange(min=1), default=1, help="Cores for each quantum.")
-@click.option("--memory-per-quantum", metavar="SIZE", help="Memory for each quantum, in MB or with a unit.")
+@click.option(
+    "-n", "--cores-per-quantum", type=click.IntRange(min=1), default=1, help="Cores for each quantum."
+)
+@click.option(
+    "--memory-per-quantum",
+    metavar="SIZE",
+    callback=_memory,
+    help="Memory for each quantum, in MB or with a unit.",
+)
 @click.option("--enable-implicit-threading", is_flag=True, help="Let libraries start threads of their own.")
 @click.option("--debug", is_flag=True, help="Import the module 'debug' first (lsstDebug).")
 @click.option(
@@ -110,7 +141,9 @@ def _quantum_ids(
     metavar="[MODULE]",
     help="Enter a debugger at the line that failed.",
 )
-@click.option("--plan", metavar="FILE", help="With --mode dry-run: write the plan to FILE, a JSON object a line.")
+@click.option(
+    "--plan", metavar="FILE", help="With --mode dry-run: write the plan to FILE, a JSON object a line."
+)
 @click.option("--summary", metavar="FILE", help="Write what became of each quantum to FILE, as JSON.")
 @click.pass_obj
 def command(logs: LogOptions | None, /, **options: Any) -> int:
@@ -136,6 +169,8 @@ def _executor(options: dict[str, Any]) -> QuantumExecutor:
 
     serial = options["processes"] == 1 and options["timeout"] is None
     mode = options["mode"] or ("in-process" if serial else "multiprocess")
+    if options["plan"] and mode != "dry-run":
+        raise click.UsageError("--plan goes with --mode dry-run.")
     return find_executor(mode).from_options(
         ExecutorOptions(
             processes=options["processes"],

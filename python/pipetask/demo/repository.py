@@ -92,7 +92,7 @@ def _ingest_raws(butler: Butler, root: Path) -> None:
     butler.collections.register(RAW_RUN)
     stars = make_stars()
     # Inside of the repository, so that it is on the same file system.
-    with tempfile.TemporaryDirectory(dir=root) as directory:
+    with tempfile.TemporaryDirectory(dir=root.absolute()) as directory:
         files = []
         for visit, detector in itertools.product(VISITS, DETECTORS):
             path = Path(directory, f"{visit.id}-{detector.name}.fits")

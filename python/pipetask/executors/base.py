@@ -169,7 +169,7 @@ class QuantumExecutor(ABC):
         """
         return cls()
 
-    def check(self, context: ExecutionContext) -> None:
+    def check(self, context: ExecutionContext) -> None:  # noqa: B027  nothing to refuse by default
         """Refuse, before anything is touched, what this model cannot do.
 
         Raises
@@ -178,7 +178,7 @@ class QuantumExecutor(ABC):
             With one line that says what and why.
         """
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  nothing to prepare by default
         """Start slow preparations in the background, as soon as it is clear that this model will be used."""
 
     @abstractmethod

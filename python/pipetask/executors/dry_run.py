@@ -63,7 +63,12 @@ def _readable(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None) 
 
 
 def _json(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None) -> str:
-    row = {"id": id, "label": graph.label(id), "dataId": graph.data_id(id), "quantumId": str(graph.quantum_id(id))}
+    row = {
+        "id": id,
+        "label": graph.label(id),
+        "dataId": graph.data_id(id),
+        "quantumId": str(graph.quantum_id(id)),
+    }
     if prerequisites is None:
         return json.dumps(row | {"action": "skip", "reason": _DONE})
     return json.dumps(row | {"action": "run", "prerequisites": prerequisites})

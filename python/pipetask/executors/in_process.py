@@ -19,6 +19,7 @@ from .frontier import Frontier
 
 __all__ = ["InProcessExecutor"]
 
+
 class InProcessExecutor(QuantumExecutor):
     """Runs quanta serially, where a debugger can reach them.
 
@@ -37,13 +38,17 @@ class InProcessExecutor(QuantumExecutor):
     def from_options(cls, options: ExecutorOptions) -> InProcessExecutor:
         """Make an instance for the command line."""
         if options.processes != 1:
-            raise UsageError("--mode in-process runs one quantum at a time: leave out -j, or use multiprocess.")
+            raise UsageError(
+                "--mode in-process runs one quantum at a time: leave out -j, or use multiprocess."
+            )
         return cls(options.debugger)
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse a timeout: a quantum of this process cannot be killed without the process."""
         if context.timeout is not None:
-            raise UsageError("--timeout needs a process to kill: use --mode multiprocess (with -j 1, if you like).")
+            raise UsageError(
+                "--timeout needs a process to kill: use --mode multiprocess (with -j 1, if you like)."
+            )
 
     def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
         """Execute a stream of quanta, in its order."""

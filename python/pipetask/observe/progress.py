@@ -106,7 +106,11 @@ def progress_line(tally: Tally) -> str:
     """Return the figures in one line."""
     rows = list(tally.rows())
     whole = tally.sum(rows)
-    parts = [f"{row.label} {row.done}/{row.total}{_remarks(row)}" for row in rows if row.done or row.left < row.total]
+    parts = [
+        f"{row.label} {row.done}/{row.total}{_remarks(row)}"
+        for row in rows
+        if row.done or row.left < row.total
+    ]
     return (
         f"{time.strftime('%H:%M:%S')} {whole.done}/{whole.total} quanta done{_remarks(whole)}, "
         f"{whole.rate:.3g}/s, {_duration(whole.seconds_left)} left: {'; '.join(parts) or 'starting'}"
@@ -142,7 +146,9 @@ def _cells(row: TallyRow) -> list[RenderableType]:
     ended = row.total - row.left
     return [
         row.label,
-        ProgressBar(total=max(row.total, 1), completed=ended, width=24, complete_style=style, finished_style=style),
+        ProgressBar(
+            total=max(row.total, 1), completed=ended, width=24, complete_style=style, finished_style=style
+        ),
         f"{row.done}/{row.total}",
         str(row.running or ""),
         Text(str(row.failed or ""), style="bold red"),

@@ -68,11 +68,12 @@ def _table(summary: RunSummary) -> Table:
     table.add_column("task", no_wrap=True)
     for status in statuses:
         table.add_column(status.value, justify="right", style=_COLUMNS[status])
-    table.add_column("mean time", justify="right")
-    table.add_column("peak memory", justify="right")
     costs = _costs(summary)
+    if costs:
+        table.add_column("mean time", justify="right")
+        table.add_column("peak memory", justify="right")
     for label, counts in summary.counts.items():
-        table.add_row(label, *(str(counts[status] or "") for status in statuses), *costs.get(label, ("", "")))
+        table.add_row(label, *(str(counts[status] or "") for status in statuses), *costs.get(label, ()))
     return table
 
 
@@ -87,7 +88,10 @@ def _costs(summary: RunSummary) -> dict[str, tuple[str, str]]:
             counts[label] += 1
             memory[label] = max(memory.get(label, 0), outcome.peak_memory or 0)
     return {
-        label: (f"{seconds[label] / counts[label]:.3g} s", f"{memory[label] / 2**20:.0f} MiB" if memory[label] else "")
+        label: (
+            f"{seconds[label] / counts[label]:.3g} s",
+            f"{memory[label] / 2**20:.0f} MiB" if memory[label] else "",
+        )
         for label in counts
     }
 

@@ -78,10 +78,13 @@ class Tally:
 
     def sum(self, rows: list[TallyRow]) -> TallyRow:
         """Return the figures of all labels together."""
-        columns = ("total", "done", "running", "failed", "blocked")
         return TallyRow(
             "all",
-            *(sum(getattr(row, name) for row in rows) for name in columns),
+            total=sum(row.total for row in rows),
+            done=sum(row.done for row in rows),
+            running=sum(row.running for row in rows),
+            failed=sum(row.failed for row in rows),
+            blocked=sum(row.blocked for row in rows),
             rate=sum(row.rate for row in rows),
         )
 

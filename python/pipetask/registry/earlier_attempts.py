@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.pipe.base import PipelineGraph
+from lsst.pipe.base.pipeline_graph import TaskNode
 
 from ..structure import GraphStructure
 
@@ -23,7 +26,9 @@ class EarlierAttempts:
     """The registry has outputs of theirs (the log, usually), but no metadata."""
 
     @classmethod
-    def find(cls, butler: Butler, run: str, structure: GraphStructure, pipeline: PipelineGraph) -> EarlierAttempts:
+    def find(
+        cls, butler: Butler, run: str, structure: GraphStructure, pipeline: PipelineGraph
+    ) -> EarlierAttempts:
         """Ask the registry.
 
         Parameters
@@ -42,15 +47,17 @@ class EarlierAttempts:
             index = {structure.data_values(position): position for position in structure.positions(label)}
             metadata = _find(butler, node.metadata_output.dataset_type_name, run)
             stored = butler.stored_many(metadata)
-            succeeded = {index.get(ref.dataId.required_values) for ref in metadata if stored[ref]} - {None}
-            others = [edge.dataset_type_name for edge in node.outputs.values() if _per_quantum(edge, node)]
-            if node.log_output is not None:
-                others.append(node.log_output.dataset_type_name)
-            touched = {index.get(r.dataId.required_values) for name in others for r in _find(butler, name, run)}
-            touched |= {index.get(ref.dataId.required_values) for ref in metadata}
+            succeeded = _positions((ref for ref in metadata if stored[ref]), index)
             done |= succeeded
-            unsuccessful |= touched - {None} - succeeded
+            for name in _outputs_with_own_data_id(node, pipeline):
+                unsuccessful |= _positions(_find(butler, name, run), index) - succeeded
         return cls(frozenset(done), frozenset(unsuccessful))
+
+
+def _positions(refs: Iterable[DatasetRef], index: dict[tuple[Any, ...], int]) -> set[int]:
+    """Return the positions of those quanta of one task that have one of these datasets."""
+    found = (index.get(ref.dataId.required_values) for ref in refs)
+    return {position for position in found if position is not None}
 
 
 def _find(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
@@ -60,5 +67,7 @@ def _find(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
         return []
 
 
-def _per_quantum(edge: object, node: object) -> bool:
-    return edge.dimensions == node.dimensions  # type: ignore[attr-defined]
+def _outputs_with_own_data_id(node: TaskNode, pipeline: PipelineGraph) -> list[str]:
+    """Return the names of outputs, the log among them, whose data ID is that of their quantum."""
+    names = [edge.dataset_type_name for edge in node.iter_all_outputs()]
+    return [name for name in names if pipeline.dataset_types[name].dimensions == node.dimensions]

@@ -20,7 +20,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetRef, MissingCollectio
 from lsst.pipe.base import PipelineGraph
 from lsst.pipe.base.pipeline_graph import NodeType
 
-from ..errors import PipetaskError, UsageError
+from ..errors import PipetaskError, UsageError, reason_of
 from .undo import UndoLog
 
 __all__ = ["OutputCollections", "OutputOptions"]
@@ -96,7 +96,7 @@ class OutputCollections:
         if not run:
             raise UsageError("Neither the graph nor --output-run names an output run.")
         children = _children(butler, options.output) if options.output else None
-        inputs = tuple(butler.collections.query(options.inputs, flatten_chains=True)) if options.inputs else ()
+        inputs = _flatten(butler, options.inputs)
         result = cls(run, _run_exists(butler, run), options.output, children, inputs, options)
         if options.rebase:
             result = result._rebased()
@@ -108,57 +108,59 @@ class OutputCollections:
         """Collections for a butler that reads and writes here."""
         return (self.chain,) if self.chain else (self.run, *self.inputs)
 
-    def create(self, butler: Butler, pipeline: PipelineGraph, undo: UndoLog) -> None:
-        """Make the run and the chain, replacing and pruning as asked.
+    def create(self, butler: Butler, undo: UndoLog) -> None:
+        """Make the run and the chain.
+
+        Parameters
+        ----------
+        butler
+            The repository, writeable.
+        undo
+            Gets what takes each step back.
+        """
+        collections = butler.collections
+        if self.chain is not None and self.children is None:
+            collections.register(self.chain, CollectionType.CHAINED)
+            undo.add(f"remove the chain {self.chain}", lambda: collections.x_remove(self.chain))
+        if self.options.extend_run:
+            return
+        collections.register(self.run, CollectionType.RUN)
+        undo.add(f"remove the run {self.run}", lambda: butler.removeRuns([self.run]))
+        if self.chain is not None:
+            before, members = list(collections.get_info(self.chain).children), self._members(butler)
+            if self.options.replace_run:
+                del members[0]
+            undo.add(f"restore {self.chain}", lambda: collections.redefine_chain(self.chain, before))
+            collections.redefine_chain(self.chain, [self.run, *members])
+
+    def prune_replaced(self, butler: Butler, pipeline: PipelineGraph) -> None:
+        """Remove what ``--prune-replaced`` says; this cannot be taken back.
 
         Parameters
         ----------
         butler
             The repository, writeable.
         pipeline
-            Tells outputs of tasks from init-outputs, which ``--prune-replaced unstore`` keeps.
-        undo
-            Gets what takes each step back.
+            Tells outputs of tasks from init-outputs, which ``unstore`` keeps.
         """
-        collections = butler.collections
-        definition: list[str] = []
-        if self.chain is not None:
-            members = self.children if self.children is not None else self.inputs
-            definition = list(collections.query(members, flatten_chains=True, include_chains=False)) if members else []
-            if self.options.replace_run:
-                self._replace(butler, pipeline, definition, undo)
-            if self.children is None:
-                collections.register(self.chain, CollectionType.CHAINED)
-                undo.add(f"remove the chain {self.chain}", lambda: collections.x_remove(self.chain))
-        if self.options.extend_run:
+        if self.options.prune_replaced is None:
             return
-        collections.register(self.run, CollectionType.RUN)
-        undo.add(f"remove the run {self.run}", lambda: butler.removeRuns([self.run]))
-        if self.chain is not None:
-            before = list(self.children or ())
-            undo.add(f"restore {self.chain}", lambda: collections.redefine_chain(self.chain, before))
-            collections.redefine_chain(self.chain, [self.run, *definition])
-
-    def _replace(self, butler: Butler, pipeline: PipelineGraph, definition: list[str], undo: UndoLog) -> None:
-        replaced = definition.pop(0)
+        replaced = self._members(butler)[0]
         match self.options.prune_replaced:
-            case None:
-                return
             case "unstore":
-                refs = [
-                    ref
-                    for ref in butler.registry.queryDatasets(..., collections=replaced)
-                    if _is_task_output(ref, pipeline)
-                ]
-                with butler.transaction():
-                    butler.pruneDatasets(refs, unstore=True, disassociate=False)
+                found = butler.registry.queryDatasets(..., collections=replaced)
+                butler.pruneDatasets(
+                    [ref for ref in found if _is_task_output(ref, pipeline)], unstore=True, disassociate=False
+                )
             case "purge":
-                with butler.transaction():
-                    butler.collections.redefine_chain(self.chain, definition)
-                    butler.removeRuns([replaced])
+                butler.removeRuns([replaced])
             case other:
                 raise AssertionError(f"--prune-replaced {other}?")
-        undo.cannot(f"datasets of {replaced} were pruned")
+
+    def _members(self, butler: Butler) -> list[str]:
+        """Return what the chain is made of, besides the run: its children before, or the inputs."""
+        members = self.children if self.children is not None else self.inputs
+        return list(butler.collections.query(members, flatten_chains=True, include_chains=False)) if members else []
 
     def _rebased(self) -> OutputCollections:
         if self.chain is None or self._chain_has_inputs():
@@ -181,8 +183,16 @@ class OutputCollections:
                 f"Output collection {self.chain!r} does not have the inputs {list(self.inputs)} as one contiguous "
                 "piece: give the inputs it was made with, or --rebase to reorder it."
             )
+        if options.extend_run and self.chain is not None and not self.children:
+            raise PipetaskError(
+                f"--extend-run: output collection {self.chain!r} does not exist or is empty: give the one that the run "
+                "was begun with, or leave out --output."
+            )
         if options.extend_run and not self.run_exists:
-            raise PipetaskError(f"--extend-run: output run {self.run!r} does not exist; leave the option out.")
+            raise PipetaskError(
+                f"Output run {self.run!r} does not exist: leave out --extend-run, or use --registry-pre-update now, to "
+                "make it."
+            )
         if self.run_exists and not options.extend_run:
             raise PipetaskError(
                 f"Output run {self.run!r} exists: add --extend-run to go on with it, or build a graph with a new run."
@@ -191,13 +201,20 @@ class OutputCollections:
             raise PipetaskError("--replace-run: --output must name an existing CHAINED collection with a run in it.")
 
 
+def _flatten(butler: Butler, inputs: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(butler.collections.query(inputs, flatten_chains=True)) if inputs else ()
+    except MissingCollectionError as error:
+        raise PipetaskError(f"--input: {reason_of(error)}: check the name, or leave the option out.") from error
+
+
 def _children(butler: Butler, chain: str) -> tuple[str, ...] | None:
     try:
         info = butler.collections.get_info(chain)
     except MissingCollectionError:
         return None
     if info.type is not CollectionType.CHAINED:
-        raise PipetaskError(f"Output collection {chain!r} is of type {info.type.name}, not CHAINED.")
+        raise PipetaskError(f"Output collection {chain!r} is of type {info.type.name}, not CHAINED: give another --output.")
     return tuple(info.children)
 
 
@@ -207,7 +224,9 @@ def _run_exists(butler: Butler, run: str) -> bool:
     except MissingCollectionError:
         return False
     if info.type is not CollectionType.RUN:
-        raise PipetaskError(f"Output run {run!r} is a collection of type {info.type.name}, not RUN.")
+        raise PipetaskError(
+            f"Output run {run!r} is a collection of type {info.type.name}, not RUN: build the graph with another run."
+        )
     return True
 
 

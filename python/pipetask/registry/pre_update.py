@@ -10,7 +10,7 @@ from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-from ..errors import PipetaskError
+from ..errors import PipetaskError, reason_of
 from .output_collections import OutputCollections
 from .undo import UndoLog
 
@@ -63,26 +63,16 @@ def update_registry(
     PipetaskError
         If something conflicts with what is there.  The registry is left as it was.
     """
-    pipeline, extend = graph.pipeline_graph, collections.options.extend_run
     if not options.register_dataset_types:
         _check_dataset_types(butler, graph, options)
     with UndoLog() as undo:
         if options.register_dataset_types:
             _register_dataset_types(butler, graph, options, undo)
-        collections.create(butler, pipeline, undo)
-        if options.skip_init_writes:
-            return
-        writer = butler.clone(run=collections.run, collections=list(collections.search_path))
-        try:
-            graph.write_init_outputs(writer, skip_existing=extend)
-            graph.write_configs(writer, compare_existing=extend)
-            if not options.no_versions:
-                graph.write_packages(writer, compare_existing=extend)
-        except ConflictingDefinitionError as error:
-            raise PipetaskError(
-                f"Run {collections.run!r} holds other init-outputs or configs than this graph: {_first_line(error)} "
-                "Use a new run, or the graph that the run was begun with."
-            ) from error
+        collections.create(butler, undo)
+        if not options.skip_init_writes:
+            _write_init_outputs(butler, graph, collections, options, undo)
+        # What cannot be taken back comes when nothing else can fail.
+        collections.prune_replaced(butler, graph.pipeline_graph)
 
 
 def verify_registry(
@@ -95,9 +85,10 @@ def verify_registry(
     PipetaskError
         With what is missing.
     """
-    if not collections.run_exists:
+    if collections.chain is not None and collections.run not in (collections.children or ()):
         raise PipetaskError(
-            f"--registry-pre-update skip: output run {collections.run!r} does not exist; use 'now' to make it."
+            f"--registry-pre-update skip: run {collections.run!r} is not in a chain {collections.chain!r}; use 'now' "
+            "to put it there."
         )
     _check_dataset_types(butler, graph, options)
     if options.skip_init_writes:
@@ -114,39 +105,88 @@ def _check_dataset_types(butler: Butler, graph: PredictedQuantumGraph, options: 
     try:
         graph.pipeline_graph.check_dataset_type_registrations(butler, include_packages=not options.no_versions)
     except MissingDatasetTypeError as error:
+        missing = sorted(_dataset_types(graph) - _registered(butler))
         raise PipetaskError(
-            f"Dataset types of the graph are not registered ({_first_line(error)}): add --register-dataset-types."
+            f"Dataset types of the graph are not registered ({_enumerate(missing)}): add --register-dataset-types."
         ) from error
     except ConflictingDefinitionError as error:
-        raise PipetaskError(f"A dataset type of the graph is registered otherwise: {_first_line(error)}") from error
+        raise _conflict(error) from error
 
 
 def _register_dataset_types(
     butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions, undo: UndoLog
 ) -> None:
-    registry = butler.registry
-    known = {dataset_type.name for dataset_type in registry.queryDatasetTypes()}
+    new = _dataset_types(graph) - _registered(butler)
 
     def remove_new() -> None:
-        for dataset_type in list(registry.queryDatasetTypes()):
-            if dataset_type.name not in known:
-                registry.removeDatasetType(dataset_type.name)
+        for name in new & _registered(butler):
+            butler.registry.removeDatasetType(name)
 
     undo.add("remove new dataset types", remove_new)
     try:
         graph.pipeline_graph.register_dataset_types(butler, include_packages=not options.no_versions)
     except ConflictingDefinitionError as error:
-        raise PipetaskError(f"A dataset type of the graph is registered otherwise: {_first_line(error)}") from error
+        raise _conflict(error) from error
+
+
+def _dataset_types(graph: PredictedQuantumGraph) -> set[str]:
+    pipeline = graph.pipeline_graph
+    return {*pipeline.dataset_types, pipeline.packages_dataset_type.name}
+
+
+def _registered(butler: Butler) -> set[str]:
+    return {dataset_type.name for dataset_type in butler.registry.queryDatasetTypes()}
+
+
+def _conflict(error: ConflictingDefinitionError) -> PipetaskError:
+    return PipetaskError(
+        f"A dataset type of the graph is registered otherwise ({reason_of(error)}): build the graph anew, or give "
+        "the dataset type another name in the pipeline."
+    )
+
+
+def _write_init_outputs(
+    butler: Butler,
+    graph: PredictedQuantumGraph,
+    collections: OutputCollections,
+    options: PreUpdateOptions,
+    undo: UndoLog,
+) -> None:
+    extend = collections.options.extend_run
+    if extend:
+        _undo_new_init_outputs(butler, _init_outputs(graph, options), undo)
+    writer = butler.clone(run=collections.run, collections=list(collections.search_path))
+    try:
+        graph.write_init_outputs(writer, skip_existing=extend)
+        graph.write_configs(writer, compare_existing=extend)
+        if not options.no_versions:
+            graph.write_packages(writer, compare_existing=extend)
+    except ConflictingDefinitionError as error:
+        raise PipetaskError(
+            f"Run {collections.run!r} holds other init-outputs or configs than this graph ({reason_of(error)}): use "
+            "a new run, or the graph that the run was begun with."
+        ) from error
+    except Exception as error:
+        raise PipetaskError(
+            f"Init-outputs of run {collections.run!r} cannot be written ({type(error).__name__}: {reason_of(error)}): "
+            "put that right and try again; --log-level DEBUG shows where it is."
+        ) from error
+
+
+def _undo_new_init_outputs(butler: Butler, refs: list[DatasetRef], undo: UndoLog) -> None:
+    before = butler.stored_many(refs)
+
+    def remove_new() -> None:
+        new = [ref for ref, stored in butler.stored_many(refs).items() if stored and not before[ref]]
+        butler.pruneDatasets(new, disassociate=True, unstore=True, purge=True)
+
+    undo.add("remove new init-outputs", remove_new)
 
 
 def _init_outputs(graph: PredictedQuantumGraph, options: PreUpdateOptions) -> list[DatasetRef]:
     labels = [label for label, quanta in graph.header.n_task_quanta.items() if quanta]
     labels += [] if options.no_versions else [""]
     return [ref for label in labels for ref in graph.get_init_outputs(label).values()]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _enumerate(names: list[str]) -> str:

@@ -13,7 +13,7 @@ from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.pipe.base import PipelineGraph
 
-from ..errors import RegistrationError
+from ..errors import RegistrationError, reason_of
 from ..outcome import StoredOutputs
 
 __all__ = ["Registrar"]
@@ -81,7 +81,7 @@ class Registrar:
     def _raise(self) -> None:
         if self._error is not None:
             raise RegistrationError(
-                f"Outputs could not be registered: {str(self._error).partition(chr(10))[0]} They are safe in the "
+                f"Outputs could not be registered: {reason_of(self._error)}.  They are safe in the "
                 "datastore; put the cause right and run the same command with --extend-run to register them."
             ) from self._error
 

@@ -20,10 +20,6 @@ class UndoLog:
         """Remember how to take back what is done next."""
         self._steps.append((what, step))
 
-    def cannot(self, what: str) -> None:
-        """Note that something was done that cannot be taken back."""
-        self._steps.append((what, lambda: _LOG.warning("Cannot be taken back: %s.", what)))
-
     def __enter__(self) -> UndoLog:
         return self
 

@@ -149,6 +149,8 @@ class QuantumBackedRunner(QuantumRunner):
         executor = self._strict if keep else self._resuming if resuming else self._fresh
         butler.admit(quantum, self._inputs.of(quantum))
         try:
+            if executor is self._resuming:
+                self._drop_unfinished_success(node, quantum)
             result = executor.execute(node, quantum, uuid.UUID(bytes=ticket.quantum_id))
             if result.skipped_existing:
                 return _success(result, butler.found(quantum))
@@ -162,6 +164,19 @@ class QuantumBackedRunner(QuantumRunner):
             return _failure(error) | {"outputs": outputs, "log": _log_place(butler, node, quantum)}
         finally:
             butler.release()
+
+    def _drop_unfinished_success(self, node: TaskNode, quantum: Quantum) -> None:
+        """Remove the metadata of a quantum that was ended between writing its metadata and its log.
+
+        Stored metadata says that a quantum is done; the log is written last, so this one was not.
+        """
+        if node.log_output is None:
+            return
+        (metadata,) = quantum.outputs[node.metadata_output.dataset_type_name]
+        (log,) = quantum.outputs[node.log_output.dataset_type_name]
+        stored = self._butler.stored_many([metadata, log])
+        if stored[metadata] and not stored[log]:
+            self._butler.pruneDatasets([metadata], disassociate=True, unstore=True, purge=True)
 
 
 class FullButlerRunner(QuantumRunner):
@@ -232,7 +247,11 @@ class _InputRecords:
 
 def _success(result: QuantumExecutionResult, outputs: StoredOutputs | None) -> dict[str, Any]:
     if result.skipped_existing:
-        return {"status": Status.SKIPPED, "reason": "an earlier attempt had stored its outputs", "outputs": outputs}
+        return {
+            "status": Status.SKIPPED,
+            "reason": "an earlier attempt had stored its outputs",
+            "outputs": outputs,
+        }
     caveats = _caveats(result)
     no_work = result.adjusted_no_work or bool(caveats & QuantumSuccessCaveats.NO_WORK)
     status = Status.NO_WORK if no_work else Status.SUCCEEDED

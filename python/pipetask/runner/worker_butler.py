@@ -107,7 +107,9 @@ class WorkerButler(QuantumBackedButler):
                 if ref.id in data.records:
                     data.records[ref.id] = self._with_sizes(ref, data.records[ref.id])
         return StoredOutputs(
-            [_name(ref) for ref in refs], records, [_name(ref) for ref, exists in stored.items() if not exists]
+            [_name(ref) for ref in refs],
+            records,
+            [_name(ref) for ref, exists in stored.items() if not exists],
         )
 
     def _with_sizes(self, ref: DatasetRef, tables: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

@@ -86,7 +86,11 @@ class MultiprocessExecutor(QuantumExecutor):
         self.prepare()
         with self._thread_limits():
             foreman = Foreman(
-                quanta, context, self._processes, multiprocessing.get_context(self._start_method), self._policy
+                quanta,
+                context,
+                self._processes,
+                multiprocessing.get_context(self._start_method),
+                self._policy,
             )
         with foreman:
             yield from foreman.outcomes()

@@ -189,9 +189,9 @@ class Foreman:
                     worker.since = time.monotonic()
                     self._n_failed_starts = 0
                 case StartFailure(error):
-                    raise PipetaskError(f"A worker could not start: {error.type_name}: {error.message}") from (
-                        _RemoteTraceback(error.traceback)
-                    )
+                    raise PipetaskError(
+                        f"A worker could not start: {error.type_name}: {error.message}"
+                    ) from (_RemoteError(error.traceback))
                 case other:
                     raise AssertionError(f"unknown report {other!r}")
 
@@ -282,9 +282,8 @@ class Foreman:
             self._scratch.rmdir()  # it stays if it holds the log of a quantum that was killed
 
 
-class _RemoteTraceback(Exception):
+class _RemoteError(Exception):
     """Carries the text of a traceback from another process."""
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
-

@@ -91,8 +91,9 @@ class _Worker:
             return self._ticket(TOKEN.unpack(token)[0]) if token else None
 
     def _wait_for_work(self) -> bool:
-        readable, _, _ = select.select([self._orders, self._tokens], [], [])
-        return self._orders not in readable or self._take_order()
+        orders = self._orders.fileno()
+        readable, _, _ = select.select([orders, self._tokens], [], [])
+        return orders not in readable or self._take_order()
 
     def _take_order(self) -> bool:
         try:

@@ -97,7 +97,9 @@ class WorkerHandle:
     def current(self) -> QuantumData | None:
         """The quantum that it has begun and not ended."""
         if len(self.assigned) > self.unclaimed:
-            with contextlib.suppress(StopIteration, RuntimeError):  # a display may look while the foreman changes it
+            with contextlib.suppress(
+                StopIteration, RuntimeError
+            ):  # a display may look while the foreman changes it
                 return next(iter(self.assigned.values()))
         return None
 

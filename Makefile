@@ -1,0 +1,47 @@
+# Two commands to begin with: `make demo` and `make test`.  Each makes the environment that it needs.
+#
+#   PYTHON=python3.13 make test     uses another interpreter
+
+PYTHON ?= python3
+VENV ?= .venv
+PEER ?= .venv-peer
+DEMO ?= demo
+JOBS ?= 2
+
+.PHONY: demo test lint types bench docs clean
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/pipetask demo $(DEMO)
+	@echo
+	@echo "To use these commands: . $(VENV)/bin/activate"
+
+test: $(VENV)/.installed $(PEER)/.installed
+	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed $(PEER)/.installed
+	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m benchmarks
+
+docs: $(VENV)/.installed
+	$(VENV)/bin/pip install --quiet -e '.[doc]'
+	$(VENV)/bin/sphinx-build -W --keep-going -q doc build/doc
+
+clean:
+	rm -rf $(VENV) $(PEER) build
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+# LSST's own command, which tests and benchmarks compare with, in an environment of its own.
+$(PEER)/.installed:
+	$(PYTHON) -m venv --clear $(PEER)
+	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-mpexec
+	touch $@

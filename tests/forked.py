@@ -1,0 +1,54 @@
+"""Run the command in a fork of the test process, which has imported everything: ten times as fast as a new one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import IO, NoReturn
+
+import lsst.pipe.base.tests.mocks  # noqa: F401  imported before the fork
+
+import pipetask.graph_executor  # noqa: F401
+import pipetask.observe.progress
+import pipetask.observe.report
+import pipetask.observe.summary_file  # noqa: F401
+from pipetask.cli import main
+
+from conftest import Finished  # isort: skip
+
+
+def run_forked(*arguments: str) -> Finished:
+    """Run the command, serially; its modules, and nothing else, are those of the test process."""
+    start = time.monotonic()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pid = os.fork()
+        if pid == 0:
+            _be_the_command(out, err, arguments)
+        _, status = os.waitpid(pid, 0)
+        out.seek(0)
+        err.seek(0)
+        return Finished(os.waitstatus_to_exitcode(status), out.read(), err.read(), time.monotonic() - start)
+
+
+def _be_the_command(out: IO[str], err: IO[str], arguments: Sequence[str]) -> NoReturn:
+    code = 99
+    try:
+        logging.getLogger().handlers.clear()  # those of the test framework
+        sys.stdout, sys.stderr, sys.argv = out, err, ["pipetask", *arguments]
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        os.environ["COLUMNS"] = "200"
+        code = main(list(arguments))
+    except BaseException:
+        traceback.print_exc(file=err)
+    finally:
+        out.flush()
+        err.flush()
+        os._exit(code)

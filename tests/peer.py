@@ -1,0 +1,62 @@
+"""LSST's own command, in an environment of its own, and how to compare what it leaves with what ours leaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from repository_dump import Registry, read_files, read_registry
+
+from conftest import TESTS, Finished, environment  # isort: skip
+
+NOT_REPEATABLE = ("_log", "_metadata", "packages")
+"""Endings of names of dataset types whose files hold times, hosts and versions."""
+
+
+def find_peer() -> Path:
+    """Return the path of LSST's ``pipetask``.
+
+    Without it there is nothing to compare with: that fails where everything has to be tested, and skips elsewhere.
+    """
+    path = Path(os.environ.get("PIPETASK_PEER") or TESTS.parent / ".venv-peer" / "bin" / "pipetask")
+    if path.exists():
+        return path
+    message = f"NOT COMPARED WITH LSST'S pipetask: there is none at {path} (make .venv-peer, or set PIPETASK_PEER)"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def run_peer(*arguments: str) -> Finished:
+    """Run LSST's command."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [str(find_peer()), *arguments], capture_output=True, text=True, env=environment(), timeout=200, check=False
+    )
+    return Finished(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+
+
+def assert_same_repository(ours: Path, theirs: Path) -> None:
+    """Compare two repositories: every row of the registry, every file."""
+    assert comparable_registry(ours) == comparable_registry(theirs)
+    assert set(read_files(ours)) == set(read_files(theirs))
+
+
+def comparable_registry(root: Path) -> Registry:
+    """Return a registry without the sizes of files that hold times; check that each is the size of the file."""
+    content = read_registry(root)
+    types = {row["id"]: row["dataset_type_id"] for row in content["dataset"]}
+    records = content.get("file_datastore_records", [])
+    sizes = read_files(root)
+    for row in records:
+        assert sizes[row["path"]] == row["file_size"], f"{row['path']} has another size than its record"
+    shown = [_without_size(row) if types[row["dataset_id"]].endswith(NOT_REPEATABLE) else row for row in records]
+    return content | {"file_datastore_records": shown}
+
+
+def _without_size(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"file_size": None}
