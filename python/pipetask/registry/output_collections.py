@@ -153,6 +153,11 @@ class OutputCollections:
                     [ref for ref in found if _is_task_output(ref, pipeline)], unstore=True, disassociate=False
                 )
             case "purge":
+                if others := butler.collections.get_info(replaced, include_parents=True).parents:
+                    raise PipetaskError(
+                        f"--prune-replaced purge: run {replaced!r} is also in {', '.join(sorted(others))}: take it out of "
+                        "there first."
+                    )
                 butler.removeRuns([replaced])
             case other:
                 raise AssertionError(f"--prune-replaced {other}?")

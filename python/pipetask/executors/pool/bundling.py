@@ -22,8 +22,8 @@ class BundlePolicy:
     seconds: float = 0.2
     """Expected work in a bundle."""
 
-    most: int = 100
-    """Quanta in a bundle."""
+    most: int = 16
+    """Quanta in a bundle: as many as a worker reads from the graph file at once."""
 
 
 class Timings:

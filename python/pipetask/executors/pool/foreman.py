@@ -113,11 +113,11 @@ class Foreman:
         for worker in hungry:
             if not worker.assigned and not self._frontier.fill(1):
                 self._take_back_half()
-            self._give(worker, self._next_bundle(idle=not worker.assigned))
+            self._give(worker, *self._next_bundle(idle=not worker.assigned))
 
-    def _give(self, worker: WorkerHandle, quanta: list[QuantumData]) -> None:
+    def _give(self, worker: WorkerHandle, quanta: list[QuantumData], seconds: float) -> None:
         if quanta:
-            worker.backlog += sum(map(self._expect, quanta))
+            worker.backlog += seconds
             if not worker.give(quanta, [self._context.ticket(quantum) for quantum in quanta]):
                 for quantum in quanta:
                     self._frontier.give_back(quantum)
@@ -125,14 +125,16 @@ class Foreman:
     def _take_back_half(self) -> None:
         """Take back half of what the worker with the most of it has not begun."""
         rich = max(self._workers, key=lambda worker: worker.unclaimed)
+        before = len(rich.assigned)
         for quantum in rich.take_back((rich.unclaimed + 1) // 2):
-            rich.backlog -= self._expect(quantum)
             self._frontier.give_back(quantum)
+        rich.backlog = rich.backlog * len(rich.assigned) / before if rich.assigned else 0.0
 
     def _is_hungry(self, worker: WorkerHandle) -> bool:
         return not worker.assigned or worker.backlog < self._policy.seconds / 2
 
-    def _next_bundle(self, *, idle: bool) -> list[QuantumData]:
+    def _next_bundle(self, *, idle: bool) -> tuple[list[QuantumData], float]:
+        """Take a bundle from the frontier; return it and the seconds that it is expected to take."""
         frontier, policy = self._frontier, self._policy
         # Others want some, too: nobody takes more than an equal share of what is ready.
         share = max(1, frontier.fill(policy.most * self._processes) // self._processes)
@@ -140,15 +142,13 @@ class Foreman:
         quanta: list[QuantumData] = []
         seconds = 0.0
         while len(quanta) < share and (quantum := frontier.peek()) is not None:
-            seconds += self._expect(quantum)
-            if seconds > policy.seconds and (quanta or not idle):
+            expected = self._timings.expect(quantum.task_index)
+            if seconds + expected > policy.seconds and (quanta or not idle):
                 break
             frontier.take()
             quanta.append(quantum)
-        return quanta
-
-    def _expect(self, quantum: QuantumData) -> float:
-        return self._timings.expect(quantum.task_index)
+            seconds += expected
+        return quanta, seconds
 
     # Waiting
 
@@ -179,10 +179,10 @@ class Foreman:
             match report:
                 case QuantumOutcome():
                     worker.since = time.monotonic()
+                    before = len(worker.assigned)
                     quantum = worker.assigned.pop(report.id)
-                    task = quantum.task_index
-                    worker.backlog = worker.backlog - self._timings.expect(task) if worker.assigned else 0.0
-                    self._timings.learn(task, report)
+                    worker.backlog = worker.backlog * (before - 1) / before if before > 1 else 0.0
+                    self._timings.learn(quantum.task_index, report)
                     yield self._finish(report)
                 case Ready():
                     worker.ready = True

@@ -157,12 +157,20 @@ class _Diary:
 
     def __init__(self, stream: IO[str]):
         self._stream = stream
+        self._written = False
         handler = logging.StreamHandler(stream)
+        handler.addFilter(self._note)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(handler)
 
+    def _note(self, record: logging.LogRecord) -> bool:
+        self._written = True
+        return True
+
     def begin(self) -> None:
-        if self._stream.tell():
+        """Begin anew."""
+        if self._written:
+            self._written = False
             self._stream.seek(0)
             self._stream.truncate()
 

@@ -58,7 +58,7 @@ class WorkerHandle:
         self.since = time.monotonic()
         """When it last ended a quantum, or was given work while it had none."""
         self.backlog = 0.0
-        """Expected seconds of work in `assigned`."""
+        """About how many seconds of work are in `assigned`."""
         self.doomed: Status | None = None
         """What becomes of its quantum because the foreman kills it, if it does."""
         self._buffer = FrameBuffer()
