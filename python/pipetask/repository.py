@@ -44,7 +44,9 @@ def open_repository(config: str, *, writeable: bool) -> Iterator[Butler]:
     except FileNotFoundError as error:
         path = ResourcePath(config)
         if path.isLocal and not os.path.exists(path.ospath):  # noqa: PTH110  what a user typed may not be a path
-            raise PipetaskError(f"There is no repository at {config}: check the name given with -b.") from error
+            raise PipetaskError(
+                f"There is no repository at {config}: check the name given with -b."
+            ) from error
         raise PipetaskError(
             f"{config} is not a butler repository, it has no butler.yaml: check the name given with -b."
         ) from error

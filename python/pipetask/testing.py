@@ -115,7 +115,10 @@ class MockPipeline:
             dimensions=output_dimensions,
             inputs={
                 "input": DynamicConnectionConfig(
-                    dataset_type_name=name, dimensions=dimensions, multiple=dimensions != output_dimensions
+                    dataset_type_name=name,
+                    dimensions=dimensions,
+                    multiple=dimensions != output_dimensions,
+                    minimum=1 if self.stored_inputs else 0,
                 )
             },
             outputs={

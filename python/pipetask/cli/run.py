@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,6 +45,13 @@ def _memory(ctx: click.Context, parameter: click.Parameter, value: str | None) -
         Quantity(f"{value} MB" if value.isdecimal() else value).to(byte)
     except (TypeError, ValueError) as error:
         raise click.BadParameter(f"{value!r} is not a size such as 2000 (megabytes) or 2GB.") from error
+    return value
+
+
+def _new_file(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse, before the run and not after it, a file in a folder that is not there."""
+    if value and "://" not in value and not Path(value).absolute().parent.is_dir():
+        raise click.BadParameter(f"{value}: there is no folder {Path(value).parent}.")
     return value
 
 
@@ -142,9 +150,17 @@ def _memory(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     help="Enter a debugger at the line that failed.",
 )
 @click.option(
-    "--plan", metavar="FILE", help="With --mode dry-run: write the plan to FILE, a JSON object a line."
+    "--plan",
+    metavar="FILE",
+    callback=_new_file,
+    help="With --mode dry-run: write the plan to FILE, a JSON object a line.",
 )
-@click.option("--summary", metavar="FILE", help="Write what became of each quantum to FILE, as JSON.")
+@click.option(
+    "--summary",
+    metavar="FILE",
+    callback=_new_file,
+    help="Write what became of each quantum to FILE, as JSON.",
+)
 @click.pass_obj
 def command(logs: LogOptions | None, /, **options: Any) -> int:
     """Execute a quantum graph.

@@ -13,7 +13,6 @@ The rules are those of LSST's ``pipetask``:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, MissingCollectionError
@@ -57,7 +56,9 @@ class OutputOptions:
         if self.prune_replaced not in (None, "unstore", "purge"):
             raise UsageError(f"--prune-replaced {self.prune_replaced}: choose 'unstore' or 'purge'.")
         if self.rebase and self.output and self.output_run and not self.output_run.startswith(self.output):
-            raise UsageError("--rebase requires that the output run's name starts with the output collection's.")
+            raise UsageError(
+                "--rebase requires that the output run's name starts with the output collection's."
+            )
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ class OutputCollections:
             case "purge":
                 if others := butler.collections.get_info(replaced, include_parents=True).parents:
                     raise PipetaskError(
-                        f"--prune-replaced purge: run {replaced!r} is also in {', '.join(sorted(others))}: take it out of "
-                        "there first."
+                        f"--prune-replaced purge: run {replaced!r} is also in {', '.join(sorted(others))}: take "
+                        "it out of there first."
                     )
                 butler.removeRuns([replaced])
             case other:
@@ -165,7 +166,11 @@ class OutputCollections:
     def _members(self, butler: Butler) -> list[str]:
         """Return what the chain is made of, besides the run: its children before, or the inputs."""
         members = self.children if self.children is not None else self.inputs
-        return list(butler.collections.query(members, flatten_chains=True, include_chains=False)) if members else []
+        return (
+            list(butler.collections.query(members, flatten_chains=True, include_chains=False))
+            if members
+            else []
+        )
 
     def _rebased(self) -> OutputCollections:
         if self.chain is None or self._chain_has_inputs():
@@ -203,14 +208,18 @@ class OutputCollections:
                 f"Output run {self.run!r} exists: add --extend-run to go on with it, or build a graph with a new run."
             )
         if options.replace_run and not self.children:
-            raise PipetaskError("--replace-run: --output must name an existing CHAINED collection with a run in it.")
+            raise PipetaskError(
+                "--replace-run: --output must name an existing CHAINED collection with a run in it."
+            )
 
 
 def _flatten(butler: Butler, inputs: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return tuple(butler.collections.query(inputs, flatten_chains=True)) if inputs else ()
     except MissingCollectionError as error:
-        raise PipetaskError(f"--input: {reason_of(error)}: check the name, or leave the option out.") from error
+        raise PipetaskError(
+            f"--input: {reason_of(error)}: check the name, or leave the option out."
+        ) from error
 
 
 def _children(butler: Butler, chain: str) -> tuple[str, ...] | None:
@@ -219,7 +228,9 @@ def _children(butler: Butler, chain: str) -> tuple[str, ...] | None:
     except MissingCollectionError:
         return None
     if info.type is not CollectionType.CHAINED:
-        raise PipetaskError(f"Output collection {chain!r} is of type {info.type.name}, not CHAINED: give another --output.")
+        raise PipetaskError(
+            f"Output collection {chain!r} is of type {info.type.name}, not CHAINED: give another --output."
+        )
     return tuple(info.children)
 
 

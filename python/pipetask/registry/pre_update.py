@@ -103,7 +103,9 @@ def verify_registry(
 
 def _check_dataset_types(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
     try:
-        graph.pipeline_graph.check_dataset_type_registrations(butler, include_packages=not options.no_versions)
+        graph.pipeline_graph.check_dataset_type_registrations(
+            butler, include_packages=not options.no_versions
+        )
     except MissingDatasetTypeError as error:
         missing = sorted(_dataset_types(graph) - _registered(butler))
         raise PipetaskError(

@@ -128,7 +128,9 @@ class Registrar:
                 registry.removeDatasets(_known(self._butler, gone))
             for group in refs.values():
                 registry._importDatasets(group, expand=False)
-            datastore.import_records(DatastoreRecordData.merge_mappings(*(outputs.records for outputs in batch)))
+            datastore.import_records(
+                DatastoreRecordData.merge_mappings(*(outputs.records for outputs in batch))
+            )
 
     def _refs(self, datasets: Iterable[tuple[str, Any, tuple[Any, ...]]]) -> list[DatasetRef]:
         return [self._ref(self._types[name], id, values) for name, id, values in datasets]

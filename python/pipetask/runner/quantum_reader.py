@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -11,6 +12,10 @@ from lsst.pipe.base.pipeline_graph import PipelineGraph, TaskNode
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
 
 __all__ = ["QuantumReader"]
+
+# CPython issue 127847: reading two members of a zip file by turns, with seeks, ends up in the wrong place.  With all
+# addresses read first there is only one member to seek in.  To go when Python 3.13.2 is the oldest 3.13 in use.
+_SEEKS_GO_ASTRAY = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
 
 
 class QuantumReader:
@@ -32,6 +37,8 @@ class QuantumReader:
         self._reader = self._resources.enter_context(PredictedQuantumGraph.open(path))
         self._reader.read_init_quanta()
         self._reader.read_dimension_data()
+        if _SEEKS_GO_ASTRAY:
+            self._reader.address_reader.read_all()
         self._shared = self._reader.components
 
     @property
