@@ -305,6 +305,16 @@ def test_progress_lines_where_there_is_no_terminal(make_repository: MakeReposito
     assert len(lines) <= done.seconds / 4
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_log_file_gets_the_messages_of_all_processes(repository: Repository, tmp_path: Path, mode: str) -> None:
+    log = tmp_path / "messages.log"
+    done = run_pipetask("--log-file", str(log), *repository.arguments(*MODES[mode]))
+    assert done.code == 0, done.err
+    text = log.read_text()
+    assert text.count("Finished mocking task") == 10
+    assert "Finished mocking task" not in done.err, "not on the terminal unless asked for"
+
+
 def test_python_interface(repository: Repository) -> None:
     from pipetask import QuantumGraphExecutor, RunOptions, Status
     from pipetask.executors.in_process import InProcessExecutor

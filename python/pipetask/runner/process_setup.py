@@ -12,19 +12,18 @@ __all__ = ["limit_threads", "replay_logging"]
 
 
 def replay_logging(state: Sequence[tuple[Any, ...]]) -> None:
-    """Configure logging as the parent did, without a terminal (the parent's display owns that).
+    """Configure logging as the parent did.
 
     Parameters
     ----------
     state
         `CliLog.configState` of the parent; empty if it configured logging in its own way, and then messages of
-        level INFO and up are captured, as by LSST's commands.
+        level INFO and up are captured, as by LSST's commands, and nothing is written to the terminal.
     """
-    CliLog.initLog(longlog=False, log_tty=False)
-    for method, *arguments in state:
-        if getattr(method, "__name__", "") == "initLog":
-            continue
-        method(*arguments)
+    if state:
+        CliLog.replayConfigState(list(state))
+    else:
+        CliLog.initLog(longlog=False, log_tty=False)
 
 
 def limit_threads() -> None:
