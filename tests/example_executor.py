@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
@@ -17,7 +17,9 @@ class ReverseLabelExecutor(QuantumExecutor):
 
     in_process = True
 
-    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
         frontier = Frontier(quanta)
         with closing(context.runner.open()) as runner:
             while not context.stop and (quantum := frontier.take()) is not None:

@@ -7,7 +7,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import FrameType
@@ -168,7 +168,8 @@ class QuantumGraphExecutor:
             for sink in sinks:
                 sink.begin(stream, totals, context.activity)
                 stack.callback(sink.end)
-            for outcome in chain(_done_already(stream, done), self._executor.execute(stream, context)):
+            executed = stack.enter_context(closing(self._executor.execute(stream, context)))
+            for outcome in chain(_done_already(stream, done), executed):
                 if outcome.outputs is not None and registrar is not None:
                     registrar.register(outcome.outputs)
                     outcome = outcome.without_outputs()

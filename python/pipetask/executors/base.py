@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -182,7 +182,9 @@ class QuantumExecutor(ABC):
         """Start slow preparations in the background, as soon as it is clear that this model will be used."""
 
     @abstractmethod
-    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta.
 
         Parameters
@@ -200,5 +202,6 @@ class QuantumExecutor(ABC):
 
         Notes
         -----
-        Take quanta from the stream only as fast as they can be used.
+        Take quanta from the stream only as fast as they can be used.  Write it as a generator: closing it ends the
+        run, and whatever was started for it.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -34,7 +34,9 @@ class DryRunExecutor(QuantumExecutor):
         """Make an instance for the command line."""
         return cls(options.plan)
 
-    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
         """List a stream of quanta."""
         write = _json if self._plan else _readable
         next_id = 0

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 
 from ..errors import UsageError
@@ -50,7 +50,9 @@ class InProcessExecutor(QuantumExecutor):
                 "--timeout needs a process to kill: use --mode multiprocess (with -j 1, if you like)."
             )
 
-    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta, in its order."""
         stop = context.stop
         with contextlib.closing(context.runner.open(self._hook())) as runner:

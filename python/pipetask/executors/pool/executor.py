@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
 
@@ -81,7 +81,9 @@ class MultiprocessExecutor(QuantumExecutor):
                 multiprocessing.set_forkserver_preload(PRELOAD)
                 forkserver.ensure_running()
 
-    def execute(self, quanta: Iterable[QuantumData], context: ExecutionContext) -> Iterator[QuantumOutcome]:
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta."""
         self.prepare()
         with self._thread_limits():
