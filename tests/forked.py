@@ -14,7 +14,7 @@ from typing import IO, NoReturn
 
 import lsst.pipe.base.tests.mocks  # noqa: F401  imported before the fork
 
-import pipetask.graph_executor  # noqa: F401
+import pipetask.graph_executor
 import pipetask.observe.progress
 import pipetask.observe.report
 import pipetask.observe.summary_file  # noqa: F401

@@ -24,8 +24,9 @@ class BrokenTask(DynamicTestPipelineTask):
 
     def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:
         super().runQuantum(butlerQC, inputRefs, outputRefs)
-        where = self.config.broken_where
-        if where and DataIdMatch(where).match(butlerQC.quantum.dataId) and not Path(self.config.repair).exists():
+        where, repair = self.config.broken_where, self.config.repair
+        repaired = repair and Path(repair).exists()
+        if where and DataIdMatch(where).match(butlerQC.quantum.dataId) and not repaired:
             self.log.warning("what was written is wrong")
             raise ValueError("it is broken")
 

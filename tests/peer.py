@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
+
 from repository_dump import Registry, read_files, read_registry
 
 from conftest import TESTS, Finished, environment  # isort: skip
@@ -25,7 +31,9 @@ def find_peer() -> Path:
     path = Path(os.environ.get("PIPETASK_PEER") or TESTS.parent / ".venv-peer" / "bin" / "pipetask")
     if path.exists():
         return path
-    message = f"NOT COMPARED WITH LSST'S pipetask: there is none at {path} (make .venv-peer, or set PIPETASK_PEER)"
+    message = (
+        f"NOT COMPARED WITH LSST'S pipetask: there is none at {path} (make .venv-peer, or set PIPETASK_PEER)"
+    )
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
@@ -35,9 +43,35 @@ def run_peer(*arguments: str) -> Finished:
     """Run LSST's command."""
     start = time.monotonic()
     done = subprocess.run(
-        [str(find_peer()), *arguments], capture_output=True, text=True, env=environment(), timeout=200, check=False
+        [str(find_peer()), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=200,
+        check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+
+
+@contextmanager
+def peer_session() -> Iterator[Callable[..., Finished]]:
+    """Import LSST's command once for several uses, each in a fork; as `forked` does with ours."""
+    python = find_peer().with_name("python")
+    if not python.exists():
+        yield run_peer
+        return
+    command = [str(python), str(TESTS / "peer_server.py")]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=environment()) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+
+        def run(*arguments: str) -> Finished:
+            with NamedTemporaryFile("r") as messages:
+                print(json.dumps([messages.name, *arguments]), file=server.stdin, flush=True)
+                return Finished(int(server.stdout.readline()), "", messages.read(), 0.0)
+
+        yield run
+        server.stdin.close()
 
 
 def assert_same_repository(ours: Path, theirs: Path) -> None:
@@ -54,7 +88,9 @@ def comparable_registry(root: Path) -> Registry:
     sizes = read_files(root)
     for row in records:
         assert sizes[row["path"]] == row["file_size"], f"{row['path']} has another size than its record"
-    shown = [_without_size(row) if types[row["dataset_id"]].endswith(NOT_REPEATABLE) else row for row in records]
+    shown = [
+        _without_size(row) if types[row["dataset_id"]].endswith(NOT_REPEATABLE) else row for row in records
+    ]
     return content | {"file_datastore_records": shown}
 
 

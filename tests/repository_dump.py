@@ -27,7 +27,9 @@ def read_registry(root: Path) -> Registry:
         for table in _tables(database):
             # Which table has the tags of which dimensions depends on who came first.
             title = "dataset_tags" if table.startswith("dataset_tags_") else table
-            content[title] += [names.resolve(table, row) for row in database.execute(f'SELECT * FROM "{table}"')]
+            content[title] += [
+                names.resolve(table, row) for row in database.execute(f'SELECT * FROM "{table}"')
+            ]
     return {title: sorted(rows, key=repr) for title, rows in content.items() if rows}
 
 
@@ -59,7 +61,9 @@ class _Names:
         self._collections = dict(map(tuple, database.execute("SELECT collection_id, name FROM collection")))
         self._dataset_types = dict(map(tuple, database.execute("SELECT id, name FROM dataset_type")))
         self._dimensions: defaultdict[int, list[str]] = defaultdict(list)
-        for number, name in database.execute("SELECT * FROM dimension_graph_definition ORDER BY dimension_name"):
+        for number, name in database.execute(
+            "SELECT * FROM dimension_graph_definition ORDER BY dimension_name"
+        ):
             self._dimensions[number].append(name)
 
     def resolve(self, table: str, row: sqlite3.Row) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def test_a_run_registers_everything(repository: Repository, mode: str, tmp_path:
         )
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "success"
-    assert {report["outcome"] for report in summary["quantaReports"]} == {"succeeded"}
-    assert all(report["peakMemory"] > 1e7 for report in summary["quantaReports"])
+    assert {quantum["outcome"] for quantum in summary["quanta"]} == {"succeeded"}
+    assert all(quantum["peakMemory"] > 1e7 for quantum in summary["quanta"])
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -306,7 +306,9 @@ def test_progress_lines_where_there_is_no_terminal(make_repository: MakeReposito
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_log_file_gets_the_messages_of_all_processes(repository: Repository, tmp_path: Path, mode: str) -> None:
+def test_a_log_file_gets_the_messages_of_all_processes(
+    repository: Repository, tmp_path: Path, mode: str
+) -> None:
     log = tmp_path / "messages.log"
     done = run_pipetask("--log-file", str(log), *repository.arguments(*MODES[mode]))
     assert done.code == 0, done.err

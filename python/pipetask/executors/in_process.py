@@ -44,7 +44,8 @@ class InProcessExecutor(QuantumExecutor):
         return cls(options.debugger)
 
     def check(self, context: ExecutionContext) -> None:
-        """Refuse a timeout: a quantum of this process cannot be killed without the process."""
+        """Refuse a timeout (a quantum of this process cannot be killed alone), and a debugger that is not there."""
+        self._hook()
         if context.timeout is not None:
             raise UsageError(
                 "--timeout needs a process to kill: use --mode multiprocess (with -j 1, if you like)."

@@ -51,8 +51,8 @@ def print_report(console: Console, summary: RunSummary, butler: str, graph: str)
     if len(failures) > MOST_FAILURES:
         console.print(f"… and {len(failures) - MOST_FAILURES} more failures; --summary FILE lists all.")
     if summary.error is not None:
-        console.print(Text(f"{summary.error}", style="bold red"))
-    console.print(_verdict(summary))
+        console.print(Text(f"{summary.error}", style="bold red"), soft_wrap=True)
+    console.print(_verdict(summary), soft_wrap=True)
 
 
 def debug_command(butler: str, graph: str, quantum_id: object) -> str:
@@ -103,8 +103,8 @@ def _print_failure(
     error = outcome.error
     what = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
     console.print()
-    console.print(Text(f"{where} {outcome.status.value}", style="bold red"))
-    console.print(Text(f"  {_shorten(what)}"))
+    console.print(Text(f"{where} {outcome.status.value}", style="bold red"), soft_wrap=True)
+    console.print(Text(f"  {_shorten(what)}"), soft_wrap=True)
     if outcome.log is not None:
         console.print(Text(f"  log: {outcome.log}"), soft_wrap=True)
     blocked = sum(1 for other in summary.outcomes if other.blocked_by == outcome.id)

@@ -9,7 +9,9 @@ from typing import Any
 
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.resources import ResourcePath
+from lsst.utils.introspection import get_full_type_name
 
+from ..errors import PipetaskError
 from ..outcome import QuantumOutcome, Status
 from .summary import RunSummary
 
@@ -36,8 +38,8 @@ def write_summary(summary: RunSummary, graph: str, uri: str, command_line: list[
     Notes
     -----
     ``qgraphSummary``, ``status``, ``cmdLine``, ``exitCode``, ``exceptionInfo`` and ``quantaReports`` are those of
-    `lsst.pipe.base.Report`, whose fields without a value are left out; ``outcome``, ``counts``, ``start``, ``end``
-    and the further fields of each quantum are ours.
+    `lsst.pipe.base.quantum_reports.Report`, which reads the file; fields without a value are left out.  ``outcome``,
+    ``stopped``, ``counts``, ``start``, ``end`` and ``quanta`` are ours.
     """
     content = {
         "qgraphSummary": _graph_summary(summary, graph),
@@ -45,16 +47,27 @@ def write_summary(summary: RunSummary, graph: str, uri: str, command_line: list[
         "cmdLine": command_line,
         "exitCode": summary.exit_code,
         "quantaReports": [_quantum_report(summary, outcome) for outcome in summary.outcomes],
+        "quanta": [_quantum(summary, outcome) for outcome in summary.outcomes],
         "outcome": summary.status,
         "stopped": summary.stopped,
         "counts": {label: {s.value: n for s, n in c.items()} for label, c in summary.counts.items()},
         "start": summary.start,
         "end": summary.end,
     }
-    if summary.error is not None:
-        content["exceptionInfo"] = {"className": type(summary.error).__name__, "message": str(summary.error)}
+    if summary.exit_code:
+        content["exceptionInfo"] = _run_exception(summary)
     with ResourcePath(uri).open("w") as out:
         json.dump(_without_nones(content), out, indent=2, default=str)
+
+
+def _run_exception(summary: RunSummary) -> dict[str, str]:
+    if summary.error is not None:
+        return {"className": get_full_type_name(summary.error), "message": str(summary.error)}
+    counts = ", ".join(f"{n} {status.value}" for status, n in summary.total.items() if not status.unblocks)
+    return {
+        "className": get_full_type_name(PipetaskError),
+        "message": summary.stopped or f"quanta ended: {counts}",
+    }
 
 
 def _run_status(summary: RunSummary) -> str:
@@ -84,6 +97,13 @@ def _quantum_report(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, A
         "taskLabel": graph.label(outcome.id),
         "exitCode": -outcome.signal if outcome.signal is not None else outcome.exit_code,
         "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
+        "quantumId": str(graph.quantum_id(outcome.id)),
+    }
+
+
+def _quantum(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
+    graph, error = summary.graph, outcome.error
+    return {
         "quantumId": str(graph.quantum_id(outcome.id)),
         "id": outcome.id,
         "outcome": outcome.status.value,

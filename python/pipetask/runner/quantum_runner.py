@@ -11,6 +11,7 @@ from typing import Any
 
 import astropy.units
 from lsst.daf.butler import Butler, LimitedButler, Quantum
+from lsst.daf.butler.logging import ButlerLogRecords
 from lsst.pipe.base import ExecutionResources, QuantumSuccessCaveats, TaskFactory
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph_executor import QuantumExecutionResult
@@ -198,7 +199,10 @@ class FullButlerRunner(QuantumRunner):
 
     def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
         try:
-            return _success(self._single.execute(node, quantum, uuid.UUID(bytes=ticket.quantum_id)), None)
+            # Records in memory: pipe_base's other way, a file, loses the logs of earlier attempts.
+            records = ButlerLogRecords([])
+            quantum_id = uuid.UUID(bytes=ticket.quantum_id)
+            return _success(self._single.execute(node, quantum, quantum_id, log_records=records), None)
         except KeyboardInterrupt as error:
             return _failure(error)
         except BaseException as error:

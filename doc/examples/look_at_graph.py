@@ -1,0 +1,8 @@
+"""Look at a graph: the example of the user guide."""
+
+from pipetask.graph_file import GraphFile
+from pipetask.quantum_data import EnumeratedGraph
+
+with GraphFile.of("repo/graph.qg") as file:
+    for quantum in EnumeratedGraph(file.structure, file):
+        print(quantum.id, quantum.label, quantum.data_id, set(quantum.prerequisites))

@@ -1,0 +1,29 @@
+"""Execute a graph from Python: the example of the user guide."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from pipetask import QuantumGraphExecutor, RunOptions
+from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.graph_executor import QuantumOptions
+from pipetask.observe.progress import TableProgress
+from pipetask.registry.output_collections import OutputOptions
+from pipetask.registry.pre_update import PreUpdateOptions
+from pipetask.testing import MockPipeline
+
+if __name__ == "__main__":
+    failing = {"characterize": {"fail_condition": "exposure=3 AND detector=1"}}
+    graph = MockPipeline(exposures=4, detectors=3, configs=failing).make(Path("repo"))
+
+    options = RunOptions(
+        collections=OutputOptions(output="u/out", inputs=("input_chain",)),
+        pre_update=PreUpdateOptions(register_dataset_types=True),
+        quantum=QuantumOptions(timeout=600),
+    )
+    executor = QuantumGraphExecutor(MultiprocessExecutor(2), "repo", options, [TableProgress(Console())])
+    summary = executor.execute(graph)
+
+    print(summary.status, {status.value: number for status, number in summary.total.items()})
+    for outcome in summary.failures:
+        print(summary.graph.describe(outcome.id), outcome.status.value, outcome.error.type_name)

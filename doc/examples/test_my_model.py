@@ -1,0 +1,25 @@
+"""Test an execution model: the example of the user guide."""
+
+from collections import Counter
+
+from example_executor import ReverseLabelExecutor
+from pipetask.executors.base import ExecutionContext
+from pipetask.outcome import Status
+from pipetask.testing import CallSpec, enumerated
+
+
+def test_a_failure_blocks_what_needs_it() -> None:
+    """A quantum that fails takes its dependent along, and nobody else."""
+    # Two quanta of task a, positions 0 and 1; two of task b, positions 2 and 3, one behind each.
+    graph = enumerated({"a": 2, "b": 2}, [(0, 2), (1, 3)])
+
+    def work(id: int) -> None:
+        if graph.label(id) == "a" and graph.position(id) == 0:
+            raise ValueError("bad data")
+
+    context = ExecutionContext(graph, CallSpec(work))
+    outcomes = list(ReverseLabelExecutor().execute(graph, context))
+    context.stop.close()
+
+    statuses = Counter(outcome.status for outcome in outcomes)
+    assert statuses == {Status.FAILED: 1, Status.BLOCKED: 1, Status.SUCCEEDED: 2}
