@@ -90,7 +90,7 @@ def test_the_report_names_failures_and_how_to_run_them_alone() -> None:
     text = report(summarize([failed(0, message="first\nsecond"), QuantumOutcome(1, OK), blocked]))
     assert "isr (number=0) failed" in text
     assert "ValueError: first (+1 lines)" in text
-    assert "blocks 1 quanta" in text
+    assert "blocks 1 quantum that needs it" in text
     quantum_id = graph_of_six().quantum_id(0)
     assert f"pipetask run -b 'my repo' -g graph.qg --qgraph-node-id {quantum_id}" in text
     assert "1 succeeded, 1 failed, 1 blocked" in text

@@ -92,7 +92,7 @@ def test_a_failure_is_reported_with_log_and_command(
     assert done.code == 1
     assert "characterize (instrument='Mock', detector=1, exposure=0) failed" in done.err
     assert "ValueError: bomb" in done.err
-    assert "blocks 1 quanta" in done.err
+    assert "blocks 1 quantum that needs it" in done.err
     assert "12 succeeded, 1 failed, 1 blocked" in done.err
     log = next(line.split("log: ")[1] for line in done.err.splitlines() if "log: " in line)
     assert "the bomb goes off" in Path(log).read_text()
@@ -250,6 +250,7 @@ def test_clobbering_keeps_the_log_of_the_earlier_attempt(
     (tmp_path / "defused").write_text("yes")
     refused = run_pipetask(*repository.arguments("--extend-run"))
     assert refused.code == 1, "outputs that are registered are not replaced without being asked"
+    assert "--clobber-outputs replaces them" in refused.err
     done = run_pipetask(*repository.arguments("--extend-run", "--clobber-outputs"))
     assert done.code == 0, done.err
     with Butler.from_config(str(repository.root), collections="u/out/run") as butler:

@@ -27,6 +27,7 @@ from .registry.pre_update import PreUpdate, PreUpdateOptions, update_registry, v
 from .registry.registrar import Registrar
 from .repository import check_graph_fits, open_repository, output_butler_for
 from .runner.spec import ButlerRunnerSpec, OutputButler
+from .structure import GraphStructure
 
 __all__ = ["QuantumGraphExecutor", "QuantumOptions", "RunOptions"]
 
@@ -136,6 +137,7 @@ class QuantumGraphExecutor:
         if collections.run_exists:
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline)
         unwanted = self._unwanted(file)
+        _warn_of_missing_inputs(file.structure, unwanted - earlier.done, unwanted)
         stream = EnumeratedGraph(file.structure, file, earlier.done | unwanted)
         with _stop_on_signals() as stop:
             context = self._context(file, stream, collections, earlier, stop)
@@ -250,6 +252,24 @@ class QuantumGraphExecutor:
             timeout=quantum.timeout,
             registered_before=earlier.unsuccessful,
             done=earlier.done,
+        )
+
+
+def _warn_of_missing_inputs(
+    structure: GraphStructure, not_run: frozenset[int], unwanted: frozenset[int]
+) -> None:
+    """Warn of quanta that are asked for and need others that neither are nor have been run."""
+    if not not_run:
+        return
+    needy = [
+        p
+        for p in range(len(structure))
+        if p not in unwanted and not not_run.isdisjoint(structure.needed_by(p))
+    ]
+    if needy:
+        _LOG.warning(
+            "%d of the quanta asked for need others that have not been run; without inputs they may find no work.",
+            len(needy),
         )
 
 

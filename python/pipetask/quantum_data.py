@@ -137,9 +137,8 @@ class EnumeratedGraph:
 
     def prerequisites(self, position: int) -> frozenset[int]:
         """Return the ids of the quanta that one at this position waits for."""
-        structure, ids, exclude = self.structure, self._ids, self.exclude
-        starts = structure.predecessor_starts
-        row = structure.predecessors[starts[position] : starts[position + 1]]
+        ids, exclude = self._ids, self.exclude
+        row = self.structure.needed_by(position)
         if exclude:
             return frozenset([ids[p] for p in row if p not in exclude])
         return frozenset([ids[p] for p in row])

@@ -51,6 +51,10 @@ def open_repository(config: str, *, writeable: bool) -> Iterator[Butler]:
             f"{config} is not a butler repository, it has no butler.yaml: check the name given with -b."
         ) from error
     except Exception as error:
+        if "locked" in reason_of(error):
+            raise PipetaskError(
+                f"Repository {config} is locked: another process is writing to its database; try again when it is done."
+            ) from error
         purpose = "writing" if writeable else "reading"
         raise PipetaskError(
             f"Repository {config} does not open for {purpose} ({reason_of(error)}): check that it is a butler "

@@ -151,6 +151,10 @@ class GraphStructure:
         names = self._dimensions[self.task_index(position)]
         return dict(zip(names, self._data_values[position], strict=True))
 
+    def needed_by(self, position: int) -> Sequence[int]:
+        """Return the positions of the quanta that one waits for."""
+        return self.predecessors[self.predecessor_starts[position] : self.predecessor_starts[position + 1]]
+
     def depth_first(self) -> Iterator[int]:
         """Yield positions in topological order, each chain finished before a new one is begun.
 

@@ -46,7 +46,8 @@ class DryRunExecutor(QuantumExecutor):
                 for id in range(next_id, quantum.id):
                     if context.graph.position(id) in context.done:
                         print(write(context.graph, id, None), file=out)
-                print(write(context.graph, quantum.id, sorted(quantum.prerequisites)), file=out)
+                again = quantum.position in context.registered_before
+                print(write(context.graph, quantum.id, sorted(quantum.prerequisites), again=again), file=out)
                 next_id = quantum.id + 1
                 yield QuantumOutcome(quantum.id, Status.PLANNED)
             for id in range(next_id, len(context.graph.structure)):
@@ -55,16 +56,19 @@ class DryRunExecutor(QuantumExecutor):
 
 
 _DONE = "done already: its metadata is in the output run"
+_AGAIN = "an earlier attempt left outputs, which --clobber-outputs replaces"
 
 
-def _readable(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None) -> str:
+def _readable(
+    graph: EnumeratedGraph, id: int, prerequisites: list[int] | None, *, again: bool = False
+) -> str:
     if prerequisites is None:
         return f"{id}  skip {graph.describe(id)}: {_DONE}"
     after = f", after {', '.join(map(str, prerequisites))}" if prerequisites else ""
-    return f"{id}  run {graph.describe(id)}{after}"
+    return f"{id}  run {graph.describe(id)}{after}" + (f" ({_AGAIN})" if again else "")
 
 
-def _json(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None) -> str:
+def _json(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None, *, again: bool = False) -> str:
     row = {
         "id": id,
         "label": graph.label(id),
@@ -73,4 +77,5 @@ def _json(graph: EnumeratedGraph, id: int, prerequisites: list[int] | None) -> s
     }
     if prerequisites is None:
         return json.dumps(row | {"action": "skip", "reason": _DONE})
-    return json.dumps(row | {"action": "run", "prerequisites": prerequisites})
+    note = {"note": _AGAIN} if again else {}
+    return json.dumps(row | {"action": "run", "prerequisites": prerequisites} | note)

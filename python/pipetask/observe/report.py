@@ -44,7 +44,8 @@ def print_report(console: Console, summary: RunSummary, butler: str, graph: str)
     butler, graph
         Repository and graph, as the user named them.
     """
-    console.print(_table(summary))
+    if summary.outcomes:
+        console.print(_table(summary))
     failures = summary.failures
     for outcome in failures[:MOST_FAILURES]:
         _print_failure(console, summary, outcome, butler, graph)
@@ -105,11 +106,14 @@ def _print_failure(
     console.print()
     console.print(Text(f"{where} {outcome.status.value}", style="bold red"), soft_wrap=True)
     console.print(Text(f"  {_shorten(what)}"), soft_wrap=True)
+    if error is not None and outcome.reason is not None:
+        console.print(Text(f"  {outcome.reason}"), soft_wrap=True)
     if outcome.log is not None:
         console.print(Text(f"  log: {outcome.log}"), soft_wrap=True)
     blocked = sum(1 for other in summary.outcomes if other.blocked_by == outcome.id)
     if blocked:
-        console.print(Text(f"  blocks {blocked} quanta that need it", style="yellow"))
+        needy = "quantum that needs" if blocked == 1 else "quanta that need"
+        console.print(Text(f"  blocks {blocked} {needy} it", style="yellow"))
     command = debug_command(butler, graph, summary.graph.quantum_id(outcome.id))
     console.print(Text(f"  run it alone: {command}"), soft_wrap=True)
 
@@ -122,9 +126,11 @@ def _shorten(text: str) -> str:
 
 def _verdict(summary: RunSummary) -> Text:
     total = summary.total
-    parts = [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
+    parts = ["outputs not registered"] if summary.error is not None else []
+    parts += [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
     seconds = summary.end - summary.start
-    text = f"{summary.status}: {', '.join(parts) or 'nothing to run'} in {seconds:.1f} s"
+    status = "planned" if total[Status.PLANNED] and not summary.exit_code else summary.status
+    text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
     if summary.stopped:
         text += f" ({summary.stopped})"
     style = {"succeeded": "bold green", "cancelled": "bold yellow"}.get(summary.status, "bold red")

@@ -27,6 +27,8 @@ from .worker_butler import WorkerButler
 
 __all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner"]
 
+NOT_CLOBBERED = "outputs of an earlier attempt are registered: --clobber-outputs replaces them"
+
 
 class QuantumRunner:
     """Runs quanta with pipe_base's `SingleQuantumExecutor` and says what became of them.
@@ -161,8 +163,12 @@ class QuantumBackedRunner(QuantumRunner):
         except BaseException as error:
             if self._on_exception is not None:
                 self._on_exception(ticket, error)
-            outputs = None if keep else butler.written(quantum, name_absent=resuming)
-            return _failure(error) | {"outputs": outputs, "log": _log_place(butler, node, quantum)}
+            report = _failure(error) | {"log": _log_place(butler, node, quantum)}
+            return report | (
+                {"reason": NOT_CLOBBERED}
+                if keep
+                else {"outputs": butler.written(quantum, name_absent=resuming)}
+            )
         finally:
             butler.release()
 
@@ -208,7 +214,9 @@ class FullButlerRunner(QuantumRunner):
         except BaseException as error:
             if self._on_exception is not None:
                 self._on_exception(ticket, error)
-            return _failure(error) | {"log": _log_place(self._full, node, quantum)}
+            report = _failure(error) | {"log": _log_place(self._full, node, quantum)}
+            keep = ticket.registered_before and not self.spec.clobber_outputs
+            return report | ({"reason": NOT_CLOBBERED} if keep else {})
 
 
 class _InputRecords:

@@ -96,10 +96,9 @@ class WorkerHandle:
     @property
     def current(self) -> QuantumData | None:
         """The quantum that it has begun and not ended."""
-        if len(self.assigned) > self.unclaimed:
-            with contextlib.suppress(
-                StopIteration, RuntimeError
-            ):  # a display may look while the foreman changes it
+        # A display may look while the foreman changes the books, or has closed the pipes of the dead.
+        with contextlib.suppress(StopIteration, RuntimeError, OSError):
+            if len(self.assigned) > self.unclaimed:
                 return next(iter(self.assigned.values()))
         return None
 
