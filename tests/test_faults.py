@@ -155,11 +155,11 @@ def test_a_second_stop_kills_what_does_not_obey(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_quantum_that_does_not_stop_is_killed_after_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("pipetask.executors.pool.foreman.GRACE", 1.0)
     work = Recorder(tmp_path, bombs=((1, "ignore_interrupts"),))
-    outcomes = once_begun(MultiprocessExecutor(1), work, lambda context: context.stop.ask("enough"))
+    model = MultiprocessExecutor(1, policy=BundlePolicy(grace=1.0))
+    outcomes = once_begun(model, work, lambda context: context.stop.ask("enough"))
     assert outcomes[1].status is Status.CANCELLED
     assert (tmp_path / "ignored").exists(), "it was asked first"
 

@@ -234,11 +234,16 @@ def _progress(logs: LogOptions, options: dict[str, Any]) -> Sink:
 
     from ..observe.progress import LineProgress, TableProgress
     from ..observe.sink import Sink
+    from ..settings import Settings
 
     if options["debugger"]:
         return Sink()  # the terminal belongs to the debugger
     console = Console(stderr=True)
-    return TableProgress(console) if console.is_terminal and not logs.tty else LineProgress(sys.stderr)
+    return (
+        TableProgress(console)
+        if console.is_terminal and not logs.tty
+        else LineProgress(sys.stderr, Settings.load().progress["interval"])
+    )
 
 
 def _report(summary: RunSummary, options: dict[str, Any]) -> None:

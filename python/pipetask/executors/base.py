@@ -12,6 +12,7 @@ from enum import IntEnum
 from ..outcome import QuantumOutcome
 from ..quantum_data import EnumeratedGraph, QuantumData
 from ..runner import RunnerSpec, Ticket
+from ..settings import Settings
 
 __all__ = ["Activity", "ExecutionContext", "ExecutorOptions", "QuantumExecutor", "StopLevel", "StopRequest"]
 
@@ -147,6 +148,9 @@ class ExecutorOptions:
 
     plan: str | None = None
     """Where a dry run writes its plan as JSON; `None`: lines on standard output."""
+
+    settings: Settings = field(default_factory=Settings.load)
+    """What the site has set."""
 
 
 class QuantumExecutor(ABC):

@@ -7,6 +7,7 @@ import importlib
 from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import UsageError
+from ..settings import Settings
 from .base import QuantumExecutor
 
 __all__ = ["find_executor", "mode_names"]
@@ -23,7 +24,8 @@ _OWN = {
 
 def mode_names() -> list[str]:
     """Return the names of all installed execution models."""
-    return [*_OWN, *sorted(point.name for point in entry_points(group=GROUP) if point.name not in _OWN)]
+    installed = sorted(point.name for point in entry_points(group=GROUP) if point.name not in _OWN)
+    return [*_OWN, *Settings.load().modes, *installed]
 
 
 def find_executor(mode: str) -> type[QuantumExecutor]:
@@ -53,7 +55,8 @@ def _load(mode: str) -> object:
         return EntryPoint(mode, _OWN[mode], GROUP).load()
     for point in entry_points(group=GROUP, name=mode):
         return point.load()
-    module, _, name = mode.replace(":", ".").rpartition(".")
+    path = Settings.load().modes.get(mode, mode)
+    module, _, name = path.replace(":", ".").rpartition(".")
     if not module:
         close = difflib.get_close_matches(mode, mode_names(), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -11,7 +11,7 @@ __all__ = ["BundlePolicy", "Timings"]
 
 @dataclass(frozen=True)
 class BundlePolicy:
-    """When a bundle is full.
+    """When a bundle is full, and how patient the foreman is.
 
     Notes
     -----
@@ -24,6 +24,9 @@ class BundlePolicy:
 
     most: int = 16
     """Quanta in a bundle: as many as a worker reads from the graph file at once."""
+
+    grace: float = 10.0
+    """Seconds that an interrupted quantum has to clean up before it is killed."""
 
 
 class Timings:

@@ -36,7 +36,7 @@ class MultiprocessExecutor(QuantumExecutor):
         ``forkserver``: workers are forked from a server process that has imported everything; ``spawn``: each
         worker is a new interpreter.
     policy
-        How many quanta travel together.
+        How many quanta travel together, and how long they may take to stop.
     implicit_threads
         Whether libraries in the workers may start threads of their own.
     """
@@ -63,7 +63,8 @@ class MultiprocessExecutor(QuantumExecutor):
         """Make an instance for the command line."""
         if options.debugger is not None:
             raise UsageError("--pdb needs the terminal: use -j 1 (--mode in-process).")
-        return cls(options.processes, options.start_method, implicit_threads=options.implicit_threads)
+        policy = BundlePolicy(**options.settings.pool)
+        return cls(options.processes, options.start_method, policy, implicit_threads=options.implicit_threads)
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse tasks that say they cannot run in another process."""

@@ -22,9 +22,6 @@ from .worker_handle import WorkerHandle
 
 __all__ = ["Foreman"]
 
-GRACE = 10.0
-"""Seconds that an interrupted quantum has to clean up before it is killed."""
-
 FAREWELL = 5.0
 """Seconds that an idle worker has to finish before it is killed."""
 
@@ -45,7 +42,7 @@ class Foreman:
     start_context
         How processes are started.
     policy
-        How many quanta travel together.
+        How many quanta travel together, and how long they may take to stop.
     """
 
     def __init__(
@@ -233,14 +230,14 @@ class Foreman:
                 self._frontier.give_back(quantum)
         now = time.monotonic()
         if self._stop_deadline is None:
-            self._stop_deadline = now + GRACE
+            self._stop_deadline = now + self._policy.grace
             for worker in self._workers:
                 if worker.assigned:
                     worker.interrupt()
         if self._context.stop.level >= StopLevel.KILL or now >= self._stop_deadline:
             for worker in [worker for worker in self._workers if worker.assigned and worker.doomed is None]:
                 worker.kill(Status.CANCELLED)
-            self._stop_deadline = now + GRACE
+            self._stop_deadline = now + self._policy.grace
         yield from self._frontier.blocked()
 
     def _kill_overdue(self) -> Iterator[QuantumOutcome]:

@@ -1,0 +1,89 @@
+"""Settings of a site: the shipped ``config/defaults.yaml``, and what a site lays over it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import UsageError
+
+__all__ = ["VARIABLE", "Settings"]
+
+VARIABLE = "PIPETASK_CONFIG"
+"""Environment variable with the path of a site's file."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a site may override."""
+
+    pool: Mapping[str, Any]
+    """Fields of `pipetask.executors.pool.bundling.BundlePolicy`."""
+
+    progress: Mapping[str, float]
+    """``interval``: seconds between two lines of progress."""
+
+    modes: Mapping[str, str]
+    """Class paths of further execution models, by name."""
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the defaults and the site's file.
+
+        Raises
+        ------
+        UsageError
+            If the site's file is not there, is no YAML, or has a key or a value that means nothing.
+        """
+        content = yaml.safe_load(files("pipetask").joinpath("config/defaults.yaml").read_text())
+        if path := os.environ.get(VARIABLE):
+            _overlay(content, _read(path), path)
+        return cls(**content)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{VARIABLE}={path} cannot be read: {' '.join(str(error).split())}.") from error
+    if not isinstance(content or {}, dict):
+        raise UsageError(f"{VARIABLE}={path} does not hold sections with settings.")
+    return content or {}
+
+
+def _overlay(base: dict[str, Any], site: dict[str, Any], path: str) -> None:
+    for section, values in site.items():
+        _check_key(section, base, f"{path}: section")
+        if not isinstance(values, dict):
+            raise UsageError(f"{path}: section {section!r} does not hold settings.")
+        for key, value in values.items():
+            if section != "modes":
+                _check_key(key, base[section], f"{path}: setting of {section!r}")
+            if not _fits(value, base[section].get(key, "")):
+                raise UsageError(f"{path}: {section}.{key} cannot be {value!r}.")
+            base[section][key] = value
+
+
+def _fits(value: object, default: object) -> bool:
+    """Return whether a value can stand for a default: a text, a positive integer, or a positive number."""
+    match default:
+        case str():
+            return isinstance(value, str)
+        case int():
+            return type(value) is int and value > 0
+        case _:
+            return type(value) in (int, float) and float(str(value)) > 0
+
+
+def _check_key(key: object, known: dict[str, Any], what: str) -> None:
+    if key not in known:
+        close = difflib.get_close_matches(str(key), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else f" There are {', '.join(known)}."
+        raise UsageError(f"{what} {key!r} is unknown.{hint}")
