@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from . import commands, inside
 from .harness import Bench, Figure
@@ -40,8 +41,11 @@ def main() -> int:
     parser.add_argument(
         "--write-docs", action="store_true", help="put the table into README.md and doc/figures.md"
     )
+    parser.add_argument("--merge", type=Path, help="a file of --json, whose other figures are kept")
     options = parser.parse_args()
     figures = measure(options.names or list(BENCHES), options.repeat)
+    if options.merge:
+        figures = merged(json.loads(options.merge.read_text())["figures"], figures)
     print("\n" + table(figures))
     if options.json:
         content = {"machine": machine(), "figures": [figure.json() for figure in figures]}
@@ -64,6 +68,13 @@ def measure(names: list[str], repeat: int) -> list[Figure]:
     return figures
 
 
+def merged(old: list[dict[str, Any]], new: list[Figure]) -> list[Figure]:
+    """Return old figures, in their order, with those that were measured anew."""
+    names = {figure.name: figure for figure in new}
+    kept = [Figure(**{key: value for key, value in row.items() if key != "ok"}) for row in old]
+    return [names.pop(figure.name, figure) for figure in kept] + list(names.values())
+
+
 def table(figures: list[Figure]) -> str:
     rows = [HEADINGS, ["---"] * len(HEADINGS), *(figure.row() for figure in figures)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -79,7 +90,10 @@ def machine() -> str:
 
 
 def write_docs(figures: list[Figure], repeat: int) -> None:
-    made = f"Measured on {machine()}; medians of {repeat} runs side by side; `make bench` measures anew."
+    made = (
+        f"Measured on {machine()}; medians of {repeat} runs or more, side by side (LSST's command at 82,000 "
+        "quanta: one run); `make bench` measures anew."
+    )
     text = f"{table(figures)}\n\n{made}"
     (ROOT / "doc/figures.md").write_text(f"# Figures\n\n{text}\n{notes()}")
     readme = ROOT / "README.md"

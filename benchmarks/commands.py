@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from pipetask.testing import MockPipeline
@@ -108,12 +110,11 @@ def _ids_of_isr(root: Path) -> str:
 
 def large_graph(repeat: int) -> Iterator[Figure]:
     """82,000 quanta: from the start of the command to the start of the first quantum."""
-    sys.path.insert(0, str(HERE))
-    from stamp_task import StampTask
-
     with scratch() as folder:
         template = folder / "repo"
-        MockPipeline(2000, 20, task_classes={"isr": StampTask}, stored_inputs=False).make(template)
+        # Elsewhere: a command's peak memory is never less than that of the process that started it.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            pool.submit(_make_large, template).result()
         ours, peer = _first_starts(OURS, template, repeat), _first_starts([peer_command()], template, 1)
         name = "82,000 quanta: start of the command to first quantum"
         against = "LSST's pipetask"
@@ -121,6 +122,13 @@ def large_graph(repeat: int) -> Iterator[Figure]:
         yield Figure(
             "82,000 quanta: peak memory of the parent", ours[1], peer[1], against, "MB", ours[1], 600, False
         )
+
+
+def _make_large(root: Path) -> None:
+    sys.path.insert(0, str(HERE))
+    from stamp_task import StampTask
+
+    MockPipeline(2000, 20, task_classes={"isr": StampTask}, stored_inputs=False).make(root)
 
 
 def _first_starts(command: list[str], template: Path, repeat: int) -> tuple[float, float]:

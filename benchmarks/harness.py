@@ -48,7 +48,7 @@ class Figure:
             self.name,
             f"{self.ours:.4g} {self.unit}",
             f"{other} ({self.against})" if other else self.against,
-            f"{self.reached:.3g}",
+            f"{self.reached:.3g}" if self.reached < 100 else f"{self.reached:.0f}",
             f"{sign} {self.wanted:g}",
             verdict,
         ]

@@ -126,8 +126,10 @@ class Registrar:
                 # What an earlier attempt registered gives way to what is there now.
                 datastore.forget([*everything, *gone])
                 registry.removeDatasets(_known(self._butler, gone))
+            # Only an ObsCore table needs more of a data ID than its values.
+            expand = registry.obsCoreTableManager is not None
             for group in refs.values():
-                registry._importDatasets(group, expand=False)
+                registry._importDatasets(group, expand=expand)
             datastore.import_records(
                 DatastoreRecordData.merge_mappings(*(outputs.records for outputs in batch))
             )
