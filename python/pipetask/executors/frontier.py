@@ -40,11 +40,6 @@ class Frontier:
         """Whether nothing is left to hand out, now or later."""
         return self._stream is None and not self._ready and not self._waiting and not self._out
 
-    @property
-    def n_ready(self) -> int:
-        """Number of quanta that could be taken without reading on."""
-        return len(self._ready)
-
     def fill(self, count: int) -> int:
         """Read the stream until ``count`` quanta are ready, or as many as there are; return how many are."""
         while len(self._ready) < count and self._stream is not None:
