@@ -124,15 +124,16 @@ def own_time(repeat: int) -> Iterator[Figure]:
 def _own_seconds(root: Any) -> float:
     from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
+    from pipetask import QuantumGraphExecutor, RunOptions
     from pipetask.executors.in_process import InProcessExecutor
-    from pipetask.graph_executor import QuantumGraphExecutor, RunOptions
-    from pipetask.registry.output_collections import OutputOptions
-    from pipetask.registry.pre_update import PreUpdateOptions
+    from pipetask.options.collections import OutputOptions
+    from pipetask.options.execution import PreUpdateOptions
     from pipetask.runner.quantum_reader import QuantumReader
     from pipetask.runner.worker_butler import WorkerButler
 
     options = RunOptions(
-        OutputOptions(output="u/out", inputs=("input_chain",)), PreUpdateOptions(register_dataset_types=True)
+        collections=OutputOptions(output="u/out", inputs=("input_chain",)),
+        pre_update=PreUpdateOptions(register_dataset_types=True),
     )
     # Processor time of this thread; registration is in another.  What follows belongs to pipe_base and daf_butler.
     theirs = [

@@ -18,14 +18,14 @@ import pipetask
 from forked import run_forked
 from peer import find_peer, run_peer
 from pipetask.cli import cli
-from pipetask.cli.run import command as run_command
+from pipetask.cli.catalog import COMMANDS
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 
 from conftest import Finished, Repository, environment, run_pipetask  # isort: skip
 
 HEAVY = {"lsst", "numpy", "rich", "astropy", "networkx", "sqlalchemy", "multiprocessing"}
-OPTIONS = [parameter for parameter in run_command.params if isinstance(parameter, click.Option)]
+OPTIONS = [parameter for parameter in COMMANDS["run"].command().params if isinstance(parameter, click.Option)]
 
 
 # Help.
@@ -75,13 +75,13 @@ def run_help() -> str:
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.opts[-1])
 def test_options_of_run_are_described_with_their_defaults(option: click.Option, run_help: str) -> None:
     assert option.help
-    words = " ".join(run_help.split())
+    words = "".join(run_help.split())  # lines break at hyphens too
     for name in [*option.opts, *option.secondary_opts]:
         assert name in words
-    assert " ".join(option.help.split()) in words
-    if not option.is_flag and isinstance(option.default, str | int | float):
-        described = words[words.index(option.help.split(".")[0]) :]
-        assert f"[default: {option.default}" in described or f"(default: {option.default}" in described
+    help_text = "".join(option.help.split())
+    assert help_text in words
+    if not option.is_flag and option.default and isinstance(option.default, str | int | float):
+        assert f"[default:{option.default}" in words[words.index(help_text) :]
 
 
 def test_version() -> None:

@@ -322,8 +322,8 @@ def test_python_interface(repository: Repository) -> None:
     from pipetask import QuantumGraphExecutor, RunOptions, Status
     from pipetask.executors.in_process import InProcessExecutor
     from pipetask.graph_file import PredictedQuantumGraph
-    from pipetask.registry.output_collections import OutputOptions
-    from pipetask.registry.pre_update import PreUpdateOptions
+    from pipetask.options.collections import OutputOptions
+    from pipetask.options.execution import PreUpdateOptions
 
     options = RunOptions(
         collections=OutputOptions(output="u/out", inputs=("input_chain",)),

@@ -6,10 +6,9 @@ from rich.console import Console
 
 from pipetask import QuantumGraphExecutor, RunOptions
 from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.graph_executor import QuantumOptions
 from pipetask.observe.progress import TableProgress
-from pipetask.registry.output_collections import OutputOptions
-from pipetask.registry.pre_update import PreUpdateOptions
+from pipetask.options.collections import OutputOptions
+from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, QuantumOptions
 from pipetask.testing import MockPipeline
 
 if __name__ == "__main__":
@@ -19,7 +18,7 @@ if __name__ == "__main__":
     options = RunOptions(
         collections=OutputOptions(output="u/out", inputs=("input_chain",)),
         pre_update=PreUpdateOptions(register_dataset_types=True),
-        quantum=QuantumOptions(timeout=600),
+        execution=ExecutionOptions(quantum=QuantumOptions(timeout=600)),
     )
     executor = QuantumGraphExecutor(MultiprocessExecutor(2), "repo", options, [TableProgress(Console())])
     summary = executor.execute(graph)

@@ -22,9 +22,9 @@ from pipetask.observe.progress import progress_table
 from pipetask.observe.report import print_report
 from pipetask.observe.sink import Sink
 from pipetask.observe.tally import Tally
+from pipetask.options.collections import OutputOptions
+from pipetask.options.execution import PreUpdateOptions
 from pipetask.quantum_data import EnumeratedGraph
-from pipetask.registry.output_collections import OutputOptions
-from pipetask.registry.pre_update import PreUpdateOptions
 from pipetask.testing import MockPipeline
 
 WIDTH = 100

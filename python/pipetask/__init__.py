@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .graph_executor import QuantumGraphExecutor, RunOptions
+    from .graph_executor import QuantumGraphExecutor
+    from .options.execution import RunOptions
     from .outcome import QuantumOutcome, Status
     from .quantum_data import QuantumData
 
@@ -19,7 +20,7 @@ _HOMES = {
     "QuantumData": "quantum_data",
     "QuantumGraphExecutor": "graph_executor",
     "QuantumOutcome": "outcome",
-    "RunOptions": "graph_executor",
+    "RunOptions": "options.execution",
     "Status": "outcome",
 }
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from types import FrameType
 
@@ -19,55 +18,21 @@ from .executors.base import ExecutionContext, QuantumExecutor, StopLevel, StopRe
 from .graph_file import GraphFile, GraphLike
 from .observe.sink import Sink
 from .observe.summary import RunSummary, SummarySink
+from .options.collections import OutputOptions
+from .options.execution import PreUpdate, RunOptions
 from .outcome import QuantumOutcome, Status
 from .quantum_data import EnumeratedGraph
 from .registry.earlier_attempts import EarlierAttempts
-from .registry.output_collections import OutputCollections, OutputOptions
-from .registry.pre_update import PreUpdate, PreUpdateOptions, update_registry, verify_registry
+from .registry.output_collections import OutputCollections
+from .registry.pre_update import update_registry, verify_registry
 from .registry.registrar import Registrar
 from .repository import check_graph_fits, open_repository, output_butler_for
-from .runner.spec import ButlerRunnerSpec, OutputButler
+from .runner.spec import ButlerRunnerSpec
 from .structure import GraphStructure
 
-__all__ = ["QuantumGraphExecutor", "QuantumOptions", "RunOptions"]
+__all__ = ["QuantumGraphExecutor"]
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class QuantumOptions:
-    """How a single quantum is run."""
-
-    timeout: float | None = None
-    """Seconds that it may take."""
-
-    raise_on_partial_outputs: bool = True
-    clobber_outputs: bool = False
-    """With ``extend_run``: whether registered outputs of unsuccessful attempts may be replaced."""
-
-    cores: int = 1
-    memory: str | None = None
-    """A number of megabytes, or a number with a unit."""
-
-    debug: bool = False
-    implicit_threads: bool = False
-    output_butler: OutputButler | None = None
-    """`None`: quantum-backed where the datastore allows it."""
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """All that says how a graph is executed, apart from the execution model."""
-
-    collections: OutputOptions = field(default_factory=OutputOptions)
-    pre_update: PreUpdateOptions = field(default_factory=PreUpdateOptions)
-    quantum: QuantumOptions = field(default_factory=QuantumOptions)
-    fail_fast: bool = False
-    init_only: bool = False
-    """Whether to stop when the registry is ready."""
-
-    quantum_ids: frozenset[uuid.UUID] | None = None
-    """Run only these quanta; what they need is taken to be there."""
 
 
 class QuantumGraphExecutor:
@@ -145,13 +110,13 @@ class QuantumGraphExecutor:
             if self._executor.executes:
                 self._make_ready(file, butler, collections)
             summary, error = SummarySink(stream, file.header), None
-            if not self._options.init_only:
+            if not self._options.pre_update.init_only:
                 registrar = self._registrar(file, butler, collections)
                 try:
                     self._run(context, summary, registrar, earlier.done - unwanted, unwanted)
                 except RegistrationError as raised:
                     error = raised
-            return summary.finish(stop, fail_fast=self._options.fail_fast, error=error)
+            return summary.finish(stop, fail_fast=self._options.execution.fail_fast, error=error)
 
     def _run(
         self,
@@ -206,7 +171,7 @@ class QuantumGraphExecutor:
         return replace(options, output_run=in_graph)
 
     def _unwanted(self, file: GraphFile) -> frozenset[int]:
-        wanted = self._options.quantum_ids
+        wanted = self._options.execution.selection.quantum_ids
         if wanted is None:
             return frozenset()
         structure = file.structure
@@ -224,23 +189,23 @@ class QuantumGraphExecutor:
         earlier: EarlierAttempts,
         stop: StopRequest,
     ) -> ExecutionContext:
-        quantum = self._options.quantum
+        quantum = self._options.execution.quantum
         spec = ButlerRunnerSpec(
             graph=file.path,
             butler_config=self._config,
             run=collections.run,
             collections=collections.search_path,
-            output_butler=quantum.output_butler or output_butler_for(self._config),
+            output_butler=self._options.output_butler or output_butler_for(self._config),
             extend_run=collections.run_exists,
-            clobber_outputs=quantum.clobber_outputs and collections.options.extend_run,
+            clobber_outputs=collections.options.clobber_outputs and collections.options.extend_run,
             raise_on_partial_outputs=quantum.raise_on_partial_outputs,
             cores_per_quantum=quantum.cores,
             memory_per_quantum=quantum.memory,
             debug=quantum.debug,
-            implicit_threads=quantum.implicit_threads,
+            implicit_threads=self._executor.implicit_threads,
             log_state=_log_state(),
         )
-        if self._executor.in_process and not quantum.implicit_threads:
+        if self._executor.in_process and not self._executor.implicit_threads:
             from .runner.process_setup import limit_threads
 
             limit_threads()
@@ -248,7 +213,7 @@ class QuantumGraphExecutor:
             stream,
             spec,
             stop,
-            fail_fast=self._options.fail_fast,
+            fail_fast=self._options.execution.fail_fast,
             timeout=quantum.timeout,
             registered_before=earlier.unsuccessful,
             done=earlier.done,

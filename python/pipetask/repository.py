@@ -12,7 +12,7 @@ from lsst.resources import ResourcePath
 
 from .errors import PipetaskError, reason_of
 from .graph_file import GraphFile
-from .runner.spec import OutputButler
+from .options.execution import OutputButler
 
 __all__ = ["check_graph_fits", "open_repository", "output_butler_for"]
 

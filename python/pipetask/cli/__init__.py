@@ -14,41 +14,42 @@ import traceback
 import click
 
 from ..errors import PipetaskError, reason_of
+from .catalog import COMMANDS
 
 __all__ = ["main"]
 
-_SUBCOMMANDS = {
-    "run": ("pipetask.cli.run", "Execute a quantum graph."),
-    "demo": ("pipetask.cli.demo", "Make a small sky survey, process it, and find its variable star."),
-}
+_OTHERS = {"demo": ("pipetask.cli.demo", "Make a small sky survey, process it, and find its variable star.")}
 
 
 class _LazyGroup(click.Group):
     """A group that imports a subcommand when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_SUBCOMMANDS)
+        return [*COMMANDS, *_OTHERS]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _SUBCOMMANDS:
-            return None
-        command = importlib.import_module(_SUBCOMMANDS[name][0]).command
-        assert isinstance(command, click.Command)
-        return command
+        if name in COMMANDS:
+            return COMMANDS[name].command()
+        if name in _OTHERS:
+            command = importlib.import_module(_OTHERS[name][0]).command
+            assert isinstance(command, click.Command)
+            return command
+        return None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in _SUBCOMMANDS and not name.startswith("-"):
-            close = difflib.get_close_matches(name, _SUBCOMMANDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_SUBCOMMANDS)}."
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}."
             ctx.fail(f"No such command {name!r}: {hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(entry.name, entry.summary) for entry in COMMANDS.values()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _SUBCOMMANDS.items()])
+            formatter.write_dl([*rows, *((name, text) for name, (_, text) in _OTHERS.items())])
 
 
 @click.command(

@@ -44,8 +44,9 @@ def command(logs: LogOptions | None, folder: Path, processes: int) -> int:
 
 
 def _run(words: list[str], logs: LogOptions | None) -> int:
-    from .run import command as run
+    from .catalog import COMMANDS
 
+    run = COMMANDS["run"].command()
     with run.make_context("pipetask run", words) as context:
         context.obj = logs
         result = run.invoke(context)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from .base import ExecutionContext, ExecutorOptions, QuantumExecutor, StopLevel, StopRequest
+from .base import ExecutionContext, QuantumExecutor, StopLevel, StopRequest
 from .modes import find_executor, mode_names
 
 __all__ = [
     "ExecutionContext",
-    "ExecutorOptions",
     "QuantumExecutor",
     "StopLevel",
     "StopRequest",

@@ -9,12 +9,12 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome
 from ..quantum_data import EnumeratedGraph, QuantumData
 from ..runner import RunnerSpec, Ticket
-from ..settings import Settings
 
-__all__ = ["Activity", "ExecutionContext", "ExecutorOptions", "QuantumExecutor", "StopLevel", "StopRequest"]
+__all__ = ["Activity", "ExecutionContext", "QuantumExecutor", "StopLevel", "StopRequest"]
 
 
 class StopLevel(IntEnum):
@@ -134,25 +134,6 @@ class ExecutionContext:
             self.stop.ask(f"{self.graph.describe(outcome.id)} {outcome.status.value}")
 
 
-@dataclass(frozen=True)
-class ExecutorOptions:
-    """Options of a command line from which an execution model takes what concerns it."""
-
-    processes: int = 1
-    start_method: str = "forkserver"
-    debugger: str | None = None
-    """Name of a module with a ``post_mortem`` function."""
-
-    implicit_threads: bool = False
-    """Whether libraries may start threads of their own (BLAS, OpenMP)."""
-
-    plan: str | None = None
-    """Where a dry run writes its plan as JSON; `None`: lines on standard output."""
-
-    settings: Settings = field(default_factory=Settings.load)
-    """What the site has set."""
-
-
 class QuantumExecutor(ABC):
     """An execution model: how quanta get run."""
 
@@ -161,6 +142,9 @@ class QuantumExecutor(ABC):
 
     in_process = False
     """Whether tasks run in the calling process, which then needs the threads limited and logging set up."""
+
+    implicit_threads = False
+    """Whether libraries may start threads of their own (BLAS, OpenMP) where quanta run."""
 
     @classmethod
     def from_options(cls, options: ExecutorOptions) -> QuantumExecutor:

@@ -8,9 +8,10 @@ from collections.abc import Generator, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
+from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome, Status
 from ..quantum_data import EnumeratedGraph, QuantumData
-from .base import ExecutionContext, ExecutorOptions, QuantumExecutor
+from .base import ExecutionContext, QuantumExecutor
 
 __all__ = ["DryRunExecutor"]
 

@@ -10,11 +10,12 @@ from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 
 from ..errors import UsageError
+from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome, Status
 from ..quantum_data import QuantumData
 from ..runner import Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
-from .base import ExecutionContext, ExecutorOptions, QuantumExecutor
+from .base import ExecutionContext, QuantumExecutor
 from .frontier import Frontier
 
 __all__ = ["InProcessExecutor"]
@@ -27,12 +28,15 @@ class InProcessExecutor(QuantumExecutor):
     ----------
     debugger
         Name of a module whose ``post_mortem`` is entered at the line that failed.
+    implicit_threads
+        Whether libraries may start threads of their own.
     """
 
     in_process = True
 
-    def __init__(self, debugger: str | None = None):
+    def __init__(self, debugger: str | None = None, *, implicit_threads: bool = False):
         self._debugger = debugger
+        self.implicit_threads = implicit_threads
 
     @classmethod
     def from_options(cls, options: ExecutorOptions) -> InProcessExecutor:
@@ -41,7 +45,7 @@ class InProcessExecutor(QuantumExecutor):
             raise UsageError(
                 "--mode in-process runs one quantum at a time: leave out -j, or use multiprocess."
             )
-        return cls(options.debugger)
+        return cls(options.debugger, implicit_threads=options.implicit_threads)
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse a timeout (a quantum of this process cannot be killed alone), and a debugger that is not there."""

@@ -20,45 +20,10 @@ from lsst.pipe.base import PipelineGraph
 from lsst.pipe.base.pipeline_graph import NodeType
 
 from ..errors import PipetaskError, UsageError, reason_of
+from ..options.collections import OutputOptions
 from .undo import UndoLog
 
-__all__ = ["OutputCollections", "OutputOptions"]
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Where outputs go, as a user says it."""
-
-    output: str | None = None
-    output_run: str | None = None
-    """`None`: the graph's."""
-
-    inputs: tuple[str, ...] = ()
-    extend_run: bool = False
-    replace_run: bool = False
-    prune_replaced: str | None = None
-    """``unstore``, ``purge`` or `None`."""
-
-    rebase: bool = False
-
-    def check(self) -> None:
-        """Refuse combinations that have no meaning.
-
-        Raises
-        ------
-        UsageError
-            With the combination.
-        """
-        if self.extend_run and self.replace_run:
-            raise UsageError("--extend-run and --replace-run exclude each other.")
-        if self.prune_replaced and not self.replace_run:
-            raise UsageError("--prune-replaced requires --replace-run.")
-        if self.prune_replaced not in (None, "unstore", "purge"):
-            raise UsageError(f"--prune-replaced {self.prune_replaced}: choose 'unstore' or 'purge'.")
-        if self.rebase and self.output and self.output_run and not self.output_run.startswith(self.output):
-            raise UsageError(
-                "--rebase requires that the output run's name starts with the output collection's."
-            )
+__all__ = ["OutputCollections"]
 
 
 @dataclass(frozen=True)

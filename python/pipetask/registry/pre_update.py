@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from enum import Enum
 
 from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from ..errors import PipetaskError, reason_of
+from ..options.execution import PreUpdateOptions
 from .output_collections import OutputCollections
 from .undo import UndoLog
 
-__all__ = ["PreUpdate", "PreUpdateOptions", "update_registry", "verify_registry"]
+__all__ = ["update_registry", "verify_registry"]
 
 _LOG = logging.getLogger(__name__)
-
-
-class PreUpdate(Enum):
-    """When the registry is made ready."""
-
-    NOW = "now"
-    """Before the first quantum."""
-
-    SKIP = "skip"
-    """Somebody did it already; that is verified."""
-
-
-@dataclass(frozen=True)
-class PreUpdateOptions:
-    """What is written before the first quantum."""
-
-    when: PreUpdate = PreUpdate.NOW
-    register_dataset_types: bool = False
-    skip_init_writes: bool = False
-    """Whether to leave out init-outputs, configs and versions."""
-
-    no_versions: bool = False
-    """Whether to leave out package versions."""
 
 
 def update_registry(

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from ..options.execution import OutputButler
 from .base import ExceptionHook
 
 if TYPE_CHECKING:
     from .quantum_runner import QuantumRunner
 
-__all__ = ["ButlerRunnerSpec", "OutputButler"]
-
-
-class OutputButler(Enum):
-    """Through which butler quanta write."""
-
-    QUANTUM_BACKED = "quantum-backed"
-    """Straight to the datastore; one writer registers in bulk."""
-
-    FULL = "full"
-    """Each put goes to datastore and registry at once."""
+__all__ = ["ButlerRunnerSpec"]
 
 
 @dataclass(frozen=True)

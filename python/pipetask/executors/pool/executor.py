@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Generator, Iterable, Iterator
@@ -9,13 +10,16 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 
 from ...errors import PipetaskError, UsageError
+from ...options.execution import ExecutorOptions
 from ...outcome import QuantumOutcome
 from ...quantum_data import QuantumData
-from ..base import ExecutionContext, ExecutorOptions, QuantumExecutor
+from ..base import ExecutionContext, QuantumExecutor
 from .bundling import BundlePolicy
 from .foreman import Foreman
 
 __all__ = ["MultiprocessExecutor"]
+
+_LOG = logging.getLogger(__name__)
 
 START_METHODS = ("forkserver", "spawn")
 
@@ -56,7 +60,7 @@ class MultiprocessExecutor(QuantumExecutor):
         self._processes = processes
         self._start_method = start_method
         self._policy = policy or BundlePolicy()
-        self._implicit_threads = implicit_threads
+        self.implicit_threads = implicit_threads
 
     @classmethod
     def from_options(cls, options: ExecutorOptions) -> MultiprocessExecutor:
@@ -64,7 +68,13 @@ class MultiprocessExecutor(QuantumExecutor):
         if options.debugger is not None:
             raise UsageError("--pdb needs the terminal: use -j 1 (--mode in-process).")
         policy = BundlePolicy(**options.settings.pool)
-        return cls(options.processes, options.start_method, policy, implicit_threads=options.implicit_threads)
+        start_method = options.start_method
+        if start_method == "fork":
+            _LOG.warning(
+                "--start-method fork is unsafe where libraries have started threads; forkserver is used."
+            )
+            start_method = "forkserver"
+        return cls(options.processes, start_method, policy, implicit_threads=options.implicit_threads)
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse tasks that say they cannot run in another process."""
@@ -101,7 +111,7 @@ class MultiprocessExecutor(QuantumExecutor):
     @contextmanager
     def _thread_limits(self) -> Iterator[None]:
         # BLAS and OpenMP read these when they are loaded, so they must be there before a worker begins.
-        if self._implicit_threads:
+        if self.implicit_threads:
             yield
             return
         before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}

@@ -1,0 +1,83 @@
+"""The repository, and which of its collections are read and written."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass
+
+from ..errors import UsageError
+from .declaration import option
+
+__all__ = ["OutputOptions", "RepositoryOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepositoryOptions:
+    """The butler repository."""
+
+    butler_config: str = option(
+        "-b",
+        "--butler-config",
+        metavar="REPO",
+        default=MISSING,
+        help="Butler repository: its root, configuration file or alias.",
+        complete="files",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where outputs go, as a user says it."""
+
+    inputs: tuple[str, ...] = option(
+        "-i", "--input", metavar="COLLECTION", default=(), help="Input collections, searched in this order."
+    )
+    output: str | None = option(
+        "-o",
+        "--output",
+        metavar="COLL",
+        help="Output CHAINED collection; it is made from the inputs if it does not exist.",
+    )
+    output_run: str | None = option(
+        "--output-run",
+        metavar="COLL",
+        help="Output RUN collection.",
+        default_text="the graph's; when a graph is built, --output with a timestamp",
+    )
+    extend_run: bool = option(
+        "--extend-run", default=False, help="Go on with an existing run; what is done is skipped."
+    )
+    replace_run: bool = option(
+        "--replace-run",
+        default=False,
+        help="Take the first run out of --output before adding the new one.",
+    )
+    prune_replaced: str | None = option(
+        "--prune-replaced",
+        choices=("unstore", "purge"),
+        help="Delete the datasets of the replaced run from the datastore, or with the whole run.",
+    )
+    rebase: bool = option("--rebase", default=False, help="Reorder --output if it does not fit the inputs.")
+    clobber_outputs: bool = option(
+        "--clobber-outputs",
+        default=False,
+        help="With --extend-run: replace what unsuccessful attempts have left.",
+    )
+
+    def check(self) -> None:
+        """Refuse combinations that have no meaning.
+
+        Raises
+        ------
+        UsageError
+            With the combination.
+        """
+        if self.extend_run and self.replace_run:
+            raise UsageError("--extend-run and --replace-run exclude each other.")
+        if self.prune_replaced and not self.replace_run:
+            raise UsageError("--prune-replaced requires --replace-run.")
+        if self.prune_replaced not in (None, "unstore", "purge"):
+            raise UsageError(f"--prune-replaced {self.prune_replaced}: choose 'unstore' or 'purge'.")
+        if self.rebase and self.output and self.output_run and not self.output_run.startswith(self.output):
+            raise UsageError(
+                "--rebase requires that the output run's name starts with the output collection's."
+            )

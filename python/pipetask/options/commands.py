@@ -1,0 +1,277 @@
+"""One model for each command: all of its options, in the groups that its help shows.
+
+The docstring of a model is what its command's help says first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .collections import OutputOptions, RepositoryOptions
+from .declaration import argument, option, section
+from .development import CoverageOptions
+from .execution import ExecutionOptions, ExecutorOptions, RunOptions
+from .graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection
+from .pipeline import PipelineOptions, ShowOptions
+
+__all__ = [
+    "AggregateReportsCommand",
+    "BuildCommand",
+    "CleanupCommand",
+    "ConfigSearchOptions",
+    "ConfirmOptions",
+    "PreExecInitQbbCommand",
+    "PurgeCommand",
+    "QgraphCommand",
+    "ReportCommand",
+    "RunCommand",
+    "RunQbbCommand",
+    "SummaryOptions",
+    "UpdateGraphRunCommand",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryOptions:
+    """What is written for other programs."""
+
+    summary: str | None = option(
+        "--summary",
+        metavar="FILE",
+        help="Write a summary of the graph and its quanta, as JSON.",
+        new_file=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmOptions:
+    """Whether to ask."""
+
+    confirm: bool = option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigSearchOptions:
+    """Where configuration of the butler is searched."""
+
+    config_search_path: tuple[str, ...] = option(
+        "--config-search-path",
+        metavar="PATH",
+        default=(),
+        help="More folders to search for configuration of the butler.",
+        complete="folders",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildCommand:
+    """Build a pipeline, and write, draw or show it.
+
+    No data are needed for that.  Tasks, deletions, configuration and instruments are applied in the order in which
+    they are given.
+    """
+
+    shown: ShowOptions = section("", ShowOptions)
+    pipeline: PipelineOptions = section("Pipeline", PipelineOptions)
+    butler_config: str | None = option(
+        "-b",
+        "--butler-config",
+        metavar="REPO",
+        help="Butler repository, which tells dimensions and storage classes to drawings and --show.",
+        complete="files",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QgraphCommand:
+    """Build a quantum graph from a pipeline, or read one, and write, draw or show it.
+
+    The graph says which quanta (one task on one data ID) there are to run, what they read and what they write.
+    """
+
+    repository: RepositoryOptions = section("Repository and collections", RepositoryOptions)
+    collections: OutputOptions = section("Repository and collections", OutputOptions)
+    shown: ShowOptions = section("Pipeline", ShowOptions)
+    pipeline: PipelineOptions = section("Pipeline", PipelineOptions)
+    source: GraphFileOptions = section("Quantum graph", GraphFileOptions)
+    selection: GraphSelection = section("Quantum graph", GraphSelection)
+    saved: GraphSaveOptions = section("Quantum graph", GraphSaveOptions)
+    summary: SummaryOptions = section("Quantum graph", SummaryOptions)
+    building: GraphBuildOptions = section("Building the graph", GraphBuildOptions)
+    coverage: CoverageOptions = section("Development", CoverageOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand:
+    """Execute a quantum graph, from a file or built from a pipeline.
+
+    Quanta run as soon as what they need is there, those first that complete what is begun.  Progress is shown while
+    they run, and a report at the end, with the command that runs any failed quantum alone.
+    """
+
+    repository: RepositoryOptions = section("Repository and collections", RepositoryOptions)
+    run: RunOptions = section("Repository and collections", RunOptions)
+    executor: ExecutorOptions = section("Execution", ExecutorOptions)
+    summary: SummaryOptions = section("Execution", SummaryOptions)
+    shown: ShowOptions = section("Pipeline", ShowOptions)
+    pipeline: PipelineOptions = section("Pipeline", PipelineOptions)
+    source: GraphFileOptions = section("Quantum graph", GraphFileOptions)
+    saved: GraphSaveOptions = section("Quantum graph", GraphSaveOptions)
+    building: GraphBuildOptions = section("Building the graph", GraphBuildOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreExecInitQbbCommand:
+    """Write init-outputs, configs and versions of a graph without a registry.
+
+    REPO is the repository, of which only the configuration and the datastore are used; QGRAPH the quantum graph.
+    """
+
+    repo: str = argument("Butler repository.", complete="files")
+    qgraph: str = argument("Quantum graph.", complete="files")
+    search: ConfigSearchOptions = section("", ConfigSearchOptions)
+    qgraph_id: str | None = option(
+        "--qgraph-id", metavar="ID", help="Identifier that a legacy .qgraph file must have."
+    )
+    coverage: CoverageOptions = section("Development", CoverageOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunQbbCommand:
+    """Execute quanta of a graph without a registry.
+
+    REPO is the repository, of which only the configuration and the datastore are used; QGRAPH the quantum graph.
+    What is done already is skipped, what failed is run again.  Outputs are registered later, with butler
+    transfer-from-graph.
+    """
+
+    repo: str = argument("Butler repository.", complete="files")
+    qgraph: str = argument("Quantum graph.", complete="files")
+    search: ConfigSearchOptions = section("", ConfigSearchOptions)
+    no_existing_outputs: bool = option(
+        "--no-existing-outputs",
+        default=False,
+        help="Take it that no outputs are there, and do not look before each quantum.",
+    )
+    executor: ExecutorOptions = section("Execution", ExecutorOptions)
+    execution: ExecutionOptions = section("Execution", ExecutionOptions)
+    summary: SummaryOptions = section("Execution", SummaryOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateGraphRunCommand:
+    """Give a graph another output run, and new IDs to the datasets in it.
+
+    QGRAPH is the quantum graph, RUN the new output RUN collection, OUTPUT_QGRAPH the file to write.
+    """
+
+    qgraph: str = argument("Quantum graph.", complete="files")
+    run: str = argument("Output RUN collection.")
+    output_qgraph: str = argument("Quantum graph to write.", new_file=True)
+    metadata_run_key: str = option(
+        "--metadata-run-key",
+        metavar="KEY",
+        default="output_run",
+        help="Accepted for old scripts; any other than output_run is refused, as the format has no other.",
+    )
+    update_graph_id: bool = option(
+        "--update-graph-id", default=False, help="Accepted for old scripts; .qg files have no identifier."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurgeCommand:
+    """Remove a CHAINED collection and the collections in it whose names begin with its name.
+
+    COLLECTION must be in no other chain, and what it contains in no other chain but it.  What will be removed is
+    listed first.
+    """
+
+    collection: str = argument("CHAINED collection.")
+    repository: RepositoryOptions = section("", RepositoryOptions)
+    confirm: ConfirmOptions = section("", ConfirmOptions)
+    recursive: bool = option(
+        "--recursive", default=False, help="Also remove what is in chains inside the chain."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanupCommand:
+    """Remove collections whose names begin with a CHAINED collection's name and that are not in it.
+
+    COLLECTION is the chain.  What will be removed is listed first.
+    """
+
+    collection: str = argument("CHAINED collection.")
+    repository: RepositoryOptions = section("", RepositoryOptions)
+    confirm: ConfirmOptions = section("", ConfirmOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFileOptions:
+    """Where a report goes, and how long it is."""
+
+    full_output_filename: str = option(
+        "--full-output-filename",
+        metavar="FILE",
+        default="",
+        help="Write the whole report: YAML for one graph, JSON for several or with --force-v2.",
+        new_file=True,
+    )
+    brief: bool = option("--brief", default=False, help="Show counts only.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Report on executed graphs: which quanta succeeded, failed and were blocked, and what they wrote.
+
+    REPO is the repository, QGRAPHS the graphs, in the order in which they were executed.  Several graphs are taken as
+    attempts at the same processing: what one of them recovered does not count as failed.
+    """
+
+    repo: str = argument("Butler repository.", complete="files")
+    qgraphs: tuple[str, ...] = argument("Quantum graphs.", default=(), complete="files")
+    file: ReportFileOptions = section("", ReportFileOptions)
+    logs: bool = option("--logs/--no-logs", default=True, help="Read error messages from logs.")
+    collections: tuple[str, ...] = option(
+        "--collections",
+        metavar="COLLECTION",
+        default=(),
+        help="Collections to look at, newest first.",
+        default_text="those of the graphs",
+    )
+    where: str = option("--where", metavar="QUERY", default="", help="Data query to narrow the report.")
+    curse_failed_logs: bool = option(
+        "--curse-failed-logs", default=False, help="Mark logs that are missing as cursed (--force-v2)."
+    )
+    force_v2: bool = option(
+        "--force-v2", default=False, help="Make the report for several graphs of one graph, too."
+    )
+    read_caveats: str = option(
+        "--read-caveats",
+        default="lazy",
+        choices=("exhaustive", "lazy", "none"),
+        help="For which quanta caveats of success are read: all, those with missing outputs, none.",
+    )
+    use_qbb: bool = option(
+        "--use-qbb/--no-use-qbb",
+        default=True,
+        help="Read metadata and logs without asking the registry for each.",
+    )
+    view_graph: bool = option(
+        "--view-graph", default=False, help="Draw the pipeline with the state of its tasks instead."
+    )
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of threads that read."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregateReportsCommand:
+    """Add up reports on disjoint groups of data IDs.
+
+    FILENAMES are what 'pipetask report --force-v2 --full-output-filename FILE' (or one on several graphs) has written.
+    """
+
+    filenames: tuple[str, ...] = argument("Reports (JSON).", default=(), complete="files")
+    file: ReportFileOptions = section("", ReportFileOptions)

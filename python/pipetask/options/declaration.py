@@ -1,0 +1,200 @@
+"""How an option is declared: as a field of a frozen dataclass.
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    output: str | None = option("-o", "--output", metavar="COLL", help="Output CHAINED collection.")
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar
+
+__all__ = [
+    "Declared",
+    "Edit",
+    "Edits",
+    "Option",
+    "argument",
+    "assemble",
+    "declared",
+    "edits",
+    "option",
+    "section",
+]
+
+Completion = Literal["labels", "subsets", "modes", "files", "folders"]
+"""What the shell may offer for a value."""
+
+_Model = TypeVar("_Model")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of the command line, or an argument if it has no flags."""
+
+    flags: tuple[str, ...]
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    """The smallest number allowed."""
+
+    above: float | None = None
+    """A number that the value has to exceed."""
+
+    parse: Callable[[str], Any] | None = None
+    """Turns one text into a value; raises `ValueError` with a sentence that says what is wrong with it."""
+
+    split: bool = True
+    """Whether a value that may be repeated can also be given comma-separated."""
+
+    flag_value: str | None = None
+    """The value if the option is given without one."""
+
+    default_text: str | None = None
+    """What the help says about the default, where the value does not say it."""
+
+    complete: Completion | None = None
+    new_file: bool = False
+    """Whether the value names a file that will be written; its folder has to be there."""
+
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One of several options whose order among each other matters."""
+
+    flags: tuple[str, ...]
+    help: str
+    metavar: str
+    parse: Callable[[str], Any]
+    split: bool = False
+    complete: Completion | None = None
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Options that together make one field: a tuple of what they parse to, in the order given."""
+
+    kinds: tuple[Edit, ...]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One declared field of a model."""
+
+    name: str
+    """The field's name, unique in its command."""
+
+    path: tuple[str, ...]
+    """Names of the groups that lead to it."""
+
+    sections: tuple[str, ...]
+    """Titles of these groups."""
+
+    annotation: Any
+    default: Any
+    """`dataclasses.MISSING` if a value is required."""
+
+    option: Option | Edits
+
+    @property
+    def section(self) -> str:
+        """The title under which the help shows it; empty for options of the command itself."""
+        return self.sections[-1] if self.sections else ""
+
+    @property
+    def long_name(self) -> str:
+        """The first long flag without dashes, which is also its name in files; or the field's name."""
+        flags = self.option.flags if isinstance(self.option, Option) else ()
+        longs = [flag.partition("/")[0][2:] for flag in flags if flag.startswith("--")]
+        return longs[0] if longs else self.name
+
+
+def option(*flags: str, help: str, default: Any = None, **more: Any) -> Any:
+    """Declare a field as an option; pass ``default=MISSING`` if it has to be given.
+
+    Parameters
+    ----------
+    flags
+        Such as ``-j``, ``--processes``, or ``--log-tty/--no-log-tty``.
+    help
+        One or two sentences for ``--help``.
+    default
+        The field's default.
+    more
+        Fields of `Option`.
+    """
+    return field(default=default, metadata={"option": Option(flags, help, **more)})
+
+
+def argument(help: str, default: Any = MISSING, **more: Any) -> Any:
+    """Declare a field as a positional argument; ``default=()`` makes one that takes any number."""
+    return field(default=default, metadata={"option": Option((), help, **more)})
+
+
+def edits(*kinds: Edit) -> Any:
+    """Declare a field that several options fill in the order in which they come."""
+    return field(default=(), metadata={"option": Edits(kinds)})
+
+
+def section(title: str, group: type[_Model]) -> _Model:
+    """Declare a field that is a group of options, with a title in the help."""
+    return typing.cast(_Model, field(metadata={"section": title, "group": group}, **_default_of(group)))
+
+
+def _default_of(group: type[Any]) -> dict[str, Any]:
+    required = any(f.default is MISSING and f.default_factory is MISSING for f in fields(group))
+    return {} if required else {"default_factory": group}
+
+
+def declared(model: type[Any], title: str = "") -> Iterator[Declared]:
+    """Iterate over all options of a model, those of its groups included, in the order of declaration."""
+    return _declared(model, (), (title,) if title else ())
+
+
+def _declared(model: type[Any], path: tuple[str, ...], sections: tuple[str, ...]) -> Iterator[Declared]:
+    hints = typing.get_type_hints(model)
+    for each in fields(model):
+        if "section" in each.metadata:
+            title = each.metadata["section"]
+            inner = (*sections, title) if title else sections
+            yield from _declared(each.metadata["group"], (*path, each.name), inner)
+        elif "option" in each.metadata:
+            yield Declared(each.name, path, sections, hints[each.name], each.default, each.metadata["option"])
+
+
+def assemble(model: type[_Model], values: Mapping[str, Any]) -> _Model:
+    """Make an instance of a model, groups and all, from values by field name; what is missing has its default."""
+    assert is_dataclass(model)
+    found: dict[str, Any] = {}
+    for each in fields(model):
+        if "section" in each.metadata:
+            found[each.name] = assemble(each.metadata["group"], values)
+        elif each.name in values:
+            found[each.name] = values[each.name]
+    return typing.cast(_Model, model(**found))
+
+
+def item_type(annotation: Any) -> tuple[Any, type | None]:
+    """Take an annotation apart.
+
+    Returns
+    -------
+    item
+        The type of one value, without `None`.
+    container
+        `tuple` or `frozenset` if it holds several.
+    """
+    origin = typing.get_origin(annotation)
+    if origin in (types.UnionType, typing.Union):
+        (annotation,) = (part for part in typing.get_args(annotation) if part is not type(None))
+        origin = typing.get_origin(annotation)
+    if origin in (tuple, frozenset):
+        return typing.get_args(annotation)[0], origin
+    return annotation, None

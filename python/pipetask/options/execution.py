@@ -1,0 +1,174 @@
+"""How a graph is executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ..settings import Settings
+from .collections import OutputOptions
+from .declaration import option, section
+from .development import CoverageOptions, ProfileOptions
+from .graph import GraphSelection
+
+__all__ = [
+    "ExecutionOptions",
+    "ExecutorOptions",
+    "OutputButler",
+    "PreUpdate",
+    "PreUpdateOptions",
+    "QuantumOptions",
+    "RunOptions",
+]
+
+
+class PreUpdate(Enum):
+    """When the registry is made ready."""
+
+    NOW = "now"
+    """Before the first quantum."""
+
+    SKIP = "skip"
+    """Somebody did it already; that is verified."""
+
+
+class OutputButler(Enum):
+    """Through which butler quanta write."""
+
+    QUANTUM_BACKED = "quantum-backed"
+    """Straight to the datastore; one writer registers in bulk."""
+
+    FULL = "full"
+    """Each put goes to datastore and registry at once."""
+
+
+def _memory(text: str) -> str | None:
+    if not text:
+        return None
+    from astropy.units import Quantity, byte
+
+    try:
+        Quantity(f"{text} MB" if text.isdecimal() else text).to(byte)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{text!r} is not a size such as 2000 (megabytes) or 2GB") from error
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """From these an execution model takes what concerns it."""
+
+    mode: str | None = option(
+        "--mode",
+        metavar="MODE",
+        help="Execution model: in-process, multiprocess, dry-run, an installed one, or a class path.",
+        default_text="in-process at -j 1 without --timeout, else multiprocess",
+        complete="modes",
+    )
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of worker processes."
+    )
+    start_method: str = option(
+        "--start-method",
+        default="forkserver",
+        choices=("forkserver", "spawn", "fork"),
+        help="How workers are started; fork is unsafe and means forkserver.",
+    )
+    debugger: str | None = option(
+        "--pdb",
+        metavar="[MODULE]",
+        flag_value="pdb",
+        help="Enter a debugger at the line that failed; needs -j 1.",
+        default_text="pdb, if given without a module",
+    )
+    implicit_threads: bool = option(
+        "--enable-implicit-threading", default=False, help="Let libraries start threads of their own."
+    )
+    plan: str | None = option(
+        "--plan",
+        metavar="FILE",
+        help="With --mode dry-run: write the plan to FILE, a JSON object a line.",
+        new_file=True,
+    )
+    settings: Settings = field(default_factory=Settings.load)
+    """What the site has set."""
+
+    def mode_for(self, timeout: float | None) -> str:
+        """Return the execution model that is meant; a timeout needs a process that can be killed."""
+        return self.mode or ("in-process" if self.processes == 1 and timeout is None else "multiprocess")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantumOptions:
+    """How a single quantum is run."""
+
+    timeout: float | None = option(
+        "--timeout", metavar="SECONDS", above=0, help="Seconds that a quantum may take."
+    )
+    raise_on_partial_outputs: bool = option(
+        "--raise-on-partial-outputs/--no-raise-on-partial-outputs",
+        default=True,
+        help="Whether partial outputs are a failure.",
+    )
+    cores: int = option(
+        "-n", "--cores-per-quantum", metavar="N", default=1, minimum=1, help="Cores for each quantum."
+    )
+    memory: str | None = option(
+        "--memory-per-quantum",
+        metavar="SIZE",
+        parse=_memory,
+        help="Memory for each quantum, in MB or with a unit.",
+        default_text="no limit",
+    )
+    debug: bool = option("--debug", default=False, help="Import the module 'debug' first (lsstDebug).")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionOptions:
+    """How the quanta of a graph are executed, whatever the execution model and the registry."""
+
+    quantum: QuantumOptions = section("Execution", QuantumOptions)
+    fail_fast: bool = option("--fail-fast", default=False, help="Stop at the first failure.")
+    graph_fixup: str | None = option(
+        "--graph-fixup",
+        metavar="CLASS",
+        help="Class, or function that makes an instance, of pipe_base's ExecutionGraphFixup, which adds ordering.",
+    )
+    selection: GraphSelection = section("Quantum graph", GraphSelection)
+    profile: ProfileOptions = section("Development", ProfileOptions)
+    coverage: CoverageOptions = section("Development", CoverageOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreUpdateOptions:
+    """What is written to the registry before the first quantum."""
+
+    when: PreUpdate = option(
+        "--registry-pre-update",
+        default=PreUpdate.NOW,
+        help="Make the registry ready before the first quantum, or verify that it is.",
+    )
+    register_dataset_types: bool = option(
+        "--register-dataset-types", default=False, help="Register dataset types that are new."
+    )
+    skip_init_writes: bool = option(
+        "--skip-init-writes", default=False, help="Do not write init-outputs, configs and versions."
+    )
+    init_only: bool = option(
+        "--init-only", default=False, help="Stop when the registry is ready for execution."
+    )
+    no_versions: bool = option("--no-versions", default=False, help="Do not write or check package versions.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a graph is executed in a repository with a registry, apart from the execution model."""
+
+    collections: OutputOptions = section("Collections", OutputOptions)
+    pre_update: PreUpdateOptions = section("Before execution", PreUpdateOptions)
+    execution: ExecutionOptions = section("Execution", ExecutionOptions)
+    output_butler: OutputButler | None = option(
+        "--output-butler",
+        help="Write straight to the datastore and register in bulk, or write through the full butler.",
+        default_text="quantum-backed where the datastore allows it",
+    )

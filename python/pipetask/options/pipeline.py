@@ -1,0 +1,95 @@
+"""How a pipeline is put together, and what of it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .declaration import Edit, edits, option
+from .edits import AddInstrument, AddTask, DeleteTask, LoadConfigFile, PipelineEdit, SetConfig
+
+__all__ = ["PipelineOptions", "ShowOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineOptions:
+    """A pipeline: a file, and edits of it."""
+
+    pipeline: str | None = option(
+        "-p", "--pipeline", metavar="FILE", help="Pipeline definition (YAML).", complete="files"
+    )
+    edits: tuple[PipelineEdit, ...] = edits(
+        Edit(
+            ("-t", "--task"),
+            "Add a task, by the full name of its class.",
+            "TASK[:LABEL]",
+            AddTask.parse,
+            split=True,
+        ),
+        Edit(
+            ("--delete",),
+            "Remove the task with this label.",
+            "LABEL",
+            DeleteTask.parse,
+            split=True,
+            complete="labels",
+        ),
+        Edit(
+            ("-c", "--config"),
+            "Set a configuration field of a task.",
+            "LABEL:NAME=VALUE",
+            SetConfig.parse,
+            complete="labels",
+        ),
+        Edit(
+            ("-C", "--config-file"),
+            "Load configuration overrides of a task from a file.",
+            "LABEL:FILE",
+            LoadConfigFile.parse,
+            split=True,
+            complete="labels",
+        ),
+        Edit(
+            ("--instrument",),
+            "Load overrides of an instrument, by the full name of its class.",
+            "CLASS",
+            AddInstrument.parse,
+        ),
+    )
+    select_tasks: str = option(
+        "--select-tasks",
+        metavar="EXPR",
+        default="",
+        help="Keep only the tasks that a pipeline graph expression selects, such as 'isr | >=coadd'.",
+        complete="labels",
+    )
+    save_pipeline: str | None = option(
+        "-s", "--save-pipeline", metavar="FILE", help="Write the edited pipeline (YAML).", new_file=True
+    )
+    pipeline_dot: str | None = option(
+        "--pipeline-dot", metavar="FILE", help="Draw the pipeline for GraphViz.", new_file=True
+    )
+    pipeline_mermaid: str | None = option(
+        "--pipeline-mermaid",
+        metavar="FILE",
+        help="Draw the pipeline for Mermaid; a name in .svg or .png renders it.",
+        new_file=True,
+    )
+
+    @property
+    def given(self) -> bool:
+        """Whether there is anything to build a pipeline from."""
+        return bool(self.pipeline or self.edits or self.select_tasks or self.save_pipeline)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions:
+    """What to print instead of going on."""
+
+    show: tuple[str, ...] = option(
+        "--show",
+        metavar="ITEM[=VALUE]",
+        default=(),
+        help="Print and stop: pipeline, tasks, subsets, inputs, pipeline-graph, task-graph, "
+        "config[=[LABEL::]PATTERN[:NOIGNORECASE]], dump-config[=LABEL], history=[LABEL::]PATTERN; "
+        "of a quantum graph: graph, workflow, uri.",
+    )
