@@ -6,7 +6,6 @@ Nothing heavy is imported before a subcommand runs.
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
 import sys
 import traceback
@@ -18,23 +17,15 @@ from .catalog import COMMANDS
 
 __all__ = ["main"]
 
-_OTHERS = {"demo": ("pipetask.cli.demo", "Make a small sky survey, process it, and find its variable star.")}
-
 
 class _LazyGroup(click.Group):
     """A group that imports a subcommand when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *_OTHERS]
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in COMMANDS:
-            return COMMANDS[name].command()
-        if name in _OTHERS:
-            command = importlib.import_module(_OTHERS[name][0]).command
-            assert isinstance(command, click.Command)
-            return command
-        return None
+        return COMMANDS[name].command() if name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -49,7 +40,7 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(entry.name, entry.summary) for entry in COMMANDS.values()]
         with formatter.section("Commands"):
-            formatter.write_dl([*rows, *((name, text) for name, (_, text) in _OTHERS.items())])
+            formatter.write_dl(rows)
 
 
 @click.command(

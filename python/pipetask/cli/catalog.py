@@ -44,5 +44,7 @@ COMMANDS = {
     entry.name: entry
     for entry in (
         Entry("run", "RunCommand", "Execute a quantum graph, from a file or built from a pipeline."),
+        Entry("demo", "DemoCommand", "Make a small sky survey, process it, and find its variable star."),
+        Entry("completion", "CompletionCommand", "Print a script that lets a shell complete options."),
     )
 }

@@ -8,12 +8,12 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import click
 
 from ..options.declaration import Declared, Edit, Edits, Option, assemble, declared, item_type
-from .completion import complete
+from .completers import complete
 from .logs import LogOptions
 from .option_files import EDITS, FileOptions, load_defaults, print_options
 
@@ -79,6 +79,12 @@ class ModelCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write options in the sections of the model."""
+        arguments = [
+            (each.name.upper(), each.option.help) for each in self.declared if _is_argument(each.option)
+        ]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl(arguments)
         for title, parameters in self.sections(ctx):
             records = [record for each in parameters if (record := each.get_help_record(ctx))]
             if records:
@@ -90,6 +96,8 @@ class ModelCommand(click.Command):
         found: dict[str, list[click.Parameter]] = {}
         homes = {name: each.section for each in self.declared for name in _parameter_names(each)}
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue
             found.setdefault(homes.get(parameter.name or "", _FROM_FILES), []).append(parameter)
         return list(found.items())
 
@@ -126,12 +134,18 @@ def _edit_parameter(each: Declared, kind: Edit) -> click.Parameter:
     )
 
 
+def _is_argument(option: Option | Edits) -> TypeGuard[Option]:
+    return isinstance(option, Option) and not option.flags
+
+
 def _argument(each: Declared, option: Option) -> click.Parameter:
-    _, container = item_type(each.annotation)
+    item, container = item_type(each.annotation)
     return click.Argument(
         [each.name],
         nargs=-1 if container else 1,
         required=each.default is MISSING,
+        metavar=each.name.upper(),
+        type=_click_type(item, option),
         callback=_converter(each, option),
         shell_complete=complete(option.complete),
     )

@@ -18,8 +18,10 @@ __all__ = [
     "AggregateReportsCommand",
     "BuildCommand",
     "CleanupCommand",
+    "CompletionCommand",
     "ConfigSearchOptions",
     "ConfirmOptions",
+    "DemoCommand",
     "PreExecInitQbbCommand",
     "PurgeCommand",
     "QgraphCommand",
@@ -275,3 +277,28 @@ class AggregateReportsCommand:
 
     filenames: tuple[str, ...] = argument("Reports (JSON).", default=(), complete="files")
     file: ReportFileOptions = section("", ReportFileOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionCommand:
+    """Print a script that lets a shell complete commands, options, task labels and file names.
+
+    For bash, put this line into ~/.bashrc: eval "$(pipetask completion bash)".  For zsh the same with zsh and ~/.zshrc;
+    for fish: pipetask completion fish | source, in ~/.config/fish/config.fish.
+    """
+
+    shell: str = argument("Shell: bash, zsh or fish.", choices=("bash", "zsh", "fish"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand:
+    """Make a small sky survey in DIR, process it, and find its variable star.
+
+    Simulates CCD exposures of one star field, makes a butler repository of them, builds a quantum graph through
+    pipe_base, executes it, and says what was found.  DIR must not exist, or be empty.
+    """
+
+    dir: str = argument("Folder to make.", complete="folders")
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=2, minimum=1, help="Number of worker processes."
+    )
