@@ -9,11 +9,15 @@ import difflib
 import re
 import sys
 import traceback
+from typing import Any
 
 import click
 
 from ..errors import PipetaskError, reason_of
+from ..options.declaration import assemble, declared
+from ..options.logs import LogOptions
 from .catalog import COMMANDS
+from .parameters import parameters
 
 __all__ = ["main"]
 
@@ -43,38 +47,18 @@ class _LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
-@click.command(
-    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
-@click.version_option(package_name="pipetask")
-@click.option(
-    "--log-level",
-    "log_levels",
-    multiple=True,
-    metavar="[COMPONENT=]LEVEL",
-    help="Level of messages that are kept with each quantum; DEBUG also shows tracebacks.  [default: INFO]",
-)
-@click.option("--long-log", is_flag=True, help="Write log messages with time, data ID and source line.")
-@click.option("--log-file", "log_files", multiple=True, metavar="FILE", help="Also write messages to FILE.")
-@click.option(
-    "--log-tty/--no-log-tty", default=False, show_default=True, help="Also write messages to the terminal."
-)
-@click.option(
-    "--log-label", "log_labels", multiple=True, metavar="KEY=VALUE", help="Add to JSON log records."
-)
-@click.pass_context
-def cli(
-    ctx: click.Context,
-    log_levels: tuple[str, ...],
-    long_log: bool,
-    log_files: tuple[str, ...],
-    log_tty: bool,
-    log_labels: tuple[str, ...],
-) -> None:
-    """Execute quantum graphs: fast, and with nothing lost when things break."""
-    from .logs import LogOptions
+def _note_logging(**values: Any) -> None:
+    click.get_current_context().obj = assemble(LogOptions, values)
 
-    ctx.obj = LogOptions.parse(log_levels, long_log, log_files, log_tty, log_labels)
+
+cli = _LazyGroup(
+    "pipetask",
+    callback=_note_logging,
+    params=[parameter for each in declared(LogOptions) for parameter in parameters(each)],
+    help="Execute quantum graphs: fast, and with nothing lost when things break.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
+)
+click.version_option(package_name="pipetask")(cli)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from ..options.commands import DemoCommand, RunCommand
 from ..options.execution import ExecutorOptions, PreUpdateOptions, RunOptions
 from ..options.graph import GraphFileOptions
 from .command import Invocation
+from .logs import configure_logging
 from .run import run as run_graph
 
 __all__ = ["run"]
@@ -23,7 +24,7 @@ def run(invocation: Invocation) -> int:
     folder = Path(options.dir)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty folder: name another, or remove it.")
-    invocation.logs.apply()
+    configure_logging(invocation.logs)
     from ..demo import repository
 
     root, graph, picture = folder / "repo", folder / "demo.qg", folder / "coadd.png"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..options.commands import RunCommand
 from ..options.execution import ExecutorOptions
+from ..options.logs import LogOptions
 from .command import Invocation
-from .logs import LogOptions
+from .logs import configure_logging
 
 if TYPE_CHECKING:
     from ..executors.base import QuantumExecutor
@@ -26,7 +27,7 @@ def run(invocation: Invocation) -> int:
         raise UsageError("there is nothing to run: name a quantum graph with --qgraph.")
     executor = executor_for(options.executor, options.run.execution.quantum.timeout)
     executor.prepare()
-    invocation.logs.apply()
+    configure_logging(invocation.logs)
     from ..graph_executor import QuantumGraphExecutor
 
     sink = progress_for(options.executor, invocation.logs)
