@@ -27,9 +27,10 @@ __all__ = ["GraphFile", "GraphLike"]
 _LOG = logging.getLogger(__name__)
 
 GraphLike: TypeAlias = (
-    str | Path | ResourcePath | PredictedQuantumGraphComponents | PredictedQuantumGraph | QuantumGraph
+    "GraphFile | str | Path | ResourcePath"
+    " | PredictedQuantumGraphComponents | PredictedQuantumGraph | QuantumGraph"
 )
-"""What can be executed: a ``.qg`` or legacy ``.qgraph`` file, or a graph of pipe_base's in memory."""
+"""What can be executed: a ``.qg`` or legacy ``.qgraph`` file, open or not, or a graph of pipe_base's in memory."""
 
 
 class GraphFile:
@@ -90,13 +91,16 @@ class GraphFile:
         Parameters
         ----------
         graph
-            The graph.
+            The graph; one that is open already is passed on.
 
         Raises
         ------
         PipetaskError
             If it cannot be read, with the reason.
         """
+        if isinstance(graph, GraphFile):
+            yield graph
+            return
         with TemporaryDirectory(prefix="pipetask-graph-") as scratch:
             path = _as_file(graph, Path(scratch) / "graph.qg")
             with _said_plainly(path if isinstance(graph, str | Path | ResourcePath) else "the graph"):
