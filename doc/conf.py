@@ -11,7 +11,7 @@ author = "the pipetask developers"
 copyright = "2026, the pipetask developers"
 version = release = version_of("pipetask")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "command_pages"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "command_pages", "peer_tables"]
 exclude_patterns = ["figures_notes.md", "command_examples"]  # they become parts of other pages
 
 default_role = "py:obj"

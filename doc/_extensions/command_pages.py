@@ -12,11 +12,9 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from sphinx.application import Sphinx
-from sphinx.pycode import ModuleAnalyzer
 
 import pipetask.options
 from pipetask.cli import cli
@@ -25,13 +23,16 @@ from pipetask.cli.command import ModelCommand
 from pipetask.cli.parameters import is_argument
 from pipetask.options.declaration import Edits, Option
 
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
 FOLDER = "commands"
 EXAMPLES = "command_examples"
 """Where ``NAME.md`` holds what is written by hand about a command."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register with Sphinx."""
+    """Register with Sphinx, which is not needed for anything else here."""
     app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir)))
     app.connect("builder-inited", _describe_fields)
     return {"parallel_read_safe": True}
@@ -71,7 +72,7 @@ def _index() -> str:
 
 
 def _row(entry: Entry) -> str:
-    return f"| [`{entry.name}`]({entry.name}.md) | {_plain(entry.summary)} |"
+    return f"| [`{entry.name}`]({entry.name}.md) | {escape_markdown(entry.summary)} |"
 
 
 def _page(entry: Entry, source: Path) -> str:
@@ -80,7 +81,7 @@ def _page(entry: Entry, source: Path) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
     parts = [
         f"# pipetask {entry.name}",
-        _plain(command.help or ""),
+        escape_markdown(command.help or ""),
         f"```text\npipetask {entry.name} {usage}\n```",
         *_arguments(command),
     ]
@@ -110,10 +111,10 @@ def _options(parameters: Iterable[click.Parameter], context: click.Context) -> I
 
 def _entry(term: str, meaning: str) -> str:
     """Return an entry of a definition list."""
-    return f"`{term}`\n: {_plain(meaning)}"
+    return f"`{term}`\n: {escape_markdown(meaning)}"
 
 
-def _plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Keep Markdown from taking characters of a plain text for marks."""
     return _escaped(text, "\\`*_<>[]|{}$")
 
@@ -124,6 +125,8 @@ def _escaped(text: str, marks: str) -> str:
 
 def _describe_fields(app: Sphinx) -> None:
     """Let autodoc find the help of an option where it looks for the comment on a field."""
+    from sphinx.pycode import ModuleAnalyzer
+
     for model in _models():
         comments = ModuleAnalyzer.for_module(model.__module__)
         comments.analyze()
