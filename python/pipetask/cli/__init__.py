@@ -5,7 +5,6 @@ Nothing heavy is imported before a subcommand runs.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import traceback
@@ -13,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..errors import PipetaskError, reason_of
+from ..errors import PipetaskError, did_you_mean, reason_of
 from ..options.declaration import assemble, declared
 from ..options.logs import LogOptions
 from .catalog import COMMANDS
@@ -36,9 +35,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, known = args[0], self.list_commands(ctx)
         if name not in known and not name.startswith("-"):
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}."
-            ctx.fail(f"No such command {name!r}: {hint}")
+            ctx.fail(f"No such command {name!r}{did_you_mean(name, known)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from ..errors import did_you_mean
 from ..options.declaration import Edits, assemble, declared
 from ..options.logs import LogOptions
 from .edits import edits_given, note_edits
@@ -103,6 +103,4 @@ class ModelCommand(click.Command):
 
 def _no_such_option(command: click.Command, name: str) -> str:
     known = [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)]
-    close = difflib.get_close_matches(name, [*known, "--help"], n=1)
-    hint = f"did you mean {close[0]}?" if close else "--help lists the options."
-    return f"No such option {name}: {hint}"
+    return f"No such option {name}{did_you_mean(name, [*known, '--help'], '--help lists the options.')}"
