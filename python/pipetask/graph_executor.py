@@ -13,9 +13,12 @@ from types import FrameType
 
 from lsst.daf.butler import Butler
 
+from .development.coverage import record_coverage
+from .development.profile import record_profile
 from .errors import PipetaskError, RegistrationError
 from .executors.base import ExecutionContext, QuantumExecutor, StopLevel, StopRequest
 from .graph_file import GraphFile, GraphLike
+from .graph_fixup import fix_up, load_graph_fixup
 from .observe.sink import Sink
 from .observe.summary import RunSummary, SummarySink
 from .options.collections import OutputOptions
@@ -49,6 +52,11 @@ class QuantumGraphExecutor:
     sinks
         Who is told about each outcome, besides the registry.
 
+    Raises
+    ------
+    UsageError
+        If the options name a graph fixup that cannot be loaded.
+
     Examples
     --------
     >>> from pipetask.executors.pool import MultiprocessExecutor
@@ -66,6 +74,8 @@ class QuantumGraphExecutor:
         self._config = str(butler_config)
         self._options = options or RunOptions()
         self._sinks = tuple(sinks)
+        fixup = self._options.execution.graph_fixup
+        self._fixup = load_graph_fixup(fixup) if fixup else None
 
     def execute(self, graph: GraphLike) -> RunSummary:
         """Execute a graph.
@@ -88,6 +98,7 @@ class QuantumGraphExecutor:
         self._options.collections.check()
         self._executor.prepare()
         with (
+            record_coverage(self._options.execution.coverage),
             GraphFile.of(graph) as file,
             open_repository(self._config, writeable=self._executor.executes) as butler,
         ):
@@ -103,7 +114,9 @@ class QuantumGraphExecutor:
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline)
         unwanted = self._unwanted(file)
         _warn_of_missing_inputs(file.structure, unwanted - earlier.done, unwanted)
-        stream = EnumeratedGraph(file.structure, file, earlier.done | unwanted)
+        excluded = earlier.done | unwanted
+        structure = fix_up(file, self._fixup, excluded) if self._fixup else file.structure
+        stream = EnumeratedGraph(structure, file, excluded)
         with _stop_on_signals() as stop:
             context = self._context(file, stream, collections, earlier, stop)
             self._executor.check(context)
@@ -130,6 +143,7 @@ class QuantumGraphExecutor:
         sinks = [summary, *self._sinks]
         totals = _totals(stream, unwanted)
         with ExitStack() as stack:
+            stack.enter_context(record_profile(self._options.execution.profile))
             if registrar is not None:
                 stack.callback(registrar.close)
             for sink in sinks:
