@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..development.coverage import record_coverage
 from ..errors import UsageError
 from ..options.commands import RunCommand
 from .command import Invocation
@@ -15,6 +16,11 @@ __all__ = ["run"]
 
 def run(invocation: Invocation) -> int:
     """Execute a graph."""
+    with record_coverage(invocation.options.run.execution.coverage):
+        return _run(invocation)
+
+
+def _run(invocation: Invocation) -> int:
     options: RunCommand = invocation.options
     if options.source.qgraph is None:
         raise UsageError("there is nothing to run: name a quantum graph with --qgraph.")
