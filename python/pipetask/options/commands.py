@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .collections import OutputOptions, RepositoryOptions
+from .collections import ConfigSearchOptions, OutputOptions, RepositoryOptions
 from .declaration import argument, option, section
 from .development import CoverageOptions
-from .execution import ExecutionOptions, ExecutorOptions, RunOptions
+from .execution import ExecutorOptions, QuantumBackedOptions, RunOptions
 from .graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection
 from .pipeline import PipelineOptions, ShowOptions
 
@@ -19,7 +19,6 @@ __all__ = [
     "BuildCommand",
     "CleanupCommand",
     "CompletionCommand",
-    "ConfigSearchOptions",
     "ConfirmOptions",
     "DemoCommand",
     "PreExecInitQbbCommand",
@@ -50,19 +49,6 @@ class ConfirmOptions:
     """Whether to ask."""
 
     confirm: bool = option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfigSearchOptions:
-    """Where configuration of the butler is searched."""
-
-    config_search_path: tuple[str, ...] = option(
-        "--config-search-path",
-        metavar="PATH",
-        default=(),
-        help="More folders to search for configuration of the butler.",
-        complete="folders",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +135,8 @@ class RunQbbCommand:
 
     repo: str = argument("Butler repository.", complete="files")
     qgraph: str = argument("Quantum graph.", complete="files")
-    search: ConfigSearchOptions = section("", ConfigSearchOptions)
-    no_existing_outputs: bool = option(
-        "--no-existing-outputs",
-        default=False,
-        help="Take it that no outputs are there, and do not look before each quantum.",
-    )
+    run: QuantumBackedOptions = section("", QuantumBackedOptions)
     executor: ExecutorOptions = section("Execution", ExecutorOptions)
-    execution: ExecutionOptions = section("Execution", ExecutionOptions)
     summary: SummaryOptions = section("Execution", SummaryOptions)
 
 
@@ -185,23 +165,25 @@ class UpdateGraphRunCommand:
 class PurgeCommand:
     """Remove a CHAINED collection and the collections in it whose names begin with its name.
 
-    COLLECTION must be in no other chain, and what it contains in no other chain but it.  What will be removed is
-    listed first.
+    COLLECTION must be in no other chain, and what goes with it in no other chain but the one it is found in.  RUN
+    collections are removed with their datasets and files.  What will be removed is listed first.
     """
 
     collection: str = argument("CHAINED collection.")
     repository: RepositoryOptions = section("", RepositoryOptions)
     confirm: ConfirmOptions = section("", ConfirmOptions)
     recursive: bool = option(
-        "--recursive", default=False, help="Also remove what is in chains inside the chain."
+        "--recursive", default=False, help="Also remove what is in chains inside the chain, by the same rule."
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanupCommand:
-    """Remove collections whose names begin with a CHAINED collection's name and that are not in it.
+    """Remove collections that are not in a CHAINED collection, and have names below its name.
 
-    COLLECTION is the chain.  What will be removed is listed first.
+    COLLECTION is the chain; below it are names that begin with COLLECTION and a slash, as those of its output runs do.
+    What another chain holds stays.  RUN collections are removed with their datasets and files.  What will be removed
+    is listed first.
     """
 
     collection: str = argument("CHAINED collection.")
