@@ -44,6 +44,8 @@ COMMANDS = {
     entry.name: entry
     for entry in (
         Entry("run", "RunCommand", "Execute a quantum graph, from a file or built from a pipeline."),
+        Entry("purge", "PurgeCommand", "Remove a chain of collections, and the collections in it."),
+        Entry("cleanup", "CleanupCommand", "Remove collections that a chain no longer holds."),
         Entry("demo", "DemoCommand", "Make a small sky survey, process it, and find its variable star."),
         Entry("completion", "CompletionCommand", "Print a script that lets a shell complete options."),
     )
