@@ -226,6 +226,7 @@ def test_a_failed_run_leaves_its_coverage(make_repository: MakeRepository, elsew
 def test_coverage_of_nothing_is_said(repository: Repository, elsewhere: Path) -> None:
     done = run_forked(*repository.arguments("--coverage", "--cov-packages", "no_such_package"))
     assert done.code == 0, done.err
+    assert "pipetask: --cov-packages no_such_package: there is no such package.\n" in done.err
     assert "There is no coverage report: No data to report.\n" in done.err
 
 

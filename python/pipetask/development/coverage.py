@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +25,8 @@ _LOG = logging.getLogger(__name__)
 HTML_FOLDER = "covhtml"
 """Where the report goes, in the working directory."""
 
-_QUIET = ["no-data-collected", "module-not-measured"]
-"""What is no news of a single process: others may have run what it has not."""
+_QUIET = ["no-data-collected", "module-not-imported", "module-not-measured"]
+"""Warnings about one process are no news: others may have run, or imported, what it has not."""
 
 
 @contextmanager
@@ -56,13 +56,14 @@ def record_coverage(options: CoverageOptions) -> Iterator[None]:
     _check_installed()
     with TemporaryDirectory(prefix="pipetask-coverage-") as name:
         folder, report = Path(name), Path(HTML_FOLDER).absolute()  # a task may go elsewhere
-        tracer = _tracer(options.cov_packages, _QUIET, data_suffix=True)
+        tracer = _tracer(options.cov_packages, data_suffix=True)
         with recorded_in_workers(_CoverageRecorder(folder, options.cov_packages)):
             tracer.start()
             try:
                 yield
             finally:
                 tracer.stop()
+                _warn_of_unknown(options.cov_packages)
                 _save(tracer, collect(folder, "coverage"))
                 if options.cov_report:
                     _report(tracer, report)
@@ -76,7 +77,7 @@ class _CoverageRecorder:
     @contextmanager
     def record(self) -> Iterator[None]:
         with own_file(self.folder) as path:
-            tracer = _tracer(self.packages, [*_QUIET, "module-not-imported"], data_file=str(path))
+            tracer = _tracer(self.packages, data_file=str(path))
             tracer.start()
             yield
             tracer.stop()
@@ -96,11 +97,21 @@ def _check_installed() -> None:
         ) from error
 
 
-def _tracer(packages: Sequence[str], quiet: Sequence[str], **where: Any) -> Coverage:
+def _warn_of_unknown(packages: Sequence[str]) -> None:
+    for package in packages:
+        try:
+            found = importlib.util.find_spec(package)
+        except (ImportError, ValueError, TypeError):
+            found = None
+        if found is None:
+            _LOG.warning("--cov-packages %s: there is no such package.", package)
+
+
+def _tracer(packages: Sequence[str], **where: Any) -> Coverage:
     from coverage import Coverage
 
     tracer = Coverage(branch=True, source_pkgs=list(packages) or None, config_file=False, **where)
-    tracer.set_option("run:disable_warnings", list(quiet))
+    tracer.set_option("run:disable_warnings", _QUIET)
     return tracer
 
 
