@@ -65,8 +65,9 @@ def twins(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Twins:
     Butler.makeRepo(str(twins.sqlite))
     with Butler.from_config(str(twins.sqlite), writeable=True) as butler:
         GOOD._insert_dimensions(butler)
-        for name, pipeline in {"good": GOOD, "better": GOOD, "full": GOOD, "bad": BAD}.items():
-            output = "u/good" if name == "better" else f"u/{name}"
+        for name in ("good", "better", "best", "full", "gone", "bad"):
+            output = "u/good" if name in ("better", "best") else f"u/{name}"
+            pipeline = BAD if name == "bad" else GOOD
             pipeline.build_graph(butler, twins.folder / f"{name}.qg", output, f"{output}/{name}")
     server.make_repository(twins.postgresql, NAMESPACE)
     copy_content(twins.sqlite, twins.postgresql, twins.folder / "exported")
@@ -108,35 +109,67 @@ def run(graph: str, output: str, *more: str, code: int = 0) -> Step:
 
 
 FULL = ["--output-butler", "full"]
+ALL = 3 * (6 + 6 + 3) + 4  # outputs, metadata and logs; configs and versions
+
+
+@dataclass(frozen=True)
+class Story:
+    """Commands, one after the other."""
+
+    steps: Sequence[Step]
+    counts: dict[str, int]
+    """Number of datasets in some runs at the end."""
+
+
 STORIES = {
-    "failures": [
-        run("bad", "u/bad", "-j", "4", code=1),
-        run("bad", "u/bad", "--extend-run", code=1),
-        run("bad", "u/bad", "-j", "4", "--extend-run", "--clobber-outputs", code=1),
-    ],
-    "each put registers": [
-        run("full", "u/full", *FULL, "-j", "4"),
-        run("full", "u/full", *FULL, "--extend-run", "--clobber-outputs"),
-    ],
-    "a run is replaced": [
-        run("good", "u/good", "--init-only"),
-        run("good", "u/good", "--registry-pre-update", "skip", "-j", "4"),
-        run("better", "u/good", "--replace-run", "--prune-replaced", "purge"),
-    ],
+    "failures": Story(
+        [
+            run("bad", "u/bad", "-j", "4", code=1),
+            run("bad", "u/bad", "--extend-run", code=1),
+            run("bad", "u/bad", "-j", "4", "--extend-run", "--clobber-outputs", code=1),
+        ],
+        {"u/bad/bad": ALL - 2 - 3},  # one has failed but left its log, one was blocked
+    ),
+    "each put registers": Story(
+        [
+            run("full", "u/full", *FULL, "-j", "4"),
+            run("full", "u/full", *FULL, "--extend-run", "--clobber-outputs"),
+        ],
+        {"u/full/full": ALL},
+    ),
+    "runs are replaced": Story(
+        [
+            run("good", "u/good", "--init-only"),
+            run("good", "u/good", "--registry-pre-update", "skip", "-j", "4"),
+            run("better", "u/good", "--replace-run", "--prune-replaced", "purge"),
+            run("best", "u/good", "--replace-run"),
+            Step(["cleanup", "-b", "REPO", "u/good", "--no-confirm"]),
+        ],
+        {"u/good/good": 0, "u/good/better": 0, "u/good/best": ALL},
+    ),
+    "a chain is removed": Story(
+        [run("gone", "u/gone"), Step(["purge", "-b", "REPO", "u/gone", "--no-confirm"])],
+        {"u/gone/gone": 0, "input_run": 6},
+    ),
 }
 
 
 @pytest.mark.parametrize("name", STORIES)
 def test_registries_end_up_alike(name: str, twins: Twins) -> None:
-    before = len(twins.registries()[0]["dataset"])
-    for step in STORIES[name]:
+    story = STORIES[name]
+    for step in story.steps:
         run_here = run_pipetask if "-j" in step.words else run_forked
         here = run_here(*step.arguments(twins, twins.postgresql))
         assert here.code == step.code, here.err
-        there = run_forked(*step.arguments(twins, twins.sqlite), "-j", "1")
+        there = run_forked(*one_process(step.arguments(twins, twins.sqlite)))
         assert there.code == step.code, there.err
         compare(twins)
-    assert len(twins.registries()[0]["dataset"]) > before + 20
+    rows = twins.registries()[0]["dataset"]
+    assert {run: sum(row["run_id"] == run for row in rows) for run in story.counts} == story.counts
+
+
+def one_process(words: list[str]) -> list[str]:
+    return ["1" if before == "-j" else word for before, word in zip(["", *words], words, strict=False)]
 
 
 def compare(twins: Twins) -> None:
