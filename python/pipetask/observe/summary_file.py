@@ -16,7 +16,7 @@ from ..outcome import QuantumOutcome, Status
 from ..runner.quantum_reader import read_datasets
 from .summary import RunSummary
 
-__all__ = ["write_summary"]
+__all__ = ["summary_content", "write_summary"]
 
 CHUNK = 2000
 """Quanta that are read from the graph file at a time to count datasets."""
@@ -35,11 +35,27 @@ def write_summary(summary: RunSummary, graph: str, uri: str, command_line: list[
         Where to write.
     command_line
         The command that ran.
+    """
+    with ResourcePath(uri).open("w") as out:
+        json.dump(summary_content(summary, graph, command_line), out, indent=2, default=str)
+
+
+def summary_content(summary: RunSummary, graph: str, command_line: list[str]) -> dict[str, Any]:
+    """Return what a summary says, as `write_summary` writes it.
+
+    Parameters
+    ----------
+    summary
+        What became of the run.
+    graph
+        The ``.qg`` file, from which the numbers of inputs and outputs are counted.
+    command_line
+        The command that ran.
 
     Notes
     -----
     ``qgraphSummary``, ``status``, ``cmdLine``, ``exitCode``, ``exceptionInfo`` and ``quantaReports`` are those of
-    `lsst.pipe.base.quantum_reports.Report`, which reads the file; fields without a value are left out.  ``outcome``,
+    `lsst.pipe.base.quantum_reports.Report`, which reads them; fields without a value are left out.  ``outcome``,
     ``stopped``, ``counts``, ``start``, ``end`` and ``quanta`` are ours.
     """
     content = {
@@ -57,8 +73,7 @@ def write_summary(summary: RunSummary, graph: str, uri: str, command_line: list[
     }
     if summary.exit_code:
         content["exceptionInfo"] = _run_exception(summary)
-    with ResourcePath(uri).open("w") as out:
-        json.dump(_without_nones(content), out, indent=2, default=str)
+    return _without_nones(content)
 
 
 def _run_exception(summary: RunSummary) -> dict[str, str]:
