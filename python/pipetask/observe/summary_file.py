@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import chain
 from typing import Any
 
@@ -138,10 +138,12 @@ def _quantum(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
 
 def _graph_summary(summary: RunSummary, graph: str) -> dict[str, Any]:
     header, structure = summary.header, summary.graph.structure
-    inputs: dict[str, Counter[str]] = {label: Counter() for label in structure.labels}
-    outputs: dict[str, Counter[str]] = {label: Counter() for label in structure.labels}
+    counts = dict(zip(structure.labels, structure.counts, strict=True))
+    inputs: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    outputs: defaultdict[str, Counter[str]] = defaultdict(Counter)
     with PredictedQuantumGraph.open(graph) as reader:
         components = reader.components
+        tasks = components.pipeline_graph.tasks
         for first in range(0, len(structure), CHUNK):
             positions = range(first, min(first + CHUNK, len(structure)))
             read_datasets(reader, (structure.quantum_id(position) for position in positions))
@@ -159,11 +161,11 @@ def _graph_summary(summary: RunSummary, graph: str) -> dict[str, Any]:
         "qgraphTaskSummaries": {
             label: {
                 "taskLabel": label,
-                "numQuanta": count,
+                "numQuanta": counts.get(label, 0),
                 "numInputs": dict(inputs[label]),
                 "numOutputs": dict(outputs[label]),
             }
-            for label, count in zip(structure.labels, structure.counts, strict=True)
+            for label in tasks
         },
     }
 
