@@ -22,6 +22,7 @@ from .logs import configure_logging
 
 if TYPE_CHECKING:
     from ..executors.base import QuantumExecutor
+    from ..graph_executor import QuantumGraphExecutor
     from ..observe.summary import RunSummary
     from ..pipeline.build import PipelineSource
     from ..pipeline.show import ShowRequest
@@ -43,12 +44,21 @@ def _run(invocation: Invocation) -> int:
         executor.prepare()  # goes on while the rest is imported
     configure_logging(invocation.logs)
     request = request_of(options)
+    graph_executor = _graph_executor(invocation, executor)  # refuses some options, before a graph is built
     if options.source.qgraph is None:
-        return _build_and_execute(invocation, executor, request)
+        return _build_and_execute(options, graph_executor, request)
     _show_and_keep(options, options.source.qgraph, request)
     if request.graph_items:
         return _nothing_executed()
-    return _execute(invocation, executor, options.source.qgraph).exit_code
+    return _execute(options, graph_executor, options.source.qgraph).exit_code
+
+
+def _graph_executor(invocation: Invocation, executor: QuantumExecutor) -> QuantumGraphExecutor:
+    from ..graph_executor import QuantumGraphExecutor
+
+    options: RunCommand = invocation.options
+    sink = progress_for(options.executor, invocation.logs)
+    return QuantumGraphExecutor(executor, options.repository.butler_config, options.run, [sink])
 
 
 def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> None:
@@ -62,15 +72,16 @@ def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> Non
     show(components, request, options.repository.butler_config)
 
 
-def _build_and_execute(invocation: Invocation, executor: QuantumExecutor, request: ShowRequest) -> int:
-    options: RunCommand = invocation.options
+def _build_and_execute(
+    options: RunCommand, graph_executor: QuantumGraphExecutor, request: ShowRequest
+) -> int:
     if (source := begin_pipeline(options, request)) is None:
         return 0
     with _place_for(options.saved) as place:
         _build(options, source, request, place.path)
         if request.graph_items:
             return _nothing_executed()
-        summary = _execute(invocation, executor, place.path)
+        summary = _execute(options, graph_executor, place.path)
         place.keep = place.keep or _needs_graph(summary)
     return summary.exit_code
 
@@ -88,15 +99,11 @@ def _nothing_executed() -> int:
     return 0
 
 
-def _execute(invocation: Invocation, executor: QuantumExecutor, graph: str) -> RunSummary:
-    from ..graph_executor import QuantumGraphExecutor
+def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: str) -> RunSummary:
     from ..graph_file import GraphFile
     from ..observe.report import debug_command
 
-    options: RunCommand = invocation.options
     butler = options.repository.butler_config
-    sink = progress_for(options.executor, invocation.logs)
-    graph_executor = QuantumGraphExecutor(executor, butler, options.run, [sink])
     with GraphFile.of(graph, options.run.execution.selection) as file:
         summary = graph_executor.execute(file)
         report(summary, partial(debug_command, butler, graph), file.path, options.summary.summary)
