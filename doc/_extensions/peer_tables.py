@@ -86,7 +86,7 @@ def _state(pair: Pair, other: set[tuple[str, str]]) -> str:
         case ["missing"]:
             return "**missing**"
         case _:
-            return f"[another {' and '.join(differing)}](../guide/coming_from_pipetask.md#options)"
+            return f"[another {' and '.join(differing)}](../guide/coming_from_pipetask.md#options-that-are-not-quite-the-same)"
 
 
 def _differences(found: list[Pair]) -> Iterator[str]:
