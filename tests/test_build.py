@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -332,6 +333,11 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         2,
         "-c measure:match.Radius=wide: ",
     ),
+    "a bad edit after two that are good only together": (
+        "-p plain.yaml -c measure:background.order=8 -c measure:match.fit.order=4 -c measure:match.Radius=wide",
+        2,
+        "-c measure:match.Radius=wide: ",
+    ),
     "configuration file that is not there": ("-p plain.yaml -C flatten:nosuch.py", 2, "there is no file"),
     "configuration file that misspells": ("-p plain.yaml -C flatten:misspelt.py", 1, "no attribute doFalt"),
     "configuration file that is no Python": ("-p plain.yaml -C flatten:syntax.py", 1, "invalid syntax"),
@@ -416,12 +422,45 @@ def test_a_broken_file_is_named(name: str, folder: Path, tmp_path: Path) -> None
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.skipif(find_spec("mermaid") is not None, reason="the package mermaid-py is installed")
 def test_what_cannot_be_drawn_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     files = ["--pipeline-dot", str(tmp_path / "p.dot"), "--pipeline-mermaid", str(tmp_path / "p.svg")]
     finished = run_forked("build", "-p", "plain.yaml", *files, "-s", str(tmp_path / "p.yaml"))
     assert finished.code == 1
     assert "mermaid-py" in finished.err
     assert list(tmp_path.iterdir()) == []
+
+
+RENDERER = """
+from types import SimpleNamespace
+
+class Mermaid:
+    def __init__(self, graph, width, height, scale):
+        assert graph.script.startswith("flowchart TD")
+        self.svg_response = SimpleNamespace(content=b"<svg width='%d'>" % width)
+
+    @property
+    def img_response(self):
+        raise ConnectionError("no route to the service")
+"""
+
+
+def test_pictures_are_rendered_by_what_pipe_base_uses(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real renderer asks a service on the network."""
+    package = tmp_path / "mermaid"
+    package.mkdir()
+    (package / "__init__.py").write_text(RENDERER)
+    (package / "graph.py").write_text("from types import SimpleNamespace\nGraph = SimpleNamespace\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    draw = ["build", "-p", "plain.yaml", "--pipeline-mermaid"]
+    assert run_pipetask(*draw, str(tmp_path / "p.svg")).code == 0
+    assert (tmp_path / "p.svg").read_bytes() == b"<svg width='4500'>"
+    failed = run_pipetask(*draw, str(tmp_path / "p.png"))
+    assert failed.code == 1
+    assert "p.png: it could not be rendered: no route to the service" in failed.err
+    assert not (tmp_path / "p.png").exists()
 
 
 @pytest.mark.parametrize("more", ["-s OUT/p.yaml", "--show pipeline", "--show subsets"])
