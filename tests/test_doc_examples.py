@@ -89,12 +89,9 @@ def commands_shown() -> Iterator[tuple[str, str]]:
 
 
 def test_commands_are_found_in_the_guide() -> None:
-    found = [*commands_shown()]
-    assert len(found) > 30
-    assert (
-        "doc/guide/running.md",
-        "pipetask run -b REPO -g graph.qg -o u/me/out --register-dataset-types -j 8",
-    ) in found
+    found = set(commands_shown())
+    assert len(found) >= 25
+    assert ("doc/guide/running.md", "pipetask run -b REPO -g graph.qg -o u/me/out -j 8 --extend-run") in found
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(commands_shown())))
