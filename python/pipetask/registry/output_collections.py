@@ -157,7 +157,7 @@ class OutputCollections:
         replaced = self._members(butler)[0]
         if glob.escape(replaced) != replaced:
             raise PipetaskError(
-                f"--prune-replaced: the name of run {replaced!r} is a pattern to the butler, which might remove others: "
+                f"--prune-replaced: the name of run {replaced!r} is a pattern to the butler, and may match others: "
                 "leave the option out, and use pipetask purge."
             )
         match self.options.prune_replaced:
