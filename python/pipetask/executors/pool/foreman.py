@@ -7,6 +7,7 @@ import selectors
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -183,7 +184,7 @@ class Foreman:
         for report in worker.reports():
             match report:
                 case QuantumOutcome():
-                    worker.in_debugger = False
+                    worker.debugged = None
                     worker.since = time.monotonic()
                     before = len(worker.assigned)
                     quantum = worker.assigned.pop(report.id)
@@ -194,8 +195,8 @@ class Foreman:
                     worker.ready = True
                     worker.since = time.monotonic()
                     self._n_failed_starts = 0
-                case InDebugger():
-                    worker.in_debugger = True
+                case InDebugger(error):
+                    worker.debugged = error
                 case StartFailure(error):
                     raise PipetaskError(
                         f"A worker could not start: {error.type_name}: {error.message}"
@@ -221,7 +222,10 @@ class Foreman:
         exit_code = worker.bury()
         if current is not None:
             log = worker.salvage(f"quantum-{current.id}.log")
-            yield self._finish(explain_death(current.id, worker.doomed, exit_code, pid, started, log))
+            outcome = explain_death(current.id, worker.doomed, exit_code, pid, started, log)
+            if worker.debugged is not None:  # it had failed before
+                outcome = replace(outcome, status=Status.FAILED, error=worker.debugged)
+            yield self._finish(outcome)
         elif not worker.ready:
             self._n_failed_starts += 1
             if self._n_failed_starts >= MOST_FAILED_STARTS:

@@ -55,7 +55,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class InDebugger:
-    """Report: the quantum that runs has failed and is looked at, which may take any time."""
+    """Report: the quantum that runs has failed, and is looked at, which may take any time."""
+
+    error: QuantumError
 
 
 @dataclass(frozen=True, slots=True)

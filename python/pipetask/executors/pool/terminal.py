@@ -12,7 +12,7 @@ import os
 import sys
 import termios
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,14 @@ from ...runner import Ticket
 from ...runner.base import ExceptionHook
 from ..debugger import debugger_hook
 
-__all__ = ["TERMINAL_LOCK", "WorkerDebugger"]
+__all__ = ["TERMINAL_LOCK", "LeaveDebuggerError", "WorkerDebugger"]
 
 TERMINAL_LOCK = "terminal"
 """Name of a file, in a folder that all workers know, which is locked by the one that has the terminal."""
+
+
+class LeaveDebuggerError(BaseException):
+    """Raised where a debugger runs, or waits for the terminal, to end that; debuggers go on after Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -59,25 +63,26 @@ class WorkerDebugger:
                 "-j 1 without --timeout."
             ) from error
 
-    def hook(self, lock: Path, waits: Callable[[], None]) -> ExceptionHook:
+    def hook(
+        self, lock: Path, debugging: Callable[[BaseException], AbstractContextManager[None]]
+    ) -> ExceptionHook:
         """Return what enters the debugger when the terminal is free.
 
         Parameters
         ----------
         lock
             The file that is locked meanwhile.
-        waits
-            Called before that.
+        debugging
+            Called with the exception; its context lasts from the moment when the worker begins to wait for the terminal
+            until the debugger is left.
         """
         enter = debugger_hook(self.module)
 
         def debug(ticket: Ticket, error: BaseException) -> None:
-            waits()
-            try:
-                with _locked(lock), _borrowed(self.terminal):
-                    enter(ticket, error)
-            except KeyboardInterrupt:  # while it waited: the quantum has failed all the same
-                return
+            # The quantum has failed for its own reason, however this ends.
+            whatever = suppress(LeaveDebuggerError, KeyboardInterrupt)
+            with whatever, debugging(error), _locked(lock), _borrowed(self.terminal):
+                enter(ticket, error)
 
         return debug
 

@@ -11,7 +11,7 @@ import select
 import signal
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -26,7 +26,7 @@ from ...runner.base import READ_AHEAD, ExceptionHook
 from ...runner.failure import describe_exception
 from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, frame
 from .process_tree import adopt_orphans, kill_tree, lead_session
-from .terminal import TERMINAL_LOCK, WorkerDebugger
+from .terminal import TERMINAL_LOCK, LeaveDebuggerError, WorkerDebugger
 
 __all__ = ["WorkerRecipe", "work"]
 
@@ -79,6 +79,7 @@ class _Worker:
         self._loaded: set[int] = set()
         self._running: int | None = None
         self._interrupted = False
+        self._debugging = False
 
     def work(self, recipe: WorkerRecipe) -> None:
         signal.signal(signal.SIGINT, self._interrupt)
@@ -102,7 +103,16 @@ class _Worker:
         if recipe.debugger is None:
             return None
         lock = recipe.log.with_name(TERMINAL_LOCK)
-        return recipe.debugger.hook(lock, lambda: self._report(InDebugger()))
+        return recipe.debugger.hook(lock, self._in_debugger)
+
+    @contextlib.contextmanager
+    def _in_debugger(self, error: BaseException) -> Iterator[None]:
+        self._report(InDebugger(describe_exception(error)))
+        self._debugging = True
+        try:
+            yield
+        finally:
+            self._debugging = False
 
     def _next(self) -> Ticket | None:
         """Return the next quantum whose token is there, `None` if there will be no more."""
@@ -162,6 +172,8 @@ class _Worker:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupted = True  # nothing more is to be run, even if this came between two quanta
+        if self._debugging:
+            raise LeaveDebuggerError
         if self._running is not None:
             raise KeyboardInterrupt
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
-from ...outcome import Status
+from ...outcome import QuantumError, Status
 from ...quantum_data import QuantumData
 from ...runner import Ticket
 from .messages import TOKEN, Bundle, FrameBuffer, Report, Stop
@@ -56,8 +56,8 @@ class WorkerHandle:
         """When it last ended a quantum, or was given work while it had none."""
         self.backlog = 0.0
         """About how many seconds of work are in `assigned`."""
-        self.in_debugger = False
-        """Whether somebody looks at its quantum, which then may take any time."""
+        self.debugged: QuantumError | None = None
+        """What its quantum has failed for, if somebody looks at that; it may take any time."""
         self.doomed: Status | None = None
         """What becomes of its quantum because the foreman kills it, if it does."""
         self._buffer = FrameBuffer()
@@ -91,7 +91,7 @@ class WorkerHandle:
     @property
     def is_timed(self) -> bool:
         """Whether there is a limit to what its quantum may take, if there is one at all."""
-        return bool(self.assigned) and self.doomed is None and not self.in_debugger
+        return bool(self.assigned) and self.doomed is None and self.debugged is None
 
     @property
     def unclaimed(self) -> int:
