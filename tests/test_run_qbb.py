@@ -592,7 +592,6 @@ BAD = {
     "no time": Bad("--timeout|0", ("--timeout", "0"), code=2),
     "no cores": Bad("--cores-per-quantum|0", ("-n", "0"), code=2),
     "no memory": Bad("--memory-per-quantum|much", ("--memory-per-quantum", "much"), code=2),
-    "a debugger in two processes": Bad("--pdb|-j 1", ("--pdb", "-j", "2"), code=2),
     "no such mode": Bad("--mode multiproces|multiprocess", ("--mode", "multiproces"), code=2),
     "no folder for the summary": Bad("no folder {tmp}/none", ("--summary", "{tmp}/none/s.json"), code=2),
     "no such fixup": Bad("--graph-fixup none.such", ("--graph-fixup", "none.such"), code=2),
