@@ -75,23 +75,35 @@ class Story:
 
 OUT = ["-o", "u/out"]
 ONE = [*OUT, "--output-run", "u/out/1"]
-TWO = [*OUT, "--output-run", "u/out/2"]
 NEW = ["--register-dataset-types"]
 SOME = ["-d", "exposure = 0"]
 FAILING = ["-c", "characterize:fail_condition=exposure IN (1) AND detector IN (1)"]
 ALL_DONE = {"isr_metadata": 4, "characterize_metadata": 4, "gather_metadata": 2, "exposure_summary": 2}
 MOCK = ["--mock", "--unmocked-dataset-types", "raw,dome_flat"]
 
-SEQUENCES = {
-    "a chain grows": Story([Step([*OUT, *NEW], summary=True), Step(TWO)], "u/out/2", ALL_DONE),
+STORIES = {
+    "a chain grows, and a run in it is replaced": Story(
+        [
+            Step([*OUT, *NEW, *SOME], summary=True),
+            Step([*OUT, "--output-run", "u/out/2", "--no-versions"]),
+            Step([*OUT, "--output-run", "u/out/3", "--replace-run", "--prune-replaced", "unstore"]),
+        ],
+        "u/out/3",
+        ALL_DONE | {"packages": 1},
+    ),
     "sky": Story(
         [Step(["--output-run", "u/run", *NEW, "--qgraph-datastore-records"])],
         "u/run",
         {"schema": 1, "sources": 8, "warped": 10, "coadd_image": 10, "table": 2, "packages": 1},
         "sky",
     ),
-    "a run is extended": Story(
-        [Step([*ONE, *NEW, *SOME]), Step([*OUT, "--extend-run"]), Step([*OUT, "--extend-run"], 1)],
+    "a run is extended, and skipped elsewhere": Story(
+        [
+            Step([*ONE, *NEW, *SOME]),
+            Step(["-o", "u/new", "--output-run", "u/new/1", "--skip-existing-in", "u/out"]),
+            Step([*OUT, "--extend-run"]),
+            Step([*OUT, "--extend-run"], 1),
+        ],
         "u/out/1",
         ALL_DONE,
     ),
@@ -104,22 +116,6 @@ SEQUENCES = {
         "u/out/1",
         {"isr_metadata": 4, "characterize_metadata": 3, "characterize_log": 4, "exposure_summary": 1},
     ),
-    "what is done elsewhere is skipped": Story(
-        [
-            Step([*ONE, *NEW, *SOME]),
-            Step(["-o", "u/new", "--output-run", "u/new/1", "--skip-existing-in", "u/out"]),
-        ],
-        "u/new/1",
-        {"isr_metadata": 2, "gather_metadata": 1, "packages": 1},
-    ),
-    "runs are replaced": Story(
-        [
-            Step([*ONE, *NEW, *SOME]),
-            Step([*TWO, "--replace-run", "--prune-replaced", "unstore"]),
-        ],
-        "u/out/2",
-        ALL_DONE,
-    ),
     "mocks": Story(
         [Step([*ONE, *NEW, *MOCK, "--mock-failure", "flatten:lsst.pipe.base.NoWorkFound:visit = 1"])],
         "u/out/1",
@@ -129,22 +125,22 @@ SEQUENCES = {
 }
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("name", STORIES)
 def test_repository_is_as_the_peer_leaves_it(name: str, copy: Callable[..., Path], peer: Command) -> None:
-    sequence = SEQUENCES[name]
-    ours, theirs = copy(sequence.shape), copy(sequence.shape, "theirs")
-    for step in sequence.steps:
+    story = STORIES[name]
+    ours, theirs = copy(story.shape), copy(story.shape, "theirs")
+    for step in story.steps:
         for folder, run in ((ours, run_forked), (theirs, peer)):
             more = ["--summary", str(folder / "summary.json")] if step.summary else []
             finished = run(*running(folder, *step.arguments, *more))
             assert finished.code == step.code, finished.err
         if step.summary:
             assert comparable_summary(ours) == comparable_summary(theirs)
-    assert sequence.run in read_collections(ours / "repo")
-    rows = [row for row in read_registry(ours / "repo")["dataset"] if row["run_id"] == sequence.run]
+    assert story.run in read_collections(ours / "repo")
+    rows = [row for row in read_registry(ours / "repo")["dataset"] if row["run_id"] == story.run]
     assert {
-        name: sum(row["dataset_type_id"] == name for row in rows) for name in sequence.counts
-    } == sequence.counts
+        name: sum(row["dataset_type_id"] == name for row in rows) for name in story.counts
+    } == story.counts
     assert comparable(ours) == comparable(theirs)
 
 
