@@ -112,10 +112,10 @@ def begin_pipeline(options: GraphCommand, request: ShowRequest) -> PipelineSourc
     from ..pipeline.show import show_pipeline
 
     source = build_pipeline(options.pipeline)
+    show_pipeline(request, source, None, sys.stdout)
+    draw_pipeline(options.pipeline, source, None)
     if options.pipeline.save_pipeline is not None:
         source.save(options.pipeline.save_pipeline)
-    draw_pipeline(options.pipeline, source, None)
-    show_pipeline(request, source, None, sys.stdout)
     if request.pipeline_items and not request.graph_items:
         print("No quantum graph was built: --show asked for the pipeline only.", file=sys.stderr)
         return None

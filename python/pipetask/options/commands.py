@@ -155,7 +155,7 @@ class UpdateGraphRunCommand:
         "--metadata-run-key",
         metavar="KEY",
         default="output_run",
-        help="Accepted for old scripts; any other than output_run is refused, as the format has no other.",
+        help="Accepted for old scripts; a graph has only one place for the name of its run.",
     )
     update_graph_id: bool = option(
         "--update-graph-id", default=False, help="Accepted for old scripts; .qg files have no identifier."
