@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import chain
-from types import FrameType
 
 from lsst.daf.butler import Butler
 
-from .errors import PipetaskError, RegistrationError
-from .executors.base import ExecutionContext, QuantumExecutor, StopLevel, StopRequest
+from .continuation import RunContinuation
+from .errors import PipetaskError, RegistrationError, UsageError
+from .executors.base import ExecutionContext, QuantumExecutor, StopRequest
+from .executors.stop_signals import stop_on_signals
 from .graph_file import GraphFile, GraphLike
 from .observe.sink import Sink
 from .observe.summary import RunSummary, SummarySink
@@ -24,7 +23,7 @@ from .outcome import QuantumOutcome, Status
 from .quantum_data import EnumeratedGraph
 from .registry.earlier_attempts import EarlierAttempts
 from .registry.output_collections import OutputCollections
-from .registry.pre_update import update_registry, verify_registry
+from .registry.pre_update import check_registry, update_registry, verify_registry
 from .registry.registrar import Registrar
 from .repository import check_graph_fits, open_repository, output_butler_for
 from .runner.spec import ButlerRunnerSpec
@@ -86,6 +85,10 @@ class QuantumGraphExecutor:
             If the run could not begin, or if outputs could not be registered.
         """
         self._options.collections.check()
+        if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.delayed:
+            raise UsageError(
+                "--registry-pre-update deferred is for delayed execution (--mode condor): use 'now' here."
+            )
         self._executor.prepare()
         with (
             GraphFile.of(graph) as file,
@@ -99,12 +102,12 @@ class QuantumGraphExecutor:
         check_graph_fits(butler, file, self._config)
         collections = OutputCollections.resolve(butler, self._collection_options(file))
         earlier = EarlierAttempts()
-        if collections.run_exists:
+        if collections.run_exists and not self._executor.replays:
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline)
         unwanted = self._unwanted(file)
         _warn_of_missing_inputs(file.structure, unwanted - earlier.done, unwanted)
         stream = EnumeratedGraph(file.structure, file, earlier.done | unwanted)
-        with _stop_on_signals() as stop:
+        with stop_on_signals() as stop:
             context = self._context(file, stream, collections, earlier, stop)
             self._executor.check(context)
             if self._executor.executes:
@@ -153,6 +156,8 @@ class QuantumGraphExecutor:
         match options.when:
             case PreUpdate.NOW:
                 update_registry(butler, file.init, collections, options)
+            case PreUpdate.DEFERRED:
+                check_registry(butler, file.init, options)
             case PreUpdate.SKIP:
                 verify_registry(butler, file.init, collections, options)
             case other:
@@ -217,6 +222,7 @@ class QuantumGraphExecutor:
             timeout=quantum.timeout,
             registered_before=earlier.unsuccessful,
             done=earlier.done,
+            later=RunContinuation.of(self._config, collections.run, self._options),
         )
 
 
@@ -259,20 +265,3 @@ def _log_state() -> list[tuple[object, ...]]:
     from lsst.daf.butler.cli.cliLog import CliLog
 
     return list(CliLog.configState)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into stop requests; the second one kills."""
-    stop = StopRequest()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        level = StopLevel.KILL if stop else StopLevel.STOP
-        stop.ask(f"interrupted by {signal.Signals(number).name}", level, number)
-
-    with ExitStack() as stack:
-        stack.callback(stop.close)
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                stack.callback(signal.signal, number, signal.signal(number, ask))
-        yield stop

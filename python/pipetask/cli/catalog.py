@@ -44,5 +44,10 @@ COMMANDS = {
     entry.name: entry
     for entry in (
         Entry("run", "RunCommand", "Execute a quantum graph, from a file or built from a pipeline."),
+        Entry("status", "StatusCommand", "Say where a run on a batch system stands."),
+        Entry("cancel", "CancelCommand", "End a run on a batch system."),
+        Entry("restart", "RestartCommand", "Submit what is missing of a run on a batch system."),
+        Entry("run-node", "RunNodeCommand", "Run one job of a run on a batch system, here."),
+        Entry("condor", "CondorCommand", "Show settings for HTCondor."),
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +33,13 @@ _COLUMNS = {
 }
 
 
-def print_report(console: Console, summary: RunSummary, butler: str, graph: str) -> None:
+def print_report(
+    console: Console,
+    summary: RunSummary,
+    butler: str,
+    graph: str,
+    rerun: Callable[[int], str] | None = None,
+) -> None:
     """Print a table by label, then each failure with the command that runs it alone.
 
     Parameters
@@ -43,12 +50,16 @@ def print_report(console: Console, summary: RunSummary, butler: str, graph: str)
         What became of the run.
     butler, graph
         Repository and graph, as the user named them.
+    rerun
+        Returns the command that runs the quantum with some id again where it was run; `None` if that was here.
     """
     if summary.outcomes:
         console.print(_table(summary))
     failures = summary.failures
     for outcome in failures[:MOST_FAILURES]:
         _print_failure(console, summary, outcome, butler, graph)
+        if rerun is not None:
+            console.print(Text(f"  run it again: {rerun(outcome.id)}"), soft_wrap=True)
     if len(failures) > MOST_FAILURES:
         console.print(f"… and {len(failures) - MOST_FAILURES} more failures; --summary FILE lists all.")
     if summary.error is not None:
@@ -129,7 +140,10 @@ def _verdict(summary: RunSummary) -> Text:
     parts = ["outputs not registered"] if summary.error is not None else []
     parts += [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
     seconds = summary.end - summary.start
-    status = "planned" if total[Status.PLANNED] and not summary.exit_code else summary.status
+    status = summary.status
+    for not_yet in (Status.PLANNED, Status.WRITTEN, Status.SUBMITTED):
+        if total[not_yet] and not summary.exit_code:
+            status = not_yet.value
     text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
     if summary.stopped:
         text += f" ({summary.stopped})"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .collections import OutputOptions, RepositoryOptions
 from .declaration import argument, option, section
+from .delayed_commands import CancelCommand, CondorCommand, RestartCommand, RunNodeCommand, StatusCommand
 from .development import CoverageOptions
 from .execution import ExecutionOptions, ExecutorOptions, RunOptions
 from .graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection
@@ -17,15 +18,20 @@ from .pipeline import PipelineOptions, ShowOptions
 __all__ = [
     "AggregateReportsCommand",
     "BuildCommand",
+    "CancelCommand",
     "CleanupCommand",
+    "CondorCommand",
     "ConfigSearchOptions",
     "ConfirmOptions",
     "PreExecInitQbbCommand",
     "PurgeCommand",
     "QgraphCommand",
     "ReportCommand",
+    "RestartCommand",
     "RunCommand",
+    "RunNodeCommand",
     "RunQbbCommand",
+    "StatusCommand",
     "SummaryOptions",
     "UpdateGraphRunCommand",
 ]

@@ -1,0 +1,44 @@
+"""What became of a run on a batch system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import PipetaskError
+from ..executors.delayed.node import rerun_command
+from ..executors.delayed.replay import ReplayExecutor
+from ..executors.delayed.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from ..observe.summary import RunSummary
+
+__all__ = ["replayed", "report_run"]
+
+
+def replayed(directory: RunDirectory, *, register: bool) -> RunSummary:
+    """Return the summary of a run, from what its jobs have written down; register outputs if asked to."""
+    later = directory.recipe().later
+    if later is None:
+        raise PipetaskError(
+            f"{directory.path} was written without a repository: there is nothing to register."
+        )
+    return later.end(str(directory.graph), ReplayExecutor(directory, register=register))
+
+
+def report_run(directory: RunDirectory, summary: RunSummary) -> None:
+    """Print the report of a run, with the command that runs each failed quantum again."""
+    from rich.console import Console
+
+    from ..observe.report import print_report
+
+    failed = {outcome.id for outcome in summary.failures}
+    homes: dict[int, str] = {}
+    with directory.index() as index:
+        for node in index.nodes():
+            homes |= {quantum.id: node.name for quantum in node.quanta if quantum.id in failed}
+
+    def rerun(id: int) -> str:
+        return rerun_command(directory, homes[id], summary.graph.quantum_id(id))
+
+    console = Console(stderr=True, soft_wrap=True)
+    print_report(console, summary, directory.facts.repository, str(directory.graph), rerun)
