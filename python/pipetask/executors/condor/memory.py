@@ -14,6 +14,8 @@ anything else                  any other hold                             it sta
 =============================  =========================================  ==============================
 
 A segmentation fault is a signal, and never raises memory.
+
+Parts of the expressions are attributes of the job, so that each is written once and can be looked at in the queue.
 """
 
 from __future__ import annotations
@@ -29,13 +31,15 @@ MEMORY_HOLD = 34
 _RELEASABLE = (6, 7, 8, 9, 10, 11, 12, 13, 14, 18, 19, 22, 23, 28, 29, 31, 36, 45)
 """Hold codes for what may be right the next time: starting, opening files, transferring, credentials."""
 
-# Each hold that counts here is one for memory: of the job's own policy we have no other.
-_MEMORY_HOLDS = "((NumHoldsByReason.JobPolicy ?: 0) + (NumHoldsByReason.JobOutOfResources ?: 0) + " + (
-    '(regexp("memory", LastHoldReason ?: "", "i") ? '
-    "((NumHoldsByReason.SystemPolicy ?: 0) + (NumHoldsByReason.StartdHeldJob ?: 0)) : 0))"
+# Of the job's own policy there are no other holds than those for memory; of the others one has to read the reason.
+_MEMORY_HOLDS = (
+    "(NumHoldsByReason.JobPolicy ?: 0) + (NumHoldsByReason.JobOutOfResources ?: 0) + "
+    '(regexp("memory", HoldReason ?: LastHoldReason ?: "", "i") '
+    "? (NumHoldsByReason.SystemPolicy ?: 0) + (NumHoldsByReason.StartdHeldJob ?: 0) : 0)"
 )
-_IS_MEMORY_HOLD = (
-    f"(HoldReasonCode == {MEMORY_HOLD} || (HoldReasonCode == 3 && HoldReasonSubCode == {MEMORY_HOLD})"
+_HELD_FOR_MEMORY = (
+    f"JobStatus == 5 && (HoldReasonCode == {MEMORY_HOLD}"
+    f" || (HoldReasonCode == 3 && HoldReasonSubCode == {MEMORY_HOLD})"
     ' || ((HoldReasonCode == 21 || HoldReasonCode == 26) && regexp("memory", HoldReason ?: "", "i")))'
 )
 
@@ -46,37 +50,44 @@ def raised(settings: JobSettings, request: int) -> int:
 
 
 def memory_request(settings: JobSettings) -> str:
-    """Return the expression for ``request_memory``; a node may have its own beginning in the macro ``memory``."""
-    factor, limit = settings.memory_factor, settings.memory_limit
-    if settings.universe == "local":
-        return f"$(memory:{settings.request_memory})"
-    grown = f"$(memory:{settings.request_memory}) * pow({factor}, {_MEMORY_HOLDS})"
-    return f"int(min({{{limit}, {grown}}}))"
+    """Return the expression for ``request_memory``."""
+    if settings.universe == "local":  # it needs no slot, and so no expression that a slot could match
+        return str(settings.request_memory)
+    grown = f"PipetaskMemory * pow({settings.memory_factor}, PipetaskMemoryHolds)"
+    return f"int(min({{{settings.memory_limit}, {grown}}}))"
 
 
 def policy(settings: JobSettings) -> dict[str, str]:
-    """Return submit commands that say when a job begins anew, is held, is released and is given up."""
-    budget = settings.infrastructure_retries
-    exited = "ExitBySignal =?= false"
-    starts = f"((NumJobStarts ?: 0) - {_MEMORY_HOLDS})"
-    before = f"$(memory:{settings.request_memory}) * pow({settings.memory_factor}, {_MEMORY_HOLDS} - 1)"
-    can_grow = f"({before} < {settings.memory_limit})"
-    codes = ", ".join(map(str, _RELEASABLE))
-    releasable = f"member(HoldReasonCode, {{{codes}}})"
-    other_holds = f"((NumHolds ?: 0) - {_MEMORY_HOLDS})"
-    patient = f"(time() - EnteredCurrentStatus) >= {settings.release_delay}"
-    memory_hold = f"({_IS_MEMORY_HOLD} && {can_grow})"
-    other_hold = f"({releasable} && {other_holds} <= {budget})"
-    hopeless = f"({_IS_MEMORY_HOLD} && !{can_grow}) || ({releasable} && {other_holds} > {budget})"
+    """Return submit commands that say when a job begins anew, is held, is released and is given up.
+
+    A node may begin with more memory than others of its kind: in the macro ``memory``.
+    """
+    budget, exited = settings.infrastructure_retries, "ExitBySignal =?= false"
+    starts = "(NumJobStarts ?: 0) - PipetaskMemoryHolds"
+    holds = "(NumHolds ?: 0) - PipetaskMemoryHolds"
+    patient = f"time() - EnteredCurrentStatus >= {settings.release_delay}"
     commands = {
+        "My.PipetaskMemory": f"$(memory:{settings.request_memory})",
+        "My.PipetaskMemoryHolds": _MEMORY_HOLDS,
+        "My.PipetaskHeldForMemory": _HELD_FOR_MEMORY,
+        "My.PipetaskCanGrow": (
+            f"PipetaskMemory * pow({settings.memory_factor}, PipetaskMemoryHolds - 1) < {settings.memory_limit}"
+        ),
+        "My.PipetaskHeldByAccident": (
+            f"JobStatus == 5 && member(HoldReasonCode, {{{', '.join(map(str, _RELEASABLE))}}})"
+        ),
         "on_exit_hold": f"{exited} && ExitCode == {int(ExitCode.OUT_OF_MEMORY)}",
         "on_exit_hold_subcode": str(MEMORY_HOLD),
         "on_exit_hold_reason": '"out of memory"',
-        "on_exit_remove": (
-            f"({exited} && ExitCode =!= {int(ExitCode.INFRASTRUCTURE)}) || {starts} > {budget}"
+        "on_exit_remove": f"({exited} && ExitCode =!= {int(ExitCode.INFRASTRUCTURE)}) || {starts} > {budget}",
+        "periodic_release": (
+            "(PipetaskHeldForMemory && PipetaskCanGrow)"
+            f" || (PipetaskHeldByAccident && {holds} <= {budget} && {patient})"
         ),
-        "periodic_release": f"JobStatus == 5 && ({memory_hold} || ({other_hold} && {patient}))",
-        "periodic_remove": (f"(JobStatus == 5 && ({hopeless})) || (JobStatus == 1 && {starts} > {budget})"),
+        "periodic_remove": (
+            "(PipetaskHeldForMemory && !PipetaskCanGrow)"
+            f" || (PipetaskHeldByAccident && {holds} > {budget}) || (JobStatus == 1 && {starts} > {budget})"
+        ),
     }
     if settings.enforce_memory:
         commands |= {
