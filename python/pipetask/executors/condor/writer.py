@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -257,14 +256,11 @@ def _facts(run_id: str, nodes: NodeGraph, files: dict[str, str], context: Execut
 
 
 def _check_place(path: Path) -> None:
-    """Refuse folders where DAGMan would not keep its log, or jobs would not find theirs."""
-    for place in ("/tmp", "/var/tmp"):
-        with contextlib.suppress(ValueError):
-            Path(os.path.realpath(path)).relative_to(place)
-            raise PipetaskError(
-                f"Run directory {path} is under {place}, where DAGMan refuses to keep logs: name another with "
-                "--run-dir."
-            )
+    """Refuse a folder where DAGMan would not keep its log."""
+    if Path(os.path.realpath(path)).is_relative_to("/tmp"):
+        raise PipetaskError(
+            f"Run directory {path} is in /tmp, where DAGMan refuses to keep logs: name another with --run-dir."
+        )
 
 
 def _say(text: str) -> None:
