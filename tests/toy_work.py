@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,6 +98,29 @@ def abort(folder: Path) -> None:
 
 def kill_self(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_self_once(folder: Path) -> None:
+    if not (folder / "killed").exists():
+        (folder / "killed").touch()
+        kill_self(folder)
+
+
+def fail_until_defused(folder: Path) -> None:
+    if not (folder / "defused").exists():
+        fail(folder)
+
+
+def hang_until_defused(folder: Path) -> None:
+    while not (folder / "defused").exists():
+        time.sleep(0.1)
+
+
+def need_300_megabytes(folder: Path) -> None:
+    """Do as with less memory than that, by what the slot says it has."""
+    machine = Path(os.environ["_CONDOR_MACHINE_AD"]).read_text()
+    if int(re.search(r"^Memory = (\d+)", machine, re.MULTILINE).group(1)) < 300:
+        raise MemoryError
 
 
 def hang(folder: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 
 from ..errors import PipetaskError
 from ..executors.delayed.node import ExitCode, run_node
+from ..executors.delayed.replay import all_done
 from ..executors.delayed.run_directory import RunDirectory
 from ..options.delayed_commands import RunNodeCommand
 from .command import Invocation
@@ -46,6 +47,8 @@ def _final(directory: RunDirectory) -> int:
     from ..observe.summary_file import write_summary
 
     directory.check_files()
+    if directory.recipe().later is None:  # no registry takes part
+        return 0 if all_done(directory) else ExitCode.FAILED
     directory.summary.unlink(missing_ok=True)
     summary = replayed(directory, register=True)
     if summary.error is None:

@@ -12,20 +12,17 @@ import socket
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
-
-import numpy as np
 
 from ...errors import PipetaskError
 from ...outcome import QuantumOutcome, Status
-from ...quantum_data import EnumeratedGraph
-from ...structure import GraphStructure
 from ..base import ExecutionContext, QuantumExecutor, StopRequest
 from ..stop_signals import stop_on_signals
 from .batch_job import oom_kills, requested_memory
 from .index import IndexedNode, IndexedQuantum, NodeIndex
 from .outcomes import AttemptWriter, attempts_of
+from .part import PartOfGraph
 from .run_directory import Recipe, RunDirectory
 
 __all__ = ["ExitCode", "rerun_command", "run_node"]
@@ -83,7 +80,6 @@ def run_node(
         If there is no such node or quantum, or if outcomes cannot be written.
     """
     recipe = directory.recipe()
-    recipe.runner.prepare_process()
     with directory.index() as index:
         job = _Job(directory, recipe, index, index.node(name), processes)
         earlier = attempts_of(directory.outcomes, job.node.number)
@@ -92,6 +88,7 @@ def run_node(
         todo = [q for q in job.node.quanta if q.id not in finished and (wanted is None or q.id in wanted)]
         if not todo:
             return ExitCode.DONE
+        recipe.runner.prepare_process()
         writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), requested_memory())
         killed_before = oom_kills()
         with stop_on_signals() as stop:
@@ -144,19 +141,18 @@ def _run_all(
 def _run(
     job: _Job, quanta: Sequence[IndexedQuantum], stop: StopRequest, *, again: bool
 ) -> Iterator[QuantumOutcome]:
-    """Run some quanta once; their ids are those of the whole graph."""
+    """Run some quanta once."""
     spec = job.recipe.runner.moved(str(job.directory.path))
-    part = _Part(job.index, quanta)
+    part = PartOfGraph(job.index, quanta)
     context = ExecutionContext(
-        part.stream,
+        part,
         spec.resuming() if again else spec,
         stop,
         timeout=job.recipe.timeout,
         registered_before=part.registered_before,
     )
-    with closing(_executor(job, isolate=again).execute(part.stream, context)) as executed:
-        for outcome in executed:
-            yield part.globally(outcome)
+    with closing(_executor(job, isolate=again).execute(part, context)) as executed:
+        yield from executed
 
 
 def _executor(job: _Job, *, isolate: bool) -> QuantumExecutor:
@@ -171,52 +167,6 @@ def _executor(job: _Job, *, isolate: bool) -> QuantumExecutor:
     if recipe.serial or (job.processes == 1 and recipe.timeout is None and not isolate):
         return InProcessExecutor()
     return MultiprocessExecutor(job.processes)
-
-
-class _Part:
-    """Some quanta of a node as a graph of their own, with ids from 0."""
-
-    def __init__(self, index: NodeIndex, quanta: Sequence[IndexedQuantum]):
-        # Positions are sorted by task, as everywhere; the rest of the order is that of the enumeration.
-        self._quanta = sorted(quanta, key=lambda quantum: (quantum.task, quantum.id))
-        tasks = sorted({quantum.task for quantum in quanta})
-        positions = {quantum.id: position for position, quantum in enumerate(self._quanta)}
-        edges = [
-            (positions[before], positions[quantum.id])
-            for quantum in quanta
-            for before in quantum.needs
-            if before in positions
-        ]
-        structure = GraphStructure(
-            [index.labels[task] for task in tasks],
-            [index.dimensions[task] for task in tasks],
-            [sum(quantum.task == task for quantum in quanta) for task in tasks],
-            b"".join(quantum.quantum_id for quantum in self._quanta),
-            [quantum.data_values for quantum in self._quanta],
-            np.array(edges, dtype=np.int32).reshape(-1, 2),
-        )
-        self.stream = EnumeratedGraph(structure, _NoSource())
-        self.registered_before = frozenset(
-            position for position, quantum in enumerate(self._quanta) if quantum.registered_before
-        )
-
-    def globally(self, outcome: QuantumOutcome) -> QuantumOutcome:
-        """Return an outcome with ids of the whole graph."""
-        blocker = None if outcome.blocked_by is None else self._id(outcome.blocked_by)
-        return replace(outcome, id=self._id(outcome.id), blocked_by=blocker)
-
-    def _id(self, local: int) -> int:
-        return self._quanta[self.stream.position(local)].id
-
-
-class _NoSource:
-    """Jobs ask their runner for the content of quanta, and nobody else."""
-
-    def task_node(self, label: str) -> object:
-        raise AssertionError(f"nobody needs the task node of {label} here")
-
-    def quantum(self, quantum_id: object) -> object:
-        raise AssertionError(f"nobody needs quantum {quantum_id} here")
 
 
 def _worth_another_try(outcome: QuantumOutcome) -> bool:

@@ -10,7 +10,7 @@ from ..base import ExecutionContext, QuantumExecutor
 from .outcomes import read_attempts
 from .run_directory import RunDirectory
 
-__all__ = ["ReplayExecutor", "best_attempts"]
+__all__ = ["ReplayExecutor", "all_done", "best_attempts"]
 
 
 class ReplayExecutor(QuantumExecutor):
@@ -77,6 +77,14 @@ def best_attempts(directory: RunDirectory) -> dict[int, tuple[str, int, Status]]
             if before is None or not before[2].unblocks:
                 chosen[outcome.id] = attempt.path.name, index, outcome.status
     return chosen
+
+
+def all_done(directory: RunDirectory) -> bool:
+    """Return whether all quanta of a run have ended well."""
+    chosen = best_attempts(directory)
+    return len(chosen) == sum(directory.facts.labels.values()) and all(
+        status.unblocks for _, _, status in chosen.values()
+    )
 
 
 def _never_ran(id: int, node: str, root: int | None) -> QuantumOutcome:
