@@ -13,17 +13,18 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
 [ -z "${http_proxy:-}" ] || export http_proxy
 
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Component: main' | head -n 1)
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
 # Only unpacked, so that the host stays as it is.
 if ! apt-get --quiet download debootstrap; then
-    apt-get --quiet update
+    apt-get --quiet update || :  # somebody else's repository may be out of reach
     apt-get --quiet download debootstrap
 fi
 dpkg-deb --extract debootstrap_*.deb debootstrap
+
+# The mirror that this machine has its own packages from.
+targets="$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Component: main')"
+mirror=$(echo "$targets" | head -n 1)
 DEBOOTSTRAP_DIR=$PWD/debootstrap/usr/share/debootstrap sh debootstrap/usr/sbin/debootstrap \
-    --variant=minbase --include=ca-certificates --keyring="$keyring" \
+    --variant=minbase --include=ca-certificates --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
     trixie "$root" "${mirror:-http://deb.debian.org/debian}"
 
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"

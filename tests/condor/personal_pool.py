@@ -113,6 +113,7 @@ class PersonalPool(Pool):
             self._world = World(root, self._state, options.shared)
             stack.callback(self._world.end)
             self._wait_until_ready()
+            self._check_interpreter()
             self._stack = stack.pop_all()
 
     def _configure(self, options: PoolOptions) -> None:
@@ -151,6 +152,16 @@ class PersonalPool(Pool):
             raise PoolError(f"HTCondor does not answer: {why or 'it has no slot'}") from error
         if not self._world.is_alive():
             raise PoolError(f"cannot start HTCondor: {self._world.last_words()}")
+
+    def _check_interpreter(self) -> None:
+        """Raise if the Python of these tests is not what runs inside, or what they test cannot be read there.
+
+        A Python in ``/usr`` is part of the host's Debian; where that is another one, so is the Python.
+        """
+        done = self.run(sys.executable, "-c", "import sys, pipetask; print(sys.version)")
+        if done.out.strip() != sys.version:
+            why = (done.err or done.out).strip().rpartition("\n")[2]
+            raise PoolError(f"{sys.executable} cannot be used by the user of the pool, on Debian 13: {why}")
 
     def stop(self) -> None:
         self._stack.close()

@@ -195,7 +195,7 @@ def test_memory_rises_to_the_limit_and_no_further(make_run: Callable[..., PlainR
         {"a": 1},
         (),
         bombs=((0, "need_300_megabytes"),),
-        condor=("request_memory=64", "memory_factor=2", "memory_limit=128"),
+        condor=("request_memory=128", "memory_factor=2", "memory_limit=256"),
     )
     run.submit()
     status = run.wait()

@@ -109,10 +109,12 @@ class World:
 
 
 def _to_be_seen() -> list[Path]:
-    """Return the interpreter, its environment, and all folders that it imports from."""
-    interpreter = Path(sys.executable).resolve()
-    names = [sys.prefix, sys.base_prefix, str(TESTS.parent), str(interpreter), *sys.path]
-    paths = {Path(name).absolute() for name in names}
-    paths.discard(Path("/usr"))  # has Debian's own things; what is needed of it is among the others
-    existing = {path for path in paths if path.exists()}
-    return sorted(path for path in existing if not existing & set(path.parents))
+    """Return the folders of the interpreter and of all that it imports."""
+    names = [sys.prefix, sys.base_prefix, str(TESTS.parent), *sys.path]
+    paths = {path for path in map(Path, map(os.path.abspath, names)) if path.is_dir()}
+    paths -= {
+        Path("/"),
+        Path("/usr"),
+        Path("/tmp"),
+    }  # the world's own; see `PersonalPool` on a Python in /usr
+    return sorted(path for path in paths if not paths & set(path.parents))

@@ -14,12 +14,7 @@ mount --bind /dev "$root/dev"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 for path in "$@"; do
-    if [ -d "$path" ]; then
-        mkdir -p "$root$path"
-    else
-        mkdir -p "$(dirname "$root$path")"
-        [ -e "$root$path" ] || : > "$root$path"
-    fi
+    mkdir -p "$root$path"
     mount -o bind,ro "$path" "$root$path"
 done
 mkdir -p "$root$state"

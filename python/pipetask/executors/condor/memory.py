@@ -34,7 +34,7 @@ _RELEASABLE = (6, 7, 8, 9, 10, 11, 12, 13, 14, 18, 19, 22, 23, 28, 29, 31, 36, 4
 # Of the job's own policy there are no other holds than those for memory; of the others one has to read the reason.
 _MEMORY_HOLDS = (
     "(NumHoldsByReason.JobPolicy ?: 0) + (NumHoldsByReason.JobOutOfResources ?: 0) + "
-    '(regexp("memory", HoldReason ?: LastHoldReason ?: "", "i") '
+    '(regexp("memory", LastHoldReason ?: "", "i") '
     "? (NumHoldsByReason.SystemPolicy ?: 0) + (NumHoldsByReason.StartdHeldJob ?: 0) : 0)"
 )
 _HELD_FOR_MEMORY = (
@@ -70,9 +70,7 @@ def policy(settings: JobSettings) -> dict[str, str]:
         "My.PipetaskMemory": f"$(memory:{settings.request_memory})",
         "My.PipetaskMemoryHolds": _MEMORY_HOLDS,
         "My.PipetaskHeldForMemory": _HELD_FOR_MEMORY,
-        "My.PipetaskCanGrow": (
-            f"PipetaskMemory * pow({settings.memory_factor}, PipetaskMemoryHolds - 1) < {settings.memory_limit}"
-        ),
+        "My.PipetaskCanGrow": f"(MemoryProvisioned ?: 0) < {settings.memory_limit}",
         "My.PipetaskHeldByAccident": (
             f"JobStatus == 5 && member(HoldReasonCode, {{{', '.join(map(str, _RELEASABLE))}}})"
         ),
