@@ -1,16 +1,21 @@
 """Configuration of Sphinx; ``make docs`` builds the pages in ``build/doc``."""
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "pipetask"
 author = "the pipetask developers"
 copyright = "2026, the pipetask developers"
 version = release = version_of("pipetask")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
-exclude_patterns = ["figures_notes.md"]  # it becomes part of figures.md
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "command_pages", "peer_tables"]
+exclude_patterns = ["figures_notes.md", "command_examples"]  # they become parts of other pages
 
 default_role = "py:obj"
+smartquotes = False  # two dashes are two dashes
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 numpydoc_show_class_members = False

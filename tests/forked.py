@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -23,13 +24,14 @@ from pipetask.cli import main
 from conftest import Finished  # isort: skip
 
 
-def run_forked(*arguments: str) -> Finished:
+def run_forked(*arguments: str, stdin: str = "") -> Finished:
     """Run the command, serially; its modules, and nothing else, are those of the test process."""
     start = time.monotonic()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             pid = os.fork()
         if pid == 0:
+            sys.stdin = io.StringIO(stdin)
             _be_the_command(out, err, arguments)
         _, status = os.waitpid(pid, 0)
         out.seek(0)

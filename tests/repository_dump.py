@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,19 @@ Registry = dict[str, list[dict[str, Any]]]
 
 def read_registry(root: Path) -> Registry:
     """Return every row of every table that has any, except for the time of ingestion."""
-    content: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     with closing(sqlite3.connect(f"{(root / 'gen3.sqlite3').as_uri()}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        names = _Names(database)
-        for table in _tables(database):
-            # Which table has the tags of which dimensions depends on who came first.
-            title = "dataset_tags" if table.startswith("dataset_tags_") else table
-            content[title] += [
-                names.resolve(table, row) for row in database.execute(f'SELECT * FROM "{table}"')
-            ]
+        return dump_tables(database, _tables(database))
+
+
+def dump_tables(database: Any, tables: Iterable[str]) -> Registry:
+    """Return every row of some tables; rows behave as SQLite's do."""
+    content: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    names = _Names(database)
+    for table in tables:
+        # Which table has the tags of which dimensions depends on who came first.
+        title = "dataset_tags" if table.startswith("dataset_tags_") else table
+        content[title] += [names.resolve(table, row) for row in database.execute(f'SELECT * FROM "{table}"')]
     return {title: sorted(rows, key=repr) for title, rows in content.items() if rows}
 
 
@@ -57,7 +61,7 @@ def _tables(database: sqlite3.Connection) -> list[str]:
 class _Names:
     """What the database's numbers stand for."""
 
-    def __init__(self, database: sqlite3.Connection):
+    def __init__(self, database: Any):
         self._collections = dict(map(tuple, database.execute("SELECT collection_id, name FROM collection")))
         self._dataset_types = dict(map(tuple, database.execute("SELECT id, name FROM dataset_type")))
         self._dimensions: defaultdict[int, list[str]] = defaultdict(list)
@@ -66,7 +70,7 @@ class _Names:
         ):
             self._dimensions[number].append(name)
 
-    def resolve(self, table: str, row: sqlite3.Row) -> dict[str, Any]:
+    def resolve(self, table: str, row: Any) -> dict[str, Any]:
         own_number = "collection_id" if table == "collection" else "id" if table == "dataset_type" else None
         dropped = {own_number, "ingest_date", "tag_association_table", "calibration_association_table"}
         return {column: self._value(column, row[column]) for column in row.keys() if column not in dropped}  # noqa: SIM118

@@ -156,7 +156,7 @@ CASES = {
     "a file for a repository": Case(
         "{tmp}/text|does not open|check", prepare=a_text_file, butler="{tmp}/text"
     ),
-    "no graph": Case("no graph at|{tmp}/none.qg|-g", graph="{tmp}/none.qg"),
+    "no graph": Case("no graph at|{tmp}/none.qg|check the name", graph="{tmp}/none.qg"),
     "a truncated graph": Case(
         "{tmp}/truncated.qg|truncated|write it anew", prepare=a_truncated_graph, graph="{tmp}/truncated.qg"
     ),

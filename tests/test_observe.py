@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -81,7 +82,7 @@ def test_exit_codes(outcomes: list[QuantumOutcome], options: dict, code: int, st
 
 def report(summary: RunSummary) -> str:
     text = io.StringIO()
-    print_report(Console(file=text, width=200), summary, "my repo", "graph.qg")
+    print_report(Console(file=text, width=200), summary, partial(debug_command, "my repo", "graph.qg"))
     return text.getvalue()
 
 

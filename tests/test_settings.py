@@ -34,8 +34,8 @@ def test_a_site_overrides_what_it_names(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("pol: {most: 3}", "'pol' is unknown. Did you mean 'pool'?"),
-        ("pool: {mots: 3}", "'mots' is unknown. Did you mean 'most'?"),
+        ("pol: {most: 3}", "'pol' is unknown: did you mean 'pool'?"),
+        ("pool: {mots: 3}", "'mots' is unknown: did you mean 'most'?"),
         ("pool: {most: 2.5}", "pool.most cannot be 2.5"),
         ("pool: {most: 0}", "pool.most cannot be 0"),
         ("pool: {grace: soon}", "pool.grace cannot be 'soon'"),

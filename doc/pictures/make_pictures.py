@@ -10,6 +10,7 @@ import io
 import os
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -19,7 +20,7 @@ from pipetask import QuantumGraphExecutor, QuantumOutcome, RunOptions
 from pipetask.executors.base import Activity
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.observe.progress import progress_table
-from pipetask.observe.report import print_report
+from pipetask.observe.report import debug_command, print_report
 from pipetask.observe.sink import Sink
 from pipetask.observe.tally import Tally
 from pipetask.options.collections import OutputOptions
@@ -137,7 +138,7 @@ def main() -> None:
         executor = QuantumGraphExecutor(MultiprocessExecutor(WORKERS), "repo", options, [photographer])
         summary = executor.execute("repo/graph.qg")
         console = terminal()
-        print_report(console, summary, "repo", "repo/graph.qg")
+        print_report(console, summary, partial(debug_command, "repo", "repo/graph.qg"))
         report = console.file.getvalue()  # type: ignore[attr-defined]
         os.chdir(here)
     draw(photographer.drawn, "pipetask run … -j 2", here / "progress.svg")

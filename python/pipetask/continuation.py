@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .executors.base import ExecutionContext, QuantumExecutor
+from .options.development import CoverageOptions, ProfileOptions
 from .options.execution import PreUpdate, RunOptions
 from .outcome import QuantumOutcome
 from .quantum_data import QuantumData
@@ -42,7 +43,8 @@ class RunContinuation:
     @classmethod
     def of(cls, butler_config: str, output_run: str, options: RunOptions) -> RunContinuation:
         """Note what is needed to go on with a run in another process, in any working directory."""
-        return cls(absolute_config(butler_config), output_run, options)
+        execution = replace(options.execution, profile=ProfileOptions(), coverage=CoverageOptions())
+        return cls(absolute_config(butler_config), output_run, replace(options, execution=execution))
 
     @property
     def deferred(self) -> bool:

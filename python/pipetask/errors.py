@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["PipetaskError", "RegistrationError", "UsageError", "reason_of"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["PipetaskError", "RegistrationError", "UsageError", "did_you_mean", "reason_of"]
+
+_LISTED = 12
+"""How many names a message lists at most."""
 
 
 class PipetaskError(Exception):
@@ -36,3 +42,28 @@ def reason_of(error: BaseException) -> str:
     error = getattr(error, "orig", None) or error
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """Return how a sentence ends that begins with a name that nobody knows.
+
+    Parameters
+    ----------
+    name
+        The name.
+    known
+        The names there are.
+    otherwise
+        What to say if none of them is like it; by default, what there is, if that is not too much.
+
+    Returns
+    -------
+    ending
+        A colon and a hint, or a full stop.
+    """
+    by_folded = {each.casefold(): each for each in known}
+    if close := difflib.get_close_matches(name.casefold(), by_folded, n=1):
+        return f": did you mean {by_folded[close[0]]!r}?"
+    if otherwise is None and 0 < len(by_folded) <= _LISTED:
+        otherwise = f"there are {', '.join(by_folded.values())}."
+    return f": {otherwise}" if otherwise else "."

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 
 from lsst.daf.butler import Butler
 
 from .continuation import RunContinuation
+from .development.coverage import record_coverage
 from .errors import PipetaskError, RegistrationError, UsageError
-from .executors.base import ExecutionContext, QuantumExecutor, StopRequest
-from .executors.stop_signals import stop_on_signals
+from .execution import Execution
+from .executors.base import QuantumExecutor
 from .graph_file import GraphFile, GraphLike
+from .graph_fixup import load_graph_fixup
 from .observe.sink import Sink
-from .observe.summary import RunSummary, SummarySink
+from .observe.summary import RunSummary
 from .options.collections import OutputOptions
 from .options.execution import PreUpdate, RunOptions
-from .outcome import QuantumOutcome, Status
-from .quantum_data import EnumeratedGraph
 from .registry.earlier_attempts import EarlierAttempts
 from .registry.output_collections import OutputCollections
 from .registry.pre_update import check_registry, update_registry, verify_registry
@@ -48,6 +46,11 @@ class QuantumGraphExecutor:
     sinks
         Who is told about each outcome, besides the registry.
 
+    Raises
+    ------
+    UsageError
+        If the options name a graph fixup that cannot be loaded.
+
     Examples
     --------
     >>> from pipetask.executors.pool import MultiprocessExecutor
@@ -65,6 +68,8 @@ class QuantumGraphExecutor:
         self._config = str(butler_config)
         self._options = options or RunOptions()
         self._sinks = tuple(sinks)
+        fixup = self._options.execution.graph_fixup
+        self._fixup = load_graph_fixup(fixup) if fixup else None
 
     def execute(self, graph: GraphLike) -> RunSummary:
         """Execute a graph.
@@ -91,60 +96,31 @@ class QuantumGraphExecutor:
             )
         self._executor.prepare()
         with (
+            record_coverage(self._options.execution.coverage),
             GraphFile.of(graph) as file,
             open_repository(self._config, writeable=self._executor.executes) as butler,
         ):
             return self._execute(file, butler)
 
     def _execute(self, file: GraphFile, butler: Butler) -> RunSummary:
-        if not len(file.structure):
-            raise PipetaskError(f"{file.path} has no quanta: there is nothing to run.")
         check_graph_fits(butler, file, self._config)
         collections = OutputCollections.resolve(butler, self._collection_options(file))
         earlier = EarlierAttempts()
         if collections.run_exists and not self._executor.replays:
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline)
-        unwanted = self._unwanted(file)
-        _warn_of_missing_inputs(file.structure, unwanted - earlier.done, unwanted)
-        stream = EnumeratedGraph(file.structure, file, earlier.done | unwanted)
-        with stop_on_signals() as stop:
-            context = self._context(file, stream, collections, earlier, stop)
-            self._executor.check(context)
+        options, spec = self._options.execution, self._spec(file, collections)
+        later = RunContinuation.of(self._config, collections.run, self._options)
+        with Execution.begin(self._executor, file, spec, options, earlier, self._fixup, later) as execution:
+            _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
             if self._executor.executes:
                 self._make_ready(file, butler, collections)
-            summary, error = SummarySink(stream, file.header), None
+            error = None
             if not self._options.pre_update.init_only:
-                registrar = self._registrar(file, butler, collections)
                 try:
-                    self._run(context, summary, registrar, earlier.done - unwanted, unwanted)
+                    execution.run(self._sinks, self._registrar(file, butler, collections))
                 except RegistrationError as raised:
                     error = raised
-            return summary.finish(stop, fail_fast=self._options.execution.fail_fast, error=error)
-
-    def _run(
-        self,
-        context: ExecutionContext,
-        summary: SummarySink,
-        registrar: Registrar | None,
-        done: frozenset[int],
-        unwanted: frozenset[int],
-    ) -> None:
-        stream = context.graph
-        sinks = [summary, *self._sinks]
-        totals = _totals(stream, unwanted)
-        with ExitStack() as stack:
-            if registrar is not None:
-                stack.callback(registrar.close)
-            for sink in sinks:
-                sink.begin(stream, totals, context.activity)
-                stack.callback(sink.end)
-            executed = stack.enter_context(closing(self._executor.execute(stream, context)))
-            for outcome in chain(_done_already(stream, done), executed):
-                if outcome.outputs is not None and registrar is not None:
-                    registrar.register(outcome.outputs)
-                    outcome = outcome.without_outputs()
-                for sink in sinks:
-                    sink.note(outcome)
+            return execution.summary(error)
 
     def _registrar(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> Registrar | None:
         if not self._executor.executes:
@@ -175,27 +151,8 @@ class QuantumGraphExecutor:
             options = replace(options, extend_run=True)
         return replace(options, output_run=in_graph)
 
-    def _unwanted(self, file: GraphFile) -> frozenset[int]:
-        wanted = self._options.execution.selection.quantum_ids
-        if wanted is None:
-            return frozenset()
-        structure = file.structure
-        positions = {structure.quantum_id_bytes(position): position for position in range(len(structure))}
-        unknown = [id for id in wanted if id.bytes not in positions]
-        if unknown:
-            raise PipetaskError(f"{file.path} has no quantum {unknown[0]}.")
-        return frozenset(range(len(structure))) - {positions[id.bytes] for id in wanted}
-
-    def _context(
-        self,
-        file: GraphFile,
-        stream: EnumeratedGraph,
-        collections: OutputCollections,
-        earlier: EarlierAttempts,
-        stop: StopRequest,
-    ) -> ExecutionContext:
-        quantum = self._options.execution.quantum
-        spec = ButlerRunnerSpec(
+    def _spec(self, file: GraphFile, collections: OutputCollections) -> ButlerRunnerSpec:
+        return ButlerRunnerSpec(
             graph=file.path,
             butler_config=self._config,
             run=collections.run,
@@ -203,26 +160,6 @@ class QuantumGraphExecutor:
             output_butler=self._options.output_butler or output_butler_for(self._config),
             extend_run=collections.run_exists,
             clobber_outputs=collections.options.clobber_outputs and collections.options.extend_run,
-            raise_on_partial_outputs=quantum.raise_on_partial_outputs,
-            cores_per_quantum=quantum.cores,
-            memory_per_quantum=quantum.memory,
-            debug=quantum.debug,
-            implicit_threads=self._executor.implicit_threads,
-            log_state=_log_state(),
-        )
-        if self._executor.in_process and not self._executor.implicit_threads:
-            from .runner.process_setup import limit_threads
-
-            limit_threads()
-        return ExecutionContext(
-            stream,
-            spec,
-            stop,
-            fail_fast=self._options.execution.fail_fast,
-            timeout=quantum.timeout,
-            registered_before=earlier.unsuccessful,
-            done=earlier.done,
-            later=RunContinuation.of(self._config, collections.run, self._options),
         )
 
 
@@ -242,26 +179,3 @@ def _warn_of_missing_inputs(
             "%d of the quanta asked for need others that have not been run; without inputs they may find no work.",
             len(needy),
         )
-
-
-def _done_already(stream: EnumeratedGraph, done: frozenset[int]) -> Iterator[QuantumOutcome]:
-    if not done:
-        return
-    for _ in stream:  # so that every quantum has its id
-        pass
-    for id in sorted(stream.id(position) for position in done):
-        yield QuantumOutcome(id, Status.SKIPPED, reason="done already: its metadata is in the output run")
-
-
-def _totals(stream: EnumeratedGraph, unwanted: frozenset[int]) -> dict[str, int]:
-    structure = stream.structure
-    counts = dict(zip(structure.labels, structure.counts, strict=True))
-    for position in unwanted:
-        counts[structure.label(position)] -= 1
-    return {label: count for label, count in counts.items() if count}
-
-
-def _log_state() -> list[tuple[object, ...]]:
-    from lsst.daf.butler.cli.cliLog import CliLog
-
-    return list(CliLog.configState)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lsst.pipe.base import PipelineGraph, QuantumGraph
 from lsst.pipe.base.pipeline_graph import TaskNode
-from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
+from lsst.pipe.base.quantum_graph import (
+    PredictedQuantumGraph,
+    PredictedQuantumGraphComponents,
+    PredictedQuantumGraphReader,
+)
 from lsst.resources import ResourcePath
 
 from .errors import PipetaskError, reason_of
+from .options.graph import GraphSelection
+from .runner.quantum_reader import QuantumReader, read_datasets
 from .structure import GraphStructure
 
 if TYPE_CHECKING:
@@ -27,9 +34,10 @@ __all__ = ["GraphFile", "GraphLike"]
 _LOG = logging.getLogger(__name__)
 
 GraphLike: TypeAlias = (
-    str | Path | ResourcePath | PredictedQuantumGraphComponents | PredictedQuantumGraph | QuantumGraph
+    "GraphFile | str | Path | ResourcePath"
+    " | PredictedQuantumGraphComponents | PredictedQuantumGraph | QuantumGraph"
 )
-"""What can be executed: a ``.qg`` or legacy ``.qgraph`` file, or a graph of pipe_base's in memory."""
+"""What can be executed: a ``.qg`` or legacy ``.qgraph`` file, open or not, or a graph of pipe_base's in memory."""
 
 
 class GraphFile:
@@ -39,6 +47,8 @@ class GraphFile:
     ----------
     path
         The file.
+    quantum_ids
+        The quanta that matter, if not all do; nothing is read of others.
 
     Attributes
     ----------
@@ -48,15 +58,27 @@ class GraphFile:
         The graph without quanta: header, pipeline, init-inputs and init-outputs.
     structure
         Who is there and who waits for whom.
+    read_time
+        Seconds that reading took.
+
+    Raises
+    ------
+    PipetaskError
+        If the file does not have one of the quanta.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, quantum_ids: Collection[uuid.UUID] | None = None):
+        start = time.monotonic()
         self.path = path
         with PredictedQuantumGraph.open(path) as reader:
             reader.read_init_quanta()
             self.init: PredictedQuantumGraph = reader.finish()
-            reader.read_thin_graph()
+            if quantum_ids is None:
+                reader.read_thin_graph()
+            else:
+                _read_part(reader, quantum_ids, path)
             self.structure = GraphStructure.from_thin_graph(reader.components.thin_graph, self.pipeline)
+        self.read_time = time.monotonic() - start
 
     @property
     def pipeline(self) -> PipelineGraph:
@@ -74,40 +96,74 @@ class GraphFile:
 
     def quantum(self, quantum_id: uuid.UUID) -> Quantum:
         """Read one quantum."""
-        from .runner.quantum_reader import QuantumReader
-
         reader = QuantumReader(self.path)
         try:
             return reader.read([quantum_id])[quantum_id][1]
         finally:
             reader.close()
 
+    def unwanted(self, quantum_ids: Collection[uuid.UUID] | None) -> frozenset[int]:
+        """Return the positions of all other quanta than these; `None`: all are wanted.
+
+        Raises
+        ------
+        PipetaskError
+            If there is no such quantum.
+        """
+        if quantum_ids is None:
+            return frozenset()
+        structure = self.structure
+        positions = {structure.quantum_id_bytes(position): position for position in range(len(structure))}
+        if unknown := sorted(id for id in quantum_ids if id.bytes not in positions):
+            raise _no_quantum(self.path, unknown[0])
+        return frozenset(range(len(structure))) - {positions[id.bytes] for id in quantum_ids}
+
     @classmethod
     @contextmanager
-    def of(cls, graph: GraphLike) -> Iterator[GraphFile]:
+    def of(cls, graph: GraphLike, selection: GraphSelection | None = None) -> Iterator[GraphFile]:
         """Open a graph, in whatever form it comes; files made for that are removed at the end.
 
         Parameters
         ----------
         graph
-            The graph.
+            The graph; one that is open already is passed on.
+        selection
+            What of it is read, and which identifier it must have; by default all, and any.
 
         Raises
         ------
         PipetaskError
-            If it cannot be read, with the reason.
+            If it cannot be read, with the reason, or does not have what is selected.
         """
+        if isinstance(graph, GraphFile):
+            yield graph
+            return
+        selection = selection or GraphSelection()
         with TemporaryDirectory(prefix="pipetask-graph-") as scratch:
-            path = _as_file(graph, Path(scratch) / "graph.qg")
+            path = _as_file(graph, selection, Path(scratch) / "graph.qg")
             with _said_plainly(path if isinstance(graph, str | Path | ResourcePath) else "the graph"):
-                opened = cls(path)
+                opened = cls(path, selection.quantum_ids)
             yield opened
 
 
-def _as_file(graph: GraphLike, path: Path) -> str:
+def _read_part(reader: PredictedQuantumGraphReader, quantum_ids: Collection[uuid.UUID], path: str) -> None:
+    """Make the thin graph of a few quanta from their datasets, without reading that of all."""
+    for quantum_id in quantum_ids:
+        try:
+            read_datasets(reader, [quantum_id])
+        except LookupError as error:
+            raise _no_quantum(path, quantum_id) from error
+    reader.components.set_thin_graph()
+
+
+def _no_quantum(path: str, quantum_id: uuid.UUID) -> PipetaskError:
+    return PipetaskError(f"{path} has no quantum {quantum_id}: check --qgraph-node-id.")
+
+
+def _as_file(graph: GraphLike, selection: GraphSelection, path: Path) -> str:
     match graph:
         case str() | Path() | ResourcePath():
-            return _checked(ResourcePath(graph), path)
+            return _checked(ResourcePath(graph), selection, path)
         case PredictedQuantumGraphComponents():
             components = graph
         case PredictedQuantumGraph():
@@ -120,24 +176,43 @@ def _as_file(graph: GraphLike, path: Path) -> str:
     return str(path)
 
 
-def _checked(uri: ResourcePath, converted: Path) -> str:
+def _checked(uri: ResourcePath, selection: GraphSelection, converted: Path) -> str:
     if not uri.exists():
-        raise PipetaskError(f"There is no graph at {_name(uri)}: check the name given with -g.")
+        raise PipetaskError(f"There is no graph at {_name(uri)}: check the name.")
     match uri.getExtension():
         case ".qg":
+            if selection.qgraph_id is not None:
+                _LOG.warning("--qgraph-id is not checked: %s has no identifier, no .qg file has.", _name(uri))
             return _name(uri)
         case ".qgraph":
             _LOG.warning(
                 "%s has the legacy format and is converted; write '.qg' files to save the time.", _name(uri)
             )
             with _said_plainly(_name(uri)):
-                old = QuantumGraph.loadUri(uri)
+                old = _load_legacy(uri, selection)
                 PredictedQuantumGraphComponents.from_old_quantum_graph(old).write(converted)
             return str(converted)
         case other:
             raise PipetaskError(
                 f"{_name(uri)} is not a quantum graph: its name ends in {other!r}, not in '.qg'."
             )
+
+
+def _load_legacy(uri: ResourcePath, selection: GraphSelection) -> QuantumGraph:
+    # Without any quanta such a graph has no init-outputs either, and they are what one wants then.
+    quantum_ids = selection.quantum_ids or None
+    try:
+        graph = QuantumGraph.loadUri(uri, nodes=quantum_ids)
+    except ValueError as error:
+        if quantum_ids is None:
+            raise
+        raise PipetaskError(f"{_name(uri)}: {reason_of(error)}: check --qgraph-node-id.") from error
+    if selection.qgraph_id not in (None, graph.graphID):
+        raise PipetaskError(
+            f"{_name(uri)} has the identifier {graph.graphID}, not {selection.qgraph_id}: check --qgraph-id, or that "
+            "this is the right graph."
+        )
+    return graph
 
 
 def _name(uri: ResourcePath) -> str:

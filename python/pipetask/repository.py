@@ -19,12 +19,12 @@ __all__ = ["check_graph_fits", "open_repository", "output_butler_for"]
 _DIRECT = {"FileDatastore", "ChainedDatastore"}
 
 
-PROBE = bytes(1 << 20)
-"""What must still fit on a disk for a run to begin."""
+ROOM = 1 << 20
+"""Bytes that must still fit on a disk for a run to begin."""
 
 
 @contextmanager
-def open_repository(config: str, *, writeable: bool) -> Iterator[Butler]:
+def open_repository(config: str, *, writeable: bool, room: int = ROOM) -> Iterator[Butler]:
     """Open a repository.
 
     Parameters
@@ -33,6 +33,8 @@ def open_repository(config: str, *, writeable: bool) -> Iterator[Butler]:
         Its root, its configuration file, or an alias.
     writeable
         Whether it is to be written to.
+    room
+        Bytes that must then fit on the disk; 0 for what makes room there.
 
     Raises
     ------
@@ -62,13 +64,13 @@ def open_repository(config: str, *, writeable: bool) -> Iterator[Butler]:
         ) from error
     try:
         if writeable:
-            _check_space(butler, config)
+            _check_space(butler, config, room)
         yield butler
     finally:
         butler.close()
 
 
-def _check_space(butler: Butler, config: str) -> None:
+def _check_space(butler: Butler, config: str, room: int) -> None:
     """Write to each local datastore a file that has no name and is gone when it is closed.
 
     A database that cannot be written to has not been opened.
@@ -78,7 +80,7 @@ def _check_space(butler: Butler, config: str) -> None:
             continue
         try:
             with TemporaryFile(dir=root.ospath) as probe:
-                probe.write(PROBE)
+                probe.write(bytes(room))
         except OSError as error:
             raise PipetaskError(
                 f"Repository {config} cannot be written to ({root.ospath}: {error.strerror}): make room there, or get "

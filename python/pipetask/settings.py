@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from .errors import UsageError
+from .errors import UsageError, did_you_mean
 
 __all__ = ["VARIABLE", "Settings"]
 
@@ -84,6 +83,4 @@ def _fits(value: object, default: object) -> bool:
 
 def _check_key(key: object, known: dict[str, Any], what: str) -> None:
     if key not in known:
-        close = difflib.get_close_matches(str(key), known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else f" There are {', '.join(known)}."
-        raise UsageError(f"{what} {key!r} is unknown.{hint}")
+        raise UsageError(f"{what} {key!r} is unknown{did_you_mean(str(key), known)}")

@@ -117,6 +117,26 @@ class GraphStructure:
             pairs.reshape(-1, 2),
         )
 
+    def with_edges(self, edges: Iterable[tuple[int, int]]) -> GraphStructure:
+        """Return the same nodes with more edges.
+
+        Parameters
+        ----------
+        edges
+            Pairs of positions: a quantum, and one that is to wait for it.
+        """
+        firsts = np.repeat(np.arange(self._size), np.diff(np.asarray(self.successor_starts)))
+        own = np.column_stack((firsts, np.asarray(self.successors)))
+        added = np.array(list(edges), dtype=np.int32).reshape(-1, 2)
+        return GraphStructure(
+            self.labels,
+            self._dimensions,
+            self.counts,
+            self._quantum_ids,
+            self._data_values,
+            np.unique(np.concatenate((own, added)), axis=0),
+        )
+
     def __len__(self) -> int:
         return self._size
 

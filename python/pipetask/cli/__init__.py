@@ -5,85 +5,57 @@ Nothing heavy is imported before a subcommand runs.
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import re
 import sys
 import traceback
+from typing import Any
 
 import click
 
-from ..errors import PipetaskError, reason_of
+from ..errors import PipetaskError, did_you_mean, reason_of
+from ..options.declaration import assemble, declared
+from ..options.logs import LogOptions
 from .catalog import COMMANDS
+from .parameters import parameters
 
 __all__ = ["main"]
-
-_OTHERS = {"demo": ("pipetask.cli.demo", "Make a small sky survey, process it, and find its variable star.")}
 
 
 class _LazyGroup(click.Group):
     """A group that imports a subcommand when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *_OTHERS]
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in COMMANDS:
-            return COMMANDS[name].command()
-        if name in _OTHERS:
-            command = importlib.import_module(_OTHERS[name][0]).command
-            assert isinstance(command, click.Command)
-            return command
-        return None
+        return COMMANDS[name].command() if name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, known = args[0], self.list_commands(ctx)
         if name not in known and not name.startswith("-"):
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}."
-            ctx.fail(f"No such command {name!r}: {hint}")
+            ctx.fail(f"No such command {name!r}{did_you_mean(name, known)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(entry.name, entry.summary) for entry in COMMANDS.values()]
         with formatter.section("Commands"):
-            formatter.write_dl([*rows, *((name, text) for name, (_, text) in _OTHERS.items())])
+            formatter.write_dl(rows)
 
 
-@click.command(
-    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
-@click.version_option(package_name="pipetask")
-@click.option(
-    "--log-level",
-    "log_levels",
-    multiple=True,
-    metavar="[COMPONENT=]LEVEL",
-    help="Level of messages that are kept with each quantum; DEBUG also shows tracebacks.  [default: INFO]",
-)
-@click.option("--long-log", is_flag=True, help="Write log messages with time, data ID and source line.")
-@click.option("--log-file", "log_files", multiple=True, metavar="FILE", help="Also write messages to FILE.")
-@click.option(
-    "--log-tty/--no-log-tty", default=False, show_default=True, help="Also write messages to the terminal."
-)
-@click.option(
-    "--log-label", "log_labels", multiple=True, metavar="KEY=VALUE", help="Add to JSON log records."
-)
-@click.pass_context
-def cli(
-    ctx: click.Context,
-    log_levels: tuple[str, ...],
-    long_log: bool,
-    log_files: tuple[str, ...],
-    log_tty: bool,
-    log_labels: tuple[str, ...],
-) -> None:
-    """Execute quantum graphs: fast, and with nothing lost when things break."""
-    from .logs import LogOptions
+def _note_logging(**values: Any) -> None:
+    click.get_current_context().obj = assemble(LogOptions, values)
 
-    ctx.obj = LogOptions.parse(log_levels, long_log, log_files, log_tty, log_labels)
+
+cli = _LazyGroup(
+    "pipetask",
+    callback=_note_logging,
+    params=[parameter for each in declared(LogOptions) for parameter in parameters(each)],
+    help="Execute quantum graphs: fast, and with nothing lost when things break.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
+)
+click.version_option(package_name="pipetask")(cli)
 
 
 def main(arguments: list[str] | None = None) -> int:

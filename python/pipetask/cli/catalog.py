@@ -49,5 +49,9 @@ COMMANDS = {
         Entry("restart", "RestartCommand", "Submit what is missing of a run on a batch system."),
         Entry("run-node", "RunNodeCommand", "Run one job of a run on a batch system, here."),
         Entry("condor", "CondorCommand", "Show settings for HTCondor."),
+        Entry("purge", "PurgeCommand", "Remove a chain of collections, and the collections in it."),
+        Entry("cleanup", "CleanupCommand", "Remove collections that a chain no longer holds."),
+        Entry("demo", "DemoCommand", "Make a small sky survey, process it, and find its variable star."),
+        Entry("completion", "CompletionCommand", "Print a script that lets a shell complete options."),
     )
 }

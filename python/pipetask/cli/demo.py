@@ -6,26 +6,25 @@ import shlex
 import sys
 from pathlib import Path
 
-import click
+from ..errors import UsageError
+from ..options.collections import OutputOptions, RepositoryOptions
+from ..options.commands import DemoCommand, RunCommand
+from ..options.execution import ExecutorOptions, PreUpdateOptions, RunOptions
+from ..options.graph import GraphFileOptions
+from .command import Invocation
+from .logs import configure_logging
+from .run import run as run_graph
 
-from .logs import LogOptions
-
-__all__ = ["command"]
+__all__ = ["run"]
 
 
-@click.command("demo", context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("-j", "--processes", type=click.IntRange(min=1), default=2, help="Number of worker processes.")
-@click.pass_obj
-def command(logs: LogOptions | None, folder: Path, processes: int) -> int:
-    """Make a small sky survey in DIR, process it, and find its variable star.
-
-    Simulates CCD exposures of one star field, makes a butler repository of them, builds a quantum graph through
-    pipe_base, executes it, and says what was found.  DIR must not exist, or be empty.
-    """
+def run(invocation: Invocation) -> int:
+    """Make the survey and process it."""
+    options: DemoCommand = invocation.options
+    folder = Path(options.dir)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise click.UsageError(f"{folder} exists and is not an empty folder: name another, or remove it.")
-    (logs or LogOptions()).apply()
+        raise UsageError(f"{folder} exists and is not an empty folder: name another, or remove it.")
+    configure_logging(invocation.logs)
     from ..demo import repository
 
     root, graph, picture = folder / "repo", folder / "demo.qg", folder / "coadd.png"
@@ -35,22 +34,24 @@ def command(logs: LogOptions | None, folder: Path, processes: int) -> int:
     _say("Building the quantum graph …")
     count = repository.build_graph(root, graph)
     words = ["-b", str(root), "-g", str(graph), "-o", "demo/out", "-i", "demo/defaults"]
-    words += ["--register-dataset-types", "-j", str(processes)]
+    words += ["--register-dataset-types", "-j", str(options.processes)]
     _say(f"Executing {count} quanta: pipetask run {shlex.join(words)}")
-    code = _run(words, logs)
+    code = run_graph(Invocation(_as_options(root, graph, options.processes), invocation.logs))
     if code == 0:
         _show(root, graph, picture)
     return code
 
 
-def _run(words: list[str], logs: LogOptions | None) -> int:
-    from .catalog import COMMANDS
-
-    run = COMMANDS["run"].command()
-    with run.make_context("pipetask run", words) as context:
-        context.obj = logs
-        result = run.invoke(context)
-    return int(result)
+def _as_options(root: Path, graph: Path, processes: int) -> RunCommand:
+    return RunCommand(
+        repository=RepositoryOptions(butler_config=str(root)),
+        source=GraphFileOptions(qgraph=str(graph)),
+        run=RunOptions(
+            collections=OutputOptions(output="demo/out", inputs=("demo/defaults",)),
+            pre_update=PreUpdateOptions(register_dataset_types=True),
+        ),
+        executor=ExecutorOptions(processes=processes),
+    )
 
 
 def _show(root: Path, graph: Path, picture: Path) -> None:

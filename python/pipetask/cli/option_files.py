@@ -13,7 +13,6 @@ Later wins: default, profile file, options file, command line.  Edits of a pipel
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import click
 import yaml
 from click.core import ParameterSource
 
+from ..errors import did_you_mean
 from ..options.declaration import Declared, Edits, declared, item_type, option
 from .catalog import COMMANDS
 
@@ -109,19 +109,19 @@ def _read(path: str, ctx: click.Context, options: Sequence[Declared]) -> Iterato
     for name in content:
         if name not in ("all", *COMMANDS):
             raise click.UsageError(
-                f"{path}: there is no command {name!r}{_hint(name, ['all', *COMMANDS])}", ctx
+                f"{path}: there is no command {name!r}{did_you_mean(name, ['all', *COMMANDS])}", ctx
             )
     for name, value in content.get("all", {}).items():
         if name in known:
             yield _given(path, name, value, known[name], ctx)
         elif name not in _all_names():
             raise click.UsageError(
-                f"{path}: no command has an option {name!r}{_hint(name, _all_names())}", ctx
+                f"{path}: no command has an option {name!r}{did_you_mean(name, _all_names())}", ctx
             )
     for name, value in content.get(ctx.info_name or "", {}).items():
         if name not in known:
             what = f"{path}: {ctx.info_name} has no option {name!r}"
-            raise click.UsageError(f"{what}{_hint(name, known)}", ctx)
+            raise click.UsageError(f"{what}{did_you_mean(name, known)}", ctx)
         yield _given(path, name, value, known[name], ctx)
 
 
@@ -168,11 +168,6 @@ def _given(path: str, name: str, value: Any, each: Declared, ctx: click.Context)
         wanted = "true or false" if item is bool else "a value"
         raise click.UsageError(f"{path}: {name} takes {wanted}, not {value!r}.", ctx)
     return each, value if item is bool else str(value)
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f": did you mean {close[0]!r}?" if close else "."
 
 
 def print_options(ctx: click.Context, options: Sequence[Declared], values: Mapping[str, Any]) -> None:

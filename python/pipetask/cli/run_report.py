@@ -32,13 +32,12 @@ def report_run(directory: RunDirectory, summary: RunSummary) -> None:
     from ..observe.report import print_report
 
     failed = {outcome.id for outcome in summary.failures}
-    homes: dict[int, str] = {}
+    homes: dict[object, str] = {}
     with directory.index() as index:
         for node in index.nodes():
-            homes |= {quantum.id: node.name for quantum in node.quanta if quantum.id in failed}
+            homes |= {index.quantum_id(q): node.name for q in node.quanta if q.id in failed}
 
-    def rerun(id: int) -> str:
-        return rerun_command(directory, homes[id], summary.graph.quantum_id(id))
+    def run_alone(quantum_id: object) -> str:
+        return rerun_command(directory, homes[quantum_id], quantum_id)
 
-    console = Console(stderr=True, soft_wrap=True)
-    print_report(console, summary, directory.facts.repository, str(directory.graph), rerun)
+    print_report(Console(stderr=True, soft_wrap=True), summary, run_alone)

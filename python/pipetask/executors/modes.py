@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from importlib.metadata import EntryPoint, entry_points
 
-from ..errors import UsageError
+from ..errors import UsageError, did_you_mean
 from ..settings import Settings
 from .base import QuantumExecutor
 
@@ -59,7 +58,5 @@ def _load(mode: str) -> object:
     path = Settings.load().modes.get(mode, mode)
     module, _, name = path.replace(":", ".").rpartition(".")
     if not module:
-        close = difflib.get_close_matches(mode, mode_names(), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"--mode {mode}: no such mode; there are {', '.join(mode_names())}.{hint}")
+        raise UsageError(f"--mode {mode}: no such mode{did_you_mean(mode, mode_names())}")
     return getattr(importlib.import_module(module), name)

@@ -33,13 +33,7 @@ _COLUMNS = {
 }
 
 
-def print_report(
-    console: Console,
-    summary: RunSummary,
-    butler: str,
-    graph: str,
-    rerun: Callable[[int], str] | None = None,
-) -> None:
+def print_report(console: Console, summary: RunSummary, run_alone: Callable[[object], str]) -> None:
     """Print a table by label, then each failure with the command that runs it alone.
 
     Parameters
@@ -48,18 +42,14 @@ def print_report(
         Where to print.
     summary
         What became of the run.
-    butler, graph
-        Repository and graph, as the user named them.
-    rerun
-        Returns the command that runs the quantum with some id again where it was run; `None` if that was here.
+    run_alone
+        Returns the command that runs the quantum with some UUID alone.
     """
     if summary.outcomes:
         console.print(_table(summary))
     failures = summary.failures
     for outcome in failures[:MOST_FAILURES]:
-        _print_failure(console, summary, outcome, butler, graph)
-        if rerun is not None:
-            console.print(Text(f"  run it again: {rerun(outcome.id)}"), soft_wrap=True)
+        _print_failure(console, summary, outcome, run_alone)
     if len(failures) > MOST_FAILURES:
         console.print(f"… and {len(failures) - MOST_FAILURES} more failures; --summary FILE lists all.")
     if summary.error is not None:
@@ -109,7 +99,7 @@ def _costs(summary: RunSummary) -> dict[str, tuple[str, str]]:
 
 
 def _print_failure(
-    console: Console, summary: RunSummary, outcome: QuantumOutcome, butler: str, graph: str
+    console: Console, summary: RunSummary, outcome: QuantumOutcome, run_alone: Callable[[object], str]
 ) -> None:
     where = summary.graph.describe(outcome.id)
     error = outcome.error
@@ -125,7 +115,7 @@ def _print_failure(
     if blocked:
         needy = "quantum that needs" if blocked == 1 else "quanta that need"
         console.print(Text(f"  blocks {blocked} {needy} it", style="yellow"))
-    command = debug_command(butler, graph, summary.graph.quantum_id(outcome.id))
+    command = run_alone(summary.graph.quantum_id(outcome.id))
     console.print(Text(f"  run it alone: {command}"), soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ from lsst.utils.introspection import get_full_type_name
 
 from ..errors import PipetaskError
 from ..outcome import QuantumOutcome, Status
+from ..runner.quantum_reader import read_datasets
 from .summary import RunSummary
 
 __all__ = ["write_summary"]
@@ -128,7 +129,7 @@ def _graph_summary(summary: RunSummary, graph: str) -> dict[str, Any]:
         components = reader.components
         for first in range(0, len(structure), CHUNK):
             positions = range(first, min(first + CHUNK, len(structure)))
-            reader.read_quantum_datasets(structure.quantum_id(position) for position in positions)
+            read_datasets(reader, (structure.quantum_id(position) for position in positions))
             for quantum in components.quantum_datasets.values():
                 for counter, datasets in ((inputs, quantum.inputs), (outputs, quantum.outputs)):
                     names = (dataset.dataset_type_name for dataset in chain.from_iterable(datasets.values()))

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass
 from ..errors import UsageError
 from .declaration import option
 
-__all__ = ["OutputOptions", "RepositoryOptions"]
+__all__ = ["ConfigSearchOptions", "OutputOptions", "RepositoryOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,19 @@ class RepositoryOptions:
         default=MISSING,
         help="Butler repository: its root, configuration file or alias.",
         complete="files",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigSearchOptions:
+    """Where configuration of the butler is searched."""
+
+    config_search_path: tuple[str, ...] = option(
+        "--config-search-path",
+        metavar="PATH",
+        default=(),
+        help="More folders to search for configuration of the butler.",
+        complete="folders",
     )
 
 

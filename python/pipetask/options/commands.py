@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .collections import OutputOptions, RepositoryOptions
+from .collections import ConfigSearchOptions, OutputOptions, RepositoryOptions
 from .declaration import argument, option, section
 from .delayed_commands import CancelCommand, CondorCommand, RestartCommand, RunNodeCommand, StatusCommand
 from .development import CoverageOptions
-from .execution import ExecutionOptions, ExecutorOptions, RunOptions
+from .execution import ExecutorOptions, QuantumBackedOptions, RunOptions
 from .graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection
 from .pipeline import PipelineOptions, ShowOptions
 
@@ -20,9 +20,10 @@ __all__ = [
     "BuildCommand",
     "CancelCommand",
     "CleanupCommand",
+    "CompletionCommand",
     "CondorCommand",
-    "ConfigSearchOptions",
     "ConfirmOptions",
+    "DemoCommand",
     "PreExecInitQbbCommand",
     "PurgeCommand",
     "QgraphCommand",
@@ -54,19 +55,6 @@ class ConfirmOptions:
     """Whether to ask."""
 
     confirm: bool = option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfigSearchOptions:
-    """Where configuration of the butler is searched."""
-
-    config_search_path: tuple[str, ...] = option(
-        "--config-search-path",
-        metavar="PATH",
-        default=(),
-        help="More folders to search for configuration of the butler.",
-        complete="folders",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,14 +141,8 @@ class RunQbbCommand:
 
     repo: str = argument("Butler repository.", complete="files")
     qgraph: str = argument("Quantum graph.", complete="files")
-    search: ConfigSearchOptions = section("", ConfigSearchOptions)
-    no_existing_outputs: bool = option(
-        "--no-existing-outputs",
-        default=False,
-        help="Take it that no outputs are there, and do not look before each quantum.",
-    )
+    run: QuantumBackedOptions = section("", QuantumBackedOptions)
     executor: ExecutorOptions = section("Execution", ExecutorOptions)
-    execution: ExecutionOptions = section("Execution", ExecutionOptions)
     summary: SummaryOptions = section("Execution", SummaryOptions)
 
 
@@ -189,23 +171,25 @@ class UpdateGraphRunCommand:
 class PurgeCommand:
     """Remove a CHAINED collection and the collections in it whose names begin with its name.
 
-    COLLECTION must be in no other chain, and what it contains in no other chain but it.  What will be removed is
-    listed first.
+    COLLECTION must be in no other chain, and what goes with it in no other chain but the one it is found in.  RUN
+    collections are removed with their datasets and files.  What will be removed is listed first.
     """
 
     collection: str = argument("CHAINED collection.")
     repository: RepositoryOptions = section("", RepositoryOptions)
     confirm: ConfirmOptions = section("", ConfirmOptions)
     recursive: bool = option(
-        "--recursive", default=False, help="Also remove what is in chains inside the chain."
+        "--recursive", default=False, help="Also remove what is in chains inside the chain, by the same rule."
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanupCommand:
-    """Remove collections whose names begin with a CHAINED collection's name and that are not in it.
+    """Remove collections that are not in a CHAINED collection, and have names below its name.
 
-    COLLECTION is the chain.  What will be removed is listed first.
+    COLLECTION is the chain; below it are names that begin with COLLECTION and a slash, as those of its output runs do.
+    What another chain holds stays.  RUN collections are removed with their datasets and files.  What will be removed
+    is listed first.
     """
 
     collection: str = argument("CHAINED collection.")
@@ -281,3 +265,28 @@ class AggregateReportsCommand:
 
     filenames: tuple[str, ...] = argument("Reports (JSON).", default=(), complete="files")
     file: ReportFileOptions = section("", ReportFileOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionCommand:
+    """Print a script that lets a shell complete commands, options, task labels and file names.
+
+    For bash, put this line into ~/.bashrc: eval "$(pipetask completion bash)".  For zsh the same with zsh and ~/.zshrc;
+    for fish: pipetask completion fish | source, in ~/.config/fish/config.fish.
+    """
+
+    shell: str = argument("Shell: bash, zsh or fish.", choices=("bash", "zsh", "fish"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand:
+    """Make a small sky survey in DIR, process it, and find its variable star.
+
+    Simulates CCD exposures of one star field, makes a butler repository of them, builds a quantum graph through
+    pipe_base, executes it, and says what was found.  DIR must not exist, or be empty.
+    """
+
+    dir: str = argument("Folder to make.", complete="folders")
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=2, minimum=1, help="Number of worker processes."
+    )

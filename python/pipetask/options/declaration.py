@@ -1,8 +1,10 @@
-"""How an option is declared: as a field of a frozen dataclass.
+"""How an option is declared.
 
-@dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    output: str | None = option("-o", "--output", metavar="COLL", help="Output CHAINED collection.")
+It is a field of a frozen dataclass::
+
+    @dataclass(frozen=True, kw_only=True)
+    class OutputOptions:
+        output: str | None = option("-o", "--output", metavar="COLL", help="Output CHAINED collection.")
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class ProfileOptions:
     profile: str | None = option(
         "--profile",
         metavar="FILE",
-        help="Write cProfile statistics, those of all workers merged; a name in .txt gives readable ones.",
+        help="Write cProfile statistics to FILE, for pstats; those of all workers are merged.",
         new_file=True,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ..settings import Settings
-from .collections import OutputOptions
+from .collections import ConfigSearchOptions, OutputOptions
 from .declaration import option, section
 from .delayed import DelayedOptions
 from .development import CoverageOptions, ProfileOptions
@@ -18,6 +18,7 @@ __all__ = [
     "OutputButler",
     "PreUpdate",
     "PreUpdateOptions",
+    "QuantumBackedOptions",
     "QuantumOptions",
     "RunOptions",
 ]
@@ -178,3 +179,16 @@ class RunOptions:
         help="Write straight to the datastore and register in bulk, or write through the full butler.",
         default_text="quantum-backed where the datastore allows it",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantumBackedOptions:
+    """How a graph is executed without a registry, apart from the execution model."""
+
+    search: ConfigSearchOptions = section("", ConfigSearchOptions)
+    no_existing_outputs: bool = option(
+        "--no-existing-outputs",
+        default=False,
+        help="Take it that no outputs are there, and do not look before each quantum.",
+    )
+    execution: ExecutionOptions = section("Execution", ExecutionOptions)

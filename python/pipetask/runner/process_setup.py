@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from lsst.daf.butler.cli.cliLog import CliLog
+from lsst.daf.butler.datastore.cache_manager import DatastoreCacheManager
 from lsst.utils.threads import disable_implicit_threading
 
-__all__ = ["limit_threads", "replay_logging"]
+__all__ = ["limit_threads", "replay_logging", "shared_datastore_cache", "use_datastore_cache"]
+
+_CACHE_VARIABLE = "DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET"
+"""Where datastores keep copies of remote files, unless the repository's configuration says otherwise."""
 
 
 def replay_logging(state: Sequence[tuple[Any, ...]]) -> None:
@@ -29,3 +36,25 @@ def replay_logging(state: Sequence[tuple[Any, ...]]) -> None:
 def limit_threads() -> None:
     """Keep libraries from starting threads of their own; the cores belong to the quanta."""
     disable_implicit_threading()
+
+
+@contextmanager
+def shared_datastore_cache() -> Iterator[str]:
+    """Name one folder for copies of remote files, for this process and those that it starts.
+
+    A folder of each worker's own would fetch every file several times, and stay behind when the worker is killed.
+    This one is removed at the end, unless the user has named it.
+    """
+    named_here, folder = DatastoreCacheManager.set_fallback_cache_directory_if_unset()
+    try:
+        yield folder
+    finally:
+        if named_here:
+            del os.environ[_CACHE_VARIABLE]
+            shutil.rmtree(folder, ignore_errors=True)  # it is made when it is needed
+
+
+def use_datastore_cache(folder: str | None) -> None:
+    """Use the folder that the process which started this one has named."""
+    if folder is not None:
+        os.environ[_CACHE_VARIABLE] = folder

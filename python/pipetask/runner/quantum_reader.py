@@ -9,13 +9,37 @@ from contextlib import ExitStack
 
 from lsst.daf.butler import Quantum
 from lsst.pipe.base.pipeline_graph import PipelineGraph, TaskNode
-from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
+from lsst.pipe.base.quantum_graph import (
+    PredictedQuantumGraph,
+    PredictedQuantumGraphComponents,
+    PredictedQuantumGraphReader,
+)
 
-__all__ = ["QuantumReader"]
+__all__ = ["QuantumReader", "read_datasets"]
 
 # CPython issue 127847: reading two members of a zip file by turns, with seeks, ends up in the wrong place.  With all
 # addresses read first there is only one member to seek in.  To go when Python 3.13.2 is the oldest 3.13 in use.
 _SEEKS_GO_ASTRAY = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
+
+
+def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uuid.UUID]) -> None:
+    """Read what some quanta read and write into the components of an open graph file.
+
+    Parameters
+    ----------
+    reader
+        The file.
+    quantum_ids
+        Which quanta.
+
+    Raises
+    ------
+    LookupError
+        If the file does not have one of them.
+    """
+    if _SEEKS_GO_ASTRAY:
+        reader.address_reader.read_all()
+    reader.read_quantum_datasets(quantum_ids)
 
 
 class QuantumReader:
@@ -37,8 +61,6 @@ class QuantumReader:
         self._reader = self._resources.enter_context(PredictedQuantumGraph.open(path))
         self._reader.read_init_quanta()
         self._reader.read_dimension_data()
-        if _SEEKS_GO_ASTRAY:
-            self._reader.address_reader.read_all()
         self._shared = self._reader.components
 
     @property
@@ -73,7 +95,7 @@ class QuantumReader:
             init_quanta=self._shared.init_quanta,
         )
         self._reader.components = components
-        self._reader.read_quantum_datasets(ids)
+        read_datasets(self._reader, ids)
         quanta = components.assemble().build_execution_quanta(ids)
         tasks = self.pipeline_graph.tasks
         return {id: (tasks[components.quantum_datasets[id].task_label], quanta[id]) for id in ids}

@@ -37,6 +37,12 @@ class ButlerRunnerSpec:
 
     output_butler: OutputButler = OutputButler.QUANTUM_BACKED
 
+    registry: bool = True
+    """Whether there is a registry, to look up inputs in and to register outputs in; a full butler needs one."""
+
+    config_search_path: tuple[str, ...] = ()
+    """More folders to search for configuration of the butler."""
+
     extend_run: bool = False
     """Whether outputs may be there already."""
 
@@ -54,6 +60,12 @@ class ButlerRunnerSpec:
     implicit_threads: bool = False
     """Whether libraries may start threads of their own (BLAS, OpenMP)."""
 
+    job_metadata: Mapping[str, int | float | str] | None = None
+    """What is the same for all quanta, for the metadata of each."""
+
+    datastore_cache: str | None = None
+    """Folder for copies of remote files, which all processes share."""
+
     log_state: list[tuple[Any, ...]] = field(default_factory=list)
     """How the parent configured logging (`lsst.daf.butler.cli.cliLog.CliLog.configState`)."""
 
@@ -63,9 +75,12 @@ class ButlerRunnerSpec:
         return {"graph.qg": self.graph}
 
     def moved(self, folder: str) -> ButlerRunnerSpec:
-        """Return a recipe that reads the graph file's copy in a folder, and that works in any working directory."""
+        """Return a recipe for other working directories, which reads the graph file's copy in a folder."""
         return replace(
-            self, graph=str(Path(folder) / "graph.qg"), butler_config=absolute_config(self.butler_config)
+            self,
+            graph=str(Path(folder) / "graph.qg"),
+            butler_config=absolute_config(self.butler_config),
+            datastore_cache=None,  # it ends with this process
         )
 
     def resuming(self) -> ButlerRunnerSpec:
@@ -73,10 +88,11 @@ class ButlerRunnerSpec:
         return replace(self, extend_run=True)
 
     def prepare_process(self) -> None:
-        """Set up a process that was started to run quanta: logging and threads."""
-        from .process_setup import limit_threads, replay_logging
+        """Set up a process that was started to run quanta: logging, threads and the datastore's cache."""
+        from .process_setup import limit_threads, replay_logging, use_datastore_cache
 
         replay_logging(self.log_state)
+        use_datastore_cache(self.datastore_cache)
         if not self.implicit_threads:
             limit_threads()
 

@@ -11,12 +11,14 @@ import select
 import signal
 import threading
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from ...development.workers import Recorder, recording
 from ...outcome import QuantumOutcome, Status
 from ...runner import Runner, RunnerSpec, Ticket
 from ...runner.base import READ_AHEAD
@@ -27,13 +29,22 @@ from .process_tree import adopt_orphans, kill_tree, lead_session
 __all__ = ["work"]
 
 
-def work(spec: RunnerSpec, orders: Connection, tokens: Connection, results: Connection, log: Path) -> None:
+def work(
+    spec: RunnerSpec,
+    recorders: Sequence[Recorder],
+    orders: Connection,
+    tokens: Connection,
+    results: Connection,
+    log: Path,
+) -> None:
     """Run quanta until told to stop, or until the foreman dies.
 
     Parameters
     ----------
     spec
         Recipe for the runner.
+    recorders
+        What to record while quanta run.
     orders, tokens
         Where work comes from.
     results
@@ -44,7 +55,7 @@ def work(spec: RunnerSpec, orders: Connection, tokens: Connection, results: Conn
     lead_session()
     adopt_orphans()
     _die_with_foreman()
-    _Worker(orders, tokens, results).work(spec, log)
+    _Worker(orders, tokens, results).work(spec, recorders, log)
     # A task may have left threads or children behind, and the interpreter would wait for them.
     kill_tree(os.getpid(), spare_root=True)
     os._exit(0)
@@ -61,7 +72,7 @@ class _Worker:
         self._running: int | None = None
         self._interrupted = False
 
-    def work(self, spec: RunnerSpec, log: Path) -> None:
+    def work(self, spec: RunnerSpec, recorders: Sequence[Recorder], log: Path) -> None:
         signal.signal(signal.SIGINT, self._interrupt)
         with log.open("w") as stream:
             faulthandler.enable(stream)
@@ -73,7 +84,7 @@ class _Worker:
                 return
             diary = _Diary(stream)
             self._report(Ready())
-            with contextlib.closing(runner):
+            with contextlib.closing(runner), recording(recorders):
                 while (ticket := self._next()) is not None:
                     diary.begin()
                     self._report(self._run(runner, ticket))

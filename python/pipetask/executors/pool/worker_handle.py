@@ -15,6 +15,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from ...development.workers import wanted_recorders
 from ...outcome import Status
 from ...quantum_data import QuantumData
 from ...runner import RunnerSpec, Ticket
@@ -63,7 +64,10 @@ class WorkerHandle:
         """What becomes of its quantum because the foreman kills it, if it does."""
         self._buffer = FrameBuffer()
         self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-            target=work, args=(spec, theirs, self._tokens, results, log), name="pipetask-worker", daemon=False
+            target=work,
+            args=(spec, wanted_recorders(), theirs, self._tokens, results, log),
+            name="pipetask-worker",
+            daemon=False,
         )
         self.process.start()
         theirs.close()

@@ -1,0 +1,182 @@
+"""The execution of a graph: what is the same with a registry and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from lsst.daf.butler.cli.cliLog import CliLog
+from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
+
+from .development.profile import record_profile
+from .errors import PipetaskError
+from .executors.base import Continuation, ExecutionContext, QuantumExecutor
+from .executors.stop_signals import stop_on_signals
+from .graph_file import GraphFile
+from .graph_fixup import fix_up
+from .observe.sink import Sink
+from .observe.summary import RunSummary, SummarySink
+from .options.execution import ExecutionOptions
+from .outcome import QuantumOutcome, Status
+from .quantum_data import EnumeratedGraph
+from .registry.earlier_attempts import EarlierAttempts
+from .registry.registrar import Registrar
+from .runner.process_setup import limit_threads, shared_datastore_cache
+from .runner.spec import ButlerRunnerSpec
+
+__all__ = ["Execution"]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A graph that an execution model has agreed to execute; `begin` makes one.
+
+    Whoever begins it makes the repository ready, lets it `run`, and asks for the `summary`.
+    """
+
+    executor: QuantumExecutor
+    context: ExecutionContext
+    options: ExecutionOptions
+    unwanted: frozenset[int]
+    """Positions of quanta that nobody asked for."""
+
+    collected: SummarySink
+
+    @classmethod
+    @contextmanager
+    def begin(
+        cls,
+        executor: QuantumExecutor,
+        file: GraphFile,
+        spec: ButlerRunnerSpec,
+        options: ExecutionOptions,
+        earlier: EarlierAttempts | None = None,
+        fixup: ExecutionGraphFixup | None = None,
+        later: Continuation | None = None,
+    ) -> Iterator[Execution]:
+        """Decide which quanta are executed, and in which order; touch nothing.
+
+        Until the context ends, SIGINT and SIGTERM ask the execution to stop.
+
+        Parameters
+        ----------
+        executor
+            The execution model.
+        file
+            The graph.
+        spec
+            Where quanta read and write; how they are run is taken from the options.
+        options
+            How to execute.
+        earlier
+            What earlier attempts have left.
+        fixup
+            Adds ordering to the graph.
+        later
+            What begins and ends the run in other processes, for models that need that.
+
+        Raises
+        ------
+        PipetaskError
+            If there is nothing to execute, or if the execution model refuses.
+        """
+        if not len(file.structure):
+            raise PipetaskError(f"{file.path} has no quanta: there is nothing to run.")
+        earlier = earlier or EarlierAttempts()
+        unwanted = file.unwanted(options.selection.quantum_ids)
+        excluded = earlier.done | unwanted
+        structure = fix_up(file, fixup, excluded) if fixup else file.structure
+        stream = EnumeratedGraph(structure, file, excluded)
+        with stop_on_signals() as stop, shared_datastore_cache() as cache:
+            if executor.in_process and not executor.implicit_threads:
+                limit_threads()
+            context = ExecutionContext(
+                stream,
+                _completed(spec, executor, options, cache),
+                stop,
+                fail_fast=options.fail_fast,
+                timeout=options.quantum.timeout,
+                registered_before=earlier.unsuccessful,
+                done=earlier.done,
+                later=later,
+            )
+            executor.check(context)
+            yield cls(executor, context, options, unwanted, SummarySink(stream, file.header))
+
+    def run(self, sinks: Sequence[Sink] = (), registrar: Registrar | None = None) -> None:
+        """Execute the quanta.
+
+        Parameters
+        ----------
+        sinks
+            Who is told about each outcome.
+        registrar
+            Registers what quanta have written; it is closed at the end.
+
+        Raises
+        ------
+        RegistrationError
+            If outputs could not be registered.
+        """
+        stream = self.context.graph
+        sinks = [self.collected, *sinks]
+        totals = _totals(stream, self.unwanted)
+        with ExitStack() as stack:
+            if registrar is not None:
+                stack.callback(registrar.close)
+            stack.enter_context(record_profile(self.options.profile))
+            for sink in sinks:
+                sink.begin(stream, totals, self.context.activity)
+                stack.callback(sink.end)
+            executed = stack.enter_context(closing(self.executor.execute(stream, self.context)))
+            for outcome in chain(_done_already(stream, self.context.done - self.unwanted), executed):
+                if outcome.outputs is not None and registrar is not None:
+                    registrar.register(outcome.outputs)
+                    outcome = outcome.without_outputs()
+                for sink in sinks:
+                    sink.note(outcome)
+
+    def summary(self, error: PipetaskError | None = None) -> RunSummary:
+        """Return what became of the quanta.
+
+        Parameters
+        ----------
+        error
+            What went wrong with the execution itself.
+        """
+        return self.collected.finish(self.context.stop, fail_fast=self.options.fail_fast, error=error)
+
+
+def _completed(
+    spec: ButlerRunnerSpec, executor: QuantumExecutor, options: ExecutionOptions, cache: str
+) -> ButlerRunnerSpec:
+    quantum = options.quantum
+    return replace(
+        spec,
+        raise_on_partial_outputs=quantum.raise_on_partial_outputs,
+        cores_per_quantum=quantum.cores,
+        memory_per_quantum=quantum.memory,
+        debug=quantum.debug,
+        implicit_threads=executor.implicit_threads,
+        log_state=list(CliLog.configState),
+        datastore_cache=cache,
+    )
+
+
+def _done_already(stream: EnumeratedGraph, done: frozenset[int]) -> Iterator[QuantumOutcome]:
+    if not done:
+        return
+    for _ in stream:  # so that every quantum has its id
+        pass
+    for id in sorted(stream.id(position) for position in done):
+        yield QuantumOutcome(id, Status.SKIPPED, reason="done already: its metadata is in the output run")
+
+
+def _totals(stream: EnumeratedGraph, unwanted: frozenset[int]) -> dict[str, int]:
+    structure = stream.structure
+    counts = dict(zip(structure.labels, structure.counts, strict=True))
+    for position in unwanted:
+        counts[structure.label(position)] -= 1
+    return {label: count for label, count in counts.items() if count}

@@ -1,0 +1,207 @@
+"""What a run leaves is the same whether the registry is in PostgreSQL or in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from lsst.daf.butler import Butler
+
+from forked import run_forked
+from peer import without_varying_sizes
+from pipetask.testing import MockPipeline
+from postgresql import Server, postgresql_server
+from repository_dump import Registry, read_files, read_registry
+
+from conftest import run_pipetask  # isort: skip
+
+GOOD = MockPipeline(exposures=3)
+BAD = MockPipeline(exposures=3, configs={"characterize": {"fail_condition": "exposure=1 AND detector=0"}})
+NAMESPACE = "twin"
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two repositories with the same content, and the graphs that are executed in both."""
+
+    folder: Path
+    server: Server
+
+    @property
+    def sqlite(self) -> Path:
+        return self.folder / "sqlite"
+
+    @property
+    def postgresql(self) -> Path:
+        return self.folder / "postgresql"
+
+    def registries(self) -> tuple[Registry, Registry]:
+        """Return what both hold; an empty timespan is one value here and two there."""
+        here = without_varying_sizes(self.server.read_registry(NAMESPACE), self.postgresql)
+        there = without_varying_sizes(read_registry(self.sqlite), self.sqlite)
+        return without_nothing(here), without_nothing(there)
+
+
+def without_nothing(content: Registry) -> Registry:
+    return {
+        title: [{column: value for column, value in row.items() if value is not None} for row in rows]
+        for title, rows in content.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgresql_server() as server:
+        yield server
+    assert not psutil.pid_exists(server.pid)
+
+
+@pytest.fixture(scope="module")
+def twins(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    twins = Twins(tmp_path_factory.mktemp("twins"), server)
+    Butler.makeRepo(str(twins.sqlite))
+    with Butler.from_config(str(twins.sqlite), writeable=True) as butler:
+        GOOD._insert_dimensions(butler)
+        for name in ("good", "better", "best", "full", "gone", "bad"):
+            output = "u/good" if name in ("better", "best") else f"u/{name}"
+            pipeline = BAD if name == "bad" else GOOD
+            pipeline.build_graph(butler, twins.folder / f"{name}.qg", output, f"{output}/{name}")
+    server.make_repository(twins.postgresql, NAMESPACE)
+    copy_content(twins.sqlite, twins.postgresql, twins.folder / "exported")
+    return twins
+
+
+def copy_content(source: Path, target: Path, folder: Path) -> None:
+    folder.mkdir()
+    listing = str(folder / "content.yaml")
+    with (
+        Butler.from_config(str(source)) as butler,
+        butler.export(directory=str(folder), filename=listing, transfer="copy") as export,
+    ):
+        export.saveDatasets(butler.query_all_datasets("*", find_first=False, limit=None))
+        for name in butler.collections.query("*"):
+            export.saveCollection(name)
+        for element in ("instrument", "physical_filter", "detector", "day_obs", "group", "exposure"):
+            export.saveDimensionData(element, butler.query_dimension_records(element))
+    with Butler.from_config(str(target), writeable=True) as butler:
+        butler.import_(directory=str(folder), filename=listing, transfer="copy")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, for both."""
+
+    words: Sequence[str]
+    """The arguments, with the words REPO and GRAPHS for two folders."""
+
+    code: int = 0
+
+    def arguments(self, twins: Twins, root: Path) -> list[str]:
+        return [word.replace("REPO", str(root)).replace("GRAPHS", str(twins.folder)) for word in self.words]
+
+
+def run(graph: str, output: str, *more: str, code: int = 0) -> Step:
+    base = ["run", "-b", "REPO", "-g", f"GRAPHS/{graph}.qg", "-o", output, "-i", "input_chain"]
+    return Step([*base, "--register-dataset-types", *more], code)
+
+
+FULL = ["--output-butler", "full"]
+ALL = 3 * (6 + 6 + 3) + 4  # outputs, metadata and logs; configs and versions
+
+
+@dataclass(frozen=True)
+class Story:
+    """Commands, one after the other."""
+
+    steps: Sequence[Step]
+    counts: dict[str, int]
+    """Number of datasets in some runs at the end."""
+
+
+STORIES = {
+    "failures": Story(
+        [
+            run("bad", "u/bad", "-j", "4", code=1),
+            run("bad", "u/bad", "--extend-run", code=1),
+            run("bad", "u/bad", "-j", "4", "--extend-run", "--clobber-outputs", code=1),
+        ],
+        {"u/bad/bad": ALL - 2 - 3},  # one has failed but left its log, one was blocked
+    ),
+    "each put registers": Story(
+        [
+            run("full", "u/full", *FULL, "-j", "4"),
+            run("full", "u/full", *FULL, "--extend-run", "--clobber-outputs"),
+        ],
+        {"u/full/full": ALL},
+    ),
+    "runs are replaced": Story(
+        [
+            run("good", "u/good", "--init-only"),
+            run("good", "u/good", "--registry-pre-update", "skip", "-j", "4"),
+            run("better", "u/good", "--replace-run", "--prune-replaced", "purge"),
+            run("best", "u/good", "--replace-run"),
+            Step(["cleanup", "-b", "REPO", "u/good", "--no-confirm"]),
+        ],
+        {"u/good/good": 0, "u/good/better": 0, "u/good/best": ALL},
+    ),
+    "a chain is removed": Story(
+        [run("gone", "u/gone"), Step(["purge", "-b", "REPO", "u/gone", "--no-confirm"])],
+        {"u/gone/gone": 0, "input_run": 6},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_registries_end_up_alike(name: str, twins: Twins) -> None:
+    story = STORIES[name]
+    for step in story.steps:
+        run_here = run_pipetask if "-j" in step.words else run_forked
+        here = run_here(*step.arguments(twins, twins.postgresql))
+        assert here.code == step.code, here.err
+        there = run_forked(*one_process(step.arguments(twins, twins.sqlite)))
+        assert there.code == step.code, there.err
+        compare(twins)
+    rows = twins.registries()[0]["dataset"]
+    assert {run: sum(row["run_id"] == run for row in rows) for run in story.counts} == story.counts
+
+
+def one_process(words: list[str]) -> list[str]:
+    return ["1" if before == "-j" else word for before, word in zip(["", *words], words, strict=False)]
+
+
+def compare(twins: Twins) -> None:
+    here, there = twins.registries()
+    assert here == there
+    assert files(twins.postgresql) == files(twins.sqlite)
+
+
+def files(root: Path) -> set[str]:
+    return set(read_files(root))
+
+
+def test_comparison_notices(twins: Twins) -> None:
+    compare(twins)
+    with Butler.from_config(str(twins.postgresql), writeable=True) as butler:
+        butler.collections.register("only/here")
+    with pytest.raises(AssertionError):
+        compare(twins)
+    with Butler.from_config(str(twins.postgresql), writeable=True) as butler:
+        butler.collections.x_remove("only/here")
+    compare(twins)
+
+
+def test_a_server_that_is_gone_is_named(twins: Twins, tmp_path: Path) -> None:
+    root = tmp_path / "repo"
+    root.mkdir()
+    port = str(twins.server.port)
+    content = (twins.postgresql / "butler.yaml").read_text()
+    assert port in content
+    (root / "butler.yaml").write_text(content.replace(port, "1"))
+    finished = run_forked(*run("good", "u/good").arguments(twins, root))
+    assert finished.code == 1
+    (line,) = finished.err.splitlines()
+    assert str(root) in line
+    assert "refused" in line
