@@ -1,6 +1,6 @@
 """Runs of graphs without content, whose quanta are functions: for all that has nothing to do with a butler.
 
-``python -m condor.plain_runs JSON`` submits one in the pool's world.
+``python -m condor.plain_runs FILE`` submits one in the pool's world.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class PlainRun:
         """Write and submit it; the quanta's notes are in the run's folder."""
         fields = ("folder", "counts", "edges", "bombs", "seconds", "condor", "options", "name")
         content = {name: getattr(self, name) for name in fields}
-        done = self.pool.run(sys.executable, "-m", "condor.plain_runs", json.dumps(content, default=str))
+        description = self.folder / "description.json"
+        description.write_text(json.dumps(content, default=str))
+        done = self.pool.run(sys.executable, "-m", "condor.plain_runs", description)
         assert done.code == 0, done.err
         return done
 
@@ -140,4 +142,4 @@ def main(content: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(main(json.loads(Path(sys.argv[1]).read_text())))

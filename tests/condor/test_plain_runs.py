@@ -228,7 +228,7 @@ def test_odd_labels_and_odd_folders_break_nothing(make_run: Callable[..., PlainR
     run = make_run(
         {ODD: 2, "b.c-d": 2},
         [(0, 2), (1, 3)],
-        name="run 'of' \"ours\" $(HOME) $$ é",
+        name="run 'of' \"ours\" #é",
         condor=('environment.ODD=it\'s "odd" $(HOME) é',),
     )
     run.submit()

@@ -23,17 +23,12 @@ def value(text: str, what: str) -> str:
     Raises
     ------
     UsageError
-        If no submit description can hold it: a line break or a null, white space at an end, or a backslash at the end.
-
-    Notes
-    -----
-    All macros begin with a dollar, which is itself a macro.
+        If no submit description can hold it: line breaks, nulls, two dollars in a row, white space at an end, or a
+        backslash at the end.
     """
-    if re.search(r"[\n\r\0]", text) or text != text.strip() or text.endswith("\\"):
-        raise UsageError(
-            f"{what} is {text!r}, which HTCondor cannot be told: no line breaks, no space and no backslash at the end."
-        )
-    return text.replace("$", "$(DOLLAR)")
+    if text != text.strip() or text.endswith("\\"):
+        raise UsageError(f"{what} is {text!r}: HTCondor takes no space at an end, and no backslash at the end.")
+    return _without_macros(text, what)
 
 
 def arguments(words: Iterable[str]) -> str:
@@ -60,19 +55,22 @@ def _quoted(words: Iterable[str], what: str) -> str:
 def _word(word: str, what: str) -> str:
     if isinstance(word, Macro):
         return word
-    if re.search(r"[\n\r\0]", word):
-        raise UsageError(
-            f"{what} is {word!r}, and HTCondor takes no line breaks: leave it out (pass_environment), or change it."
-        )
-    text = word.replace('"', '""').replace("'", "''").replace("$", "$(DOLLAR)")
+    text = _without_macros(word, what).replace('"', '""').replace("'", "''")
     return f"'{text}'" if not text or re.search(r"[\s']", text) else text
+
+
+def _without_macros(text: str, what: str) -> str:
+    """Return a text in which no macro is found; the dollar, with which all begin, is itself a macro."""
+    if re.search(r"[\n\r\0]|\$\$", text):
+        raise UsageError(
+            f"{what} is {text!r}: HTCondor takes no line breaks, and no two dollars in a row."
+        )
+    return text.replace("$", "$(DOLLAR)")
 
 
 def attribute(text: str) -> str:
     """Return a text as a ClassAd string in a submit description."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    escaped = escaped.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t").replace("\0", "")
-    return '"' + escaped.replace("$", "$(DOLLAR)") + '"'
+    return '"' + re.sub(r'[\\"$\x01-\x1f]', lambda found: f"\\{ord(found.group()):03o}", text) + '"'
 
 
 def vars_text(text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 from ...errors import PipetaskError, reason_of
 from .bindings import condor, says_condor, schedd
 from .configuration import DagmanSettings
-from .quoting import attribute
+from .quoting import attribute, value
 from .submit_description import RUN_ATTRIBUTE
 
 __all__ = ["find_dagman", "submit"]
@@ -98,7 +99,9 @@ def _dagman_job(dag: Path, run_id: str, settings: DagmanSettings, name: str) -> 
         # What DAGMan's submit file of an earlier submission says is to be replaced, and its rescue files are not.
         "UpdateSubmit": True,
     }
-    description = condor().Submit.from_dag(str(dag), options)
-    description["initialdir"] = str(dag.parent).replace("$", "$(DOLLAR)")
+    # By its name alone: the path, which may have quotes or dollars in it, would go into DAGMan's submit file as it is.
+    with chdir(dag.parent):
+        description = condor().Submit.from_dag(dag.name, options)
+    description["initialdir"] = value(str(dag.parent), "the run directory")
     description[f"My.{RUN_ATTRIBUTE}"] = attribute(run_id)
     return description

@@ -256,7 +256,11 @@ def _facts(run_id: str, nodes: NodeGraph, files: dict[str, str], context: Execut
 
 
 def _check_place(path: Path) -> None:
-    """Refuse a folder where DAGMan would not keep its log."""
+    """Refuse a folder where DAGMan would not keep its log, or would not find it."""
+    if "$" in str(path):
+        raise PipetaskError(
+            f"Run directory {path} has a dollar in its name, which DAGMan takes for a macro: name another with --run-dir."
+        )
     if Path(os.path.realpath(path)).is_relative_to("/tmp"):
         raise PipetaskError(
             f"Run directory {path} is in /tmp, where DAGMan refuses to keep logs: name another with --run-dir."
