@@ -47,7 +47,7 @@ def follow(
         members = [[quantum.id for quantum in node.quanta] for node in index.nodes()]
     context.activity.report_with(lambda: _running(tails, members, left))
     over = False
-    while left and not context.stop and not over:
+    while not context.stop and not over:
         over = wait()
         for attempt, news in tails.news():
             for outcome in news:
