@@ -191,3 +191,13 @@ def test_the_command_refuses_and_changes_nothing(four_exposures: Repository, fix
     (line,) = done.err.splitlines()
     assert line.startswith("pipetask: --graph-fixup")
     assert (read_registry(four_exposures.root), read_files(four_exposures.root)) == before
+
+
+def test_a_fixup_that_is_not_there_is_missed_before_a_graph_is_built(four_exposures: Repository) -> None:
+    pipeline = four_exposures.root / "pipeline.yaml"
+    pipeline.write_text("description: empty\n")  # which would be an error as well
+    building = ["-b", str(four_exposures.root), "-p", str(pipeline), "-i", "input_chain", "-o", "u/new"]
+    done = run_forked("run", *building, "--graph-fixup", "no.such.Fixup")
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith("pipetask: --graph-fixup no.such.Fixup cannot be imported: ")

@@ -1,20 +1,21 @@
-"""Open a butler repository, and say plainly if that fails."""
+"""Open a butler repository, or its datastore alone, and say plainly if that fails."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
-from lsst.daf.butler import Butler, ButlerConfig
+from lsst.daf.butler import Butler, ButlerConfig, LimitedButler
 from lsst.resources import ResourcePath
 
 from .errors import PipetaskError, reason_of
 from .graph_file import GraphFile
 from .options.execution import OutputButler
+from .runner.worker_butler import WorkerButler
 
-__all__ = ["check_graph_fits", "open_repository", "output_butler_for"]
+__all__ = ["check_graph_fits", "open_datastore", "open_repository", "output_butler_for"]
 
 _DIRECT = {"FileDatastore", "ChainedDatastore"}
 
@@ -44,14 +45,7 @@ def open_repository(config: str, *, writeable: bool, room: int = ROOM) -> Iterat
     try:
         butler = Butler.from_config(config, writeable=writeable)
     except FileNotFoundError as error:
-        path = ResourcePath(config)
-        if path.isLocal and not os.path.exists(path.ospath):  # noqa: PTH110  what a user typed may not be a path
-            raise PipetaskError(
-                f"There is no repository at {config}: check the name given with -b."
-            ) from error
-        raise PipetaskError(
-            f"{config} is not a butler repository, it has no butler.yaml: check the name given with -b."
-        ) from error
+        raise _no_repository(config) from error
     except Exception as error:
         if "locked" in reason_of(error):
             raise PipetaskError(
@@ -70,7 +64,62 @@ def open_repository(config: str, *, writeable: bool, room: int = ROOM) -> Iterat
         butler.close()
 
 
-def _check_space(butler: Butler, config: str, room: int) -> None:
+@contextmanager
+def open_datastore(
+    config: str, graph: GraphFile, search_path: Sequence[str] = (), *, writeable: bool
+) -> Iterator[WorkerButler]:
+    """Open the datastore of a repository through a quantum-backed butler; its registry is left alone.
+
+    Parameters
+    ----------
+    config
+        Root, configuration file or alias of the repository.
+    graph
+        Says what dimensions and dataset types there are.
+    search_path
+        More folders to search for configuration.
+    writeable
+        Whether it is to be written to.
+
+    Raises
+    ------
+    PipetaskError
+        If there is none, if it does not open, if it is to be written to and cannot be, or if it keeps datasets where
+        no other process finds them.
+    """
+    pipeline = graph.pipeline
+    types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
+    try:
+        direct = output_butler_for(config, search_path) is OutputButler.QUANTUM_BACKED
+        butler = WorkerButler.open(config, pipeline.universe, types, search_path)
+    except FileNotFoundError as error:
+        raise _no_repository(config) from error
+    except Exception as error:
+        raise PipetaskError(
+            f"The datastore of {config} does not open ({reason_of(error)}): check that it is a butler repository, and "
+            "your permissions there."
+        ) from error
+    try:
+        if not direct:
+            raise PipetaskError(
+                f"The datastore of {config} does not keep datasets as files; without a registry they would be lost: "
+                "use 'pipetask run'."
+            )
+        if writeable:
+            _check_space(butler, config, ROOM)
+        yield butler
+    finally:
+        butler.shut_down()
+
+
+def _no_repository(config: str) -> PipetaskError:
+    path = ResourcePath(config)
+    if path.isLocal and not os.path.exists(path.ospath):  # noqa: PTH110  what a user typed may not be a path
+        return PipetaskError(f"There is no repository at {config}: check the name.")
+    return PipetaskError(f"{config} is not a butler repository, it has no butler.yaml: check the name.")
+
+
+def _check_space(butler: LimitedButler, config: str, room: int) -> None:
     """Write to each local datastore a file that has no name and is gone when it is closed.
 
     A database that cannot be written to has not been opened.
@@ -126,12 +175,12 @@ def _check_first_inputs(butler: Butler, graph: GraphFile, config: str) -> None:
                 )
 
 
-def output_butler_for(config: str) -> OutputButler:
+def output_butler_for(config: str, search_path: Sequence[str] = ()) -> OutputButler:
     """Return through which butler quanta can write to a repository.
 
     A quantum-backed butler needs a datastore whose files outlive the process that writes them.
     """
-    datastore = ButlerConfig(config)["datastore"]
+    datastore = ButlerConfig(config, searchPaths=search_path)["datastore"]
     classes = [str(datastore["cls"])] + [str(child["cls"]) for child in datastore.get("datastores", [])]
     direct = all(name.rpartition(".")[2] in _DIRECT for name in classes)
     return OutputButler.QUANTUM_BACKED if direct else OutputButler.FULL

@@ -43,7 +43,12 @@ class Entry:
 COMMANDS = {
     entry.name: entry
     for entry in (
+        Entry("build", "BuildCommand", "Build a pipeline; write, draw or show it."),
+        Entry("qgraph", "QgraphCommand", "Build a quantum graph, or read one; write, draw or show it."),
         Entry("run", "RunCommand", "Execute a quantum graph, from a file or built from a pipeline."),
+        Entry("run-qbb", "RunQbbCommand", "Execute quanta of a graph without a registry."),
+        Entry("pre-exec-init-qbb", "PreExecInitQbbCommand", "Write init-outputs without a registry."),
+        Entry("update-graph-run", "UpdateGraphRunCommand", "Give a quantum graph another output run."),
         Entry("status", "StatusCommand", "Say where a run on a batch system stands."),
         Entry("cancel", "CancelCommand", "End a run on a batch system."),
         Entry("restart", "RestartCommand", "Submit what is missing of a run on a batch system."),
@@ -51,6 +56,8 @@ COMMANDS = {
         Entry("condor", "CondorCommand", "Show settings for HTCondor."),
         Entry("purge", "PurgeCommand", "Remove a chain of collections, and the collections in it."),
         Entry("cleanup", "CleanupCommand", "Remove collections that a chain no longer holds."),
+        Entry("report", "ReportCommand", "Report what became of executed graphs."),
+        Entry("aggregate-reports", "AggregateReportsCommand", "Add up reports on disjoint data."),
         Entry("demo", "DemoCommand", "Make a small sky survey, process it, and find its variable star."),
         Entry("completion", "CompletionCommand", "Print a script that lets a shell complete options."),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING
 from pathlib import Path
@@ -115,7 +116,7 @@ def _converter(each: Declared, option: Option) -> Callable[[click.Context, click
         if isinstance(item, type) and issubclass(item, enum.Enum):
             return item(value)
         if option.new_file and value:
-            _check_folder(value)
+            _check_new_file(value)
         return option.parse(value) if option.parse else value
 
     def convert(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
@@ -131,13 +132,17 @@ def _converter(each: Declared, option: Option) -> Callable[[click.Context, click
 
 
 def split_value(text: str, option: Option | Edit) -> list[str]:
-    """Take a comma-separated value apart, if the option allows for that."""
+    """Take a comma-separated value apart, if the option allows for that; a comma in brackets does not separate."""
     if not option.split or not option.flags:
         return [text]
-    return [part for part in text.split(",") if part]
+    return [part for part in re.split(r",(?![^\[\]]*\])", text) if part]
 
 
-def _check_folder(path: str) -> None:
-    """Refuse, before the work and not after it, a file in a folder that is not there."""
-    if "://" not in path and not Path(path).absolute().parent.is_dir():
+def _check_new_file(path: str) -> None:
+    """Refuse, before the work and not after it, what cannot be a file, or is in a folder that is not there."""
+    if "://" in path:
+        return
+    if not Path(path).absolute().parent.is_dir():
         raise ValueError(f"{path}: there is no folder {Path(path).parent}")
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder")

@@ -2,39 +2,143 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 from ..development.coverage import record_coverage
-from ..errors import UsageError
 from ..options.commands import RunCommand
+from ..options.graph import GraphSaveOptions
+from ..outcome import Status
 from .command import Invocation
 from .execution import executor_for, progress_for, report
+from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
 from .logs import configure_logging
+
+if TYPE_CHECKING:
+    from ..executors.base import QuantumExecutor
+    from ..graph_executor import QuantumGraphExecutor
+    from ..observe.summary import RunSummary
+    from ..pipeline.build import PipelineSource
+    from ..pipeline.show import ShowRequest
 
 __all__ = ["run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Execute a graph."""
+    """Execute a graph, from a file or built from a pipeline."""
     with record_coverage(invocation.options.run.execution.coverage):
         return _run(invocation)
 
 
 def _run(invocation: Invocation) -> int:
     options: RunCommand = invocation.options
-    if options.source.qgraph is None:
-        raise UsageError("there is nothing to run: name a quantum graph with --qgraph.")
     executor = executor_for(options.executor, options.run.execution.quantum.timeout)
-    executor.prepare()
+    check_source(options, options.run.execution.selection)
+    if not options.shown.show:
+        executor.prepare()  # goes on while the rest is imported
     configure_logging(invocation.logs)
+    request = request_of(options)
+    graph_executor = _graph_executor(invocation, executor)  # refuses some options, before a graph is built
+    if options.source.qgraph is None:
+        return _build_and_execute(options, graph_executor, request)
+    _show_and_keep(options, options.source.qgraph, request)
+    if request.graph_items:
+        return _nothing_executed()
+    return _execute(options, graph_executor, options.source.qgraph).exit_code
+
+
+def _graph_executor(invocation: Invocation, executor: QuantumExecutor) -> QuantumGraphExecutor:
     from ..graph_executor import QuantumGraphExecutor
+
+    options: RunCommand = invocation.options
+    sink = progress_for(options.executor, invocation.logs)
+    return QuantumGraphExecutor(executor, options.repository.butler_config, options.run, [sink])
+
+
+def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> None:
+    """Show a graph from a file, and keep a copy, if that is asked for; only then is all of it read."""
+    if not request.graph_items and options.saved == GraphSaveOptions():
+        return
+    from ..graph_components import read_graph
+
+    components = read_graph(graph, options.run.execution.selection)
+    keep(components, options.saved)
+    show(components, request, options.repository.butler_config)
+
+
+def _build_and_execute(
+    options: RunCommand, graph_executor: QuantumGraphExecutor, request: ShowRequest
+) -> int:
+    if (source := begin_pipeline(options, request)) is None:
+        return 0
+    with _place_for(options.saved) as place:
+        _build(options, source, request, place.path)
+        if request.graph_items:
+            return _nothing_executed()
+        summary = _execute(options, graph_executor, place.path)
+        place.keep = place.keep or _needs_graph(summary)
+    return summary.exit_code
+
+
+def _build(options: RunCommand, source: PipelineSource, request: ShowRequest, path: str) -> None:
+    """Build a graph and write it: it is read from there, so it need not stay in memory."""
+    components = build(options, source, options.run.collections)
+    keep(components, replace(options.saved, save_qgraph=path))
+    print_quanta(components.header.n_task_quanta)
+    show(components, request, options.repository.butler_config)
+
+
+def _nothing_executed() -> int:
+    print("Nothing was executed: --show asked for the graph only.", file=sys.stderr)
+    return 0
+
+
+def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: str) -> RunSummary:
     from ..graph_file import GraphFile
     from ..observe.report import debug_command
 
-    graph, butler = options.source.qgraph, options.repository.butler_config
-    sink = progress_for(options.executor, invocation.logs)
-    graph_executor = QuantumGraphExecutor(executor, butler, options.run, [sink])
-    with GraphFile.of(graph) as file:
+    butler = options.repository.butler_config
+    with GraphFile.of(graph, options.run.execution.selection) as file:
         summary = graph_executor.execute(file)
         report(summary, partial(debug_command, butler, graph), file.path, options.summary.summary)
-    return summary.exit_code
+    return summary
+
+
+# Where the graph lies that is built to be executed at once.
+
+
+@dataclass
+class _Place:
+    path: str
+    keep: bool
+
+
+@contextmanager
+def _place_for(saved: GraphSaveOptions) -> Iterator[_Place]:
+    """Give the place that the user has chosen, or one that goes away unless somebody wants it to be kept."""
+    if saved.save_qgraph is not None:
+        yield _Place(saved.save_qgraph, keep=True)
+        return
+    folder = mkdtemp(prefix="pipetask-graph-")
+    place = _Place(f"{folder}/graph.qg", keep=False)
+    try:
+        yield place
+    finally:
+        if place.keep:
+            print(
+                f"The graph is kept as {place.path}; --save-qgraph keeps it where you like.", file=sys.stderr
+            )
+        else:
+            shutil.rmtree(folder)
+
+
+def _needs_graph(summary: RunSummary) -> bool:
+    """Return whether somebody will want the graph again: to run what failed, or what has only been handed on."""
+    later = {Status.WRITTEN, Status.SUBMITTED}
+    return summary.exit_code != 0 or any(summary.total[status] for status in later)

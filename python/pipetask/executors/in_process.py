@@ -45,7 +45,9 @@ class InProcessExecutor(QuantumExecutor):
             raise UsageError(
                 "--mode in-process runs one quantum at a time: leave out -j, or use multiprocess."
             )
-        return cls(options.debugger, implicit_threads=options.implicit_threads)
+        executor = cls(options.debugger, implicit_threads=options.implicit_threads)
+        executor._hook()  # better here than after a graph has been built
+        return executor
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse a timeout (a quantum of this process cannot be killed alone), and a debugger that is not there."""

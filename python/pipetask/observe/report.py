@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +13,7 @@ from rich.text import Text
 from ..outcome import QuantumOutcome, Status
 from .summary import RunSummary
 
-__all__ = ["debug_command", "print_report"]
+__all__ = ["debug_command", "print_report", "quantum_backed_debug_command"]
 
 MOST_FAILURES = 20
 """Failures that are printed in full; the summary file has all."""
@@ -61,6 +61,16 @@ def debug_command(butler: str, graph: str, quantum_id: object) -> str:
     """Return the command that runs one quantum alone under the debugger."""
     words = ["pipetask", "run", "-b", butler, "-g", graph, "--qgraph-node-id", str(quantum_id)]
     return shlex.join([*words, "--extend-run", "--clobber-outputs", "--pdb"])
+
+
+def quantum_backed_debug_command(
+    butler: str, graph: str, search_path: Sequence[str], quantum_id: object
+) -> str:
+    """Return the command that runs one quantum alone under the debugger, without a registry."""
+    words = ["pipetask", "run-qbb", butler, graph, "--qgraph-node-id", str(quantum_id)]
+    if search_path:
+        words += ["--config-search-path", ",".join(search_path)]
+    return shlex.join([*words, "--pdb"])
 
 
 def _table(summary: RunSummary) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import chain
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..outcome import QuantumOutcome, Status
 from ..runner.quantum_reader import read_datasets
 from .summary import RunSummary
 
-__all__ = ["write_summary"]
+__all__ = ["summary_content", "write_summary"]
 
 CHUNK = 2000
 """Quanta that are read from the graph file at a time to count datasets."""
@@ -35,11 +35,27 @@ def write_summary(summary: RunSummary, graph: str, uri: str, command_line: list[
         Where to write.
     command_line
         The command that ran.
+    """
+    with ResourcePath(uri).open("w") as out:
+        json.dump(summary_content(summary, graph, command_line), out, indent=2, default=str)
+
+
+def summary_content(summary: RunSummary, graph: str, command_line: list[str]) -> dict[str, Any]:
+    """Return what a summary says, as `write_summary` writes it.
+
+    Parameters
+    ----------
+    summary
+        What became of the run.
+    graph
+        The ``.qg`` file, from which the numbers of inputs and outputs are counted.
+    command_line
+        The command that ran.
 
     Notes
     -----
     ``qgraphSummary``, ``status``, ``cmdLine``, ``exitCode``, ``exceptionInfo`` and ``quantaReports`` are those of
-    `lsst.pipe.base.quantum_reports.Report`, which reads the file; fields without a value are left out.  ``outcome``,
+    `lsst.pipe.base.quantum_reports.Report`, which reads them; fields without a value are left out.  ``outcome``,
     ``stopped``, ``counts``, ``start``, ``end`` and ``quanta`` are ours.
     """
     content = {
@@ -57,8 +73,7 @@ def write_summary(summary: RunSummary, graph: str, uri: str, command_line: list[
     }
     if summary.exit_code:
         content["exceptionInfo"] = _run_exception(summary)
-    with ResourcePath(uri).open("w") as out:
-        json.dump(_without_nones(content), out, indent=2, default=str)
+    return _without_nones(content)
 
 
 def _run_exception(summary: RunSummary) -> dict[str, str]:
@@ -123,10 +138,12 @@ def _quantum(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
 
 def _graph_summary(summary: RunSummary, graph: str) -> dict[str, Any]:
     header, structure = summary.header, summary.graph.structure
-    inputs: dict[str, Counter[str]] = {label: Counter() for label in structure.labels}
-    outputs: dict[str, Counter[str]] = {label: Counter() for label in structure.labels}
+    counts = dict(zip(structure.labels, structure.counts, strict=True))
+    inputs: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    outputs: defaultdict[str, Counter[str]] = defaultdict(Counter)
     with PredictedQuantumGraph.open(graph) as reader:
         components = reader.components
+        tasks = components.pipeline_graph.tasks
         for first in range(0, len(structure), CHUNK):
             positions = range(first, min(first + CHUNK, len(structure)))
             read_datasets(reader, (structure.quantum_id(position) for position in positions))
@@ -144,11 +161,11 @@ def _graph_summary(summary: RunSummary, graph: str) -> dict[str, Any]:
         "qgraphTaskSummaries": {
             label: {
                 "taskLabel": label,
-                "numQuanta": count,
+                "numQuanta": counts.get(label, 0),
                 "numInputs": dict(inputs[label]),
                 "numOutputs": dict(outputs[label]),
             }
-            for label, count in zip(structure.labels, structure.counts, strict=True)
+            for label in tasks
         },
     }
 

@@ -1,4 +1,7 @@
-"""Edits of a pipeline, which are applied in the order in which they are given."""
+"""Edits of a pipeline, which are applied in the order in which they are given.
+
+As text, each is the option that asks for it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,9 @@ class AddTask:
     label: str | None = None
     """`None`: the default name of the task's class."""
 
+    def __str__(self) -> str:
+        return f"-t {self.task}:{self.label}" if self.label else f"-t {self.task}"
+
     @classmethod
     def parse(cls, text: str) -> AddTask:
         """Read the value of ``-t``."""
@@ -32,6 +38,9 @@ class DeleteTask:
     """Remove the task with a label."""
 
     label: str
+
+    def __str__(self) -> str:
+        return f"--delete {self.label}"
 
     @classmethod
     def parse(cls, text: str) -> DeleteTask:
@@ -50,6 +59,9 @@ class SetConfig:
     value: str
     """A Python literal, or a text."""
 
+    def __str__(self) -> str:
+        return f"-c {self.label}:{self.name}={self.value}"
+
     @classmethod
     def parse(cls, text: str) -> SetConfig:
         """Read the value of ``-c``."""
@@ -67,6 +79,9 @@ class LoadConfigFile:
     label: str
     path: str
 
+    def __str__(self) -> str:
+        return f"-C {self.label}:{self.path}"
+
     @classmethod
     def parse(cls, text: str) -> LoadConfigFile:
         """Read the value of ``-C``."""
@@ -82,6 +97,9 @@ class AddInstrument:
 
     instrument: str
     """Fully qualified name of the class."""
+
+    def __str__(self) -> str:
+        return f"--instrument {self.instrument}"
 
     @classmethod
     def parse(cls, text: str) -> AddInstrument:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import UsageError
 from .declaration import Edit, edits, option
 from .edits import AddInstrument, AddTask, DeleteTask, LoadConfigFile, PipelineEdit, SetConfig
 
@@ -79,6 +80,25 @@ class PipelineOptions:
     def given(self) -> bool:
         """Whether there is anything to build a pipeline from."""
         return bool(self.pipeline or self.edits or self.select_tasks or self.save_pipeline)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self.pipeline_dot or self.pipeline_mermaid)
+
+    def check(self) -> None:
+        """Refuse combinations that have no meaning.
+
+        Raises
+        ------
+        UsageError
+            With the combination.
+        """
+        if self.select_tasks and self.save_pipeline:
+            raise UsageError(
+                "--select-tasks chooses from a pipeline's graph, and --save-pipeline writes YAML: choose with "
+                "-p FILE#LABEL,LABEL instead."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

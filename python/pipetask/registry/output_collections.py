@@ -4,11 +4,15 @@ The rules are those of LSST's ``pipetask``:
 
 - ``--output CHAIN`` names a CHAINED collection whose first child is the output run; it is made from the (flattened)
   inputs if it does not exist.
-- ``--output-run RUN`` names the run; with a graph it must be the graph's.
+- ``--output-run RUN`` names the run; with a graph it must be the graph's.  Where a graph is built, the name may be left
+  out: it is that of the chain with the time, or with ``--extend-run`` the chain's first child.
 - A run that exists needs ``--extend-run``; an existing chain must contain the given inputs as one contiguous piece,
   unless ``--rebase`` reorders it: runs that belong to the chain first, then the new inputs, then the rest.
 - ``--replace-run`` takes the first run out of an existing chain; ``--prune-replaced`` also removes its datasets from
   the datastore (``unstore``), or the whole run (``purge``).
+
+One rule is not: after a ``--rebase``, a graph is built from the collections in their new order.  LSST's command looks
+where they were before, so that a new input is not found.
 """
 
 from __future__ import annotations
@@ -16,14 +20,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, MissingCollectionError
-from lsst.pipe.base import PipelineGraph
+from lsst.pipe.base import Instrument, PipelineGraph
 from lsst.pipe.base.pipeline_graph import NodeType
 
-from ..errors import PipetaskError, UsageError, reason_of
+from ..errors import PipetaskError, UsageError, did_you_mean
 from ..options.collections import OutputOptions
+from .collection_names import check_new_name
 from .undo import UndoLog
 
-__all__ = ["OutputCollections"]
+__all__ = ["OutputCollections", "collection_exists"]
+
+_NOTHING_TO_EXTEND = (
+    "--extend-run: output collection {!r} does not exist or is empty: give the one that the run was begun with, or "
+    "leave out --output."
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,27 @@ class OutputCollections:
     """The flattened inputs."""
 
     options: OutputOptions
+
+    rebased: bool = False
+    """Whether the children are other ones, or in another order, than in the repository."""
+
+    @classmethod
+    def for_new_graph(cls, butler: Butler, options: OutputOptions) -> OutputCollections:
+        """Look at a repository and choose the output run of a graph that is to be built.
+
+        Parameters
+        ----------
+        butler
+            The repository; only read.
+        options
+            Options, which need not name the output run.
+
+        Raises
+        ------
+        PipetaskError
+            If they do not fit, or name no output, with what to do.
+        """
+        return cls.resolve(butler, replace(options, output_run=_new_run(butler, options)))
 
     @classmethod
     def resolve(cls, butler: Butler, options: OutputOptions) -> OutputCollections:
@@ -73,6 +104,17 @@ class OutputCollections:
     def search_path(self) -> tuple[str, ...]:
         """Collections for a butler that reads and writes here."""
         return (self.chain,) if self.chain else (self.run, *self.inputs)
+
+    @property
+    def input_search(self) -> tuple[str, ...]:
+        """Collections in which a graph that is built finds its inputs."""
+        if self.chain is None or self.children is None:
+            found = self.inputs
+        elif self.options.replace_run:
+            found = self.children[1:]
+        else:
+            found = self.children if self.rebased else (self.chain,)
+        return (self.run, *found) if self.options.extend_run else found
 
     def create(self, butler: Butler, undo: UndoLog) -> None:
         """Make the run and the chain.
@@ -142,7 +184,7 @@ class OutputCollections:
             return self
         old = self.children or ()
         own = [child for child in old if child.startswith(self.chain)]
-        return replace(self, children=tuple(dict.fromkeys([*own, *self.inputs, *old])))
+        return replace(self, children=tuple(dict.fromkeys([*own, *self.inputs, *old])), rebased=True)
 
     def _chain_has_inputs(self) -> bool:
         if not self.inputs or self.children is None:
@@ -153,16 +195,14 @@ class OutputCollections:
 
     def _check(self) -> None:
         options = self.options
+        self._check_names()
         if not self._chain_has_inputs():
             raise PipetaskError(
                 f"Output collection {self.chain!r} does not have the inputs {list(self.inputs)} as one contiguous "
                 "piece: give the inputs it was made with, or --rebase to reorder it."
             )
         if options.extend_run and self.chain is not None and not self.children:
-            raise PipetaskError(
-                f"--extend-run: output collection {self.chain!r} does not exist or is empty: give the one that the run "
-                "was begun with, or leave out --output."
-            )
+            raise PipetaskError(_NOTHING_TO_EXTEND.format(self.chain))
         if options.extend_run and not self.run_exists:
             raise PipetaskError(
                 f"Output run {self.run!r} does not exist: leave out --extend-run, or use --registry-pre-update now, to "
@@ -177,14 +217,43 @@ class OutputCollections:
                 "--replace-run: --output must name an existing CHAINED collection with a run in it."
             )
 
+    def _check_names(self) -> None:
+        if self.chain is not None and self.children is None:
+            check_new_name(self.chain, "--output")
+        if not self.run_exists:
+            check_new_name(self.run, "The output run")
+
+
+def _new_run(butler: Butler, options: OutputOptions) -> str:
+    options.check()
+    if options.output_run:
+        return options.output_run
+    if not options.output:
+        raise UsageError("Outputs have no name: give --output, for a chain with a new run, or --output-run.")
+    if not options.extend_run:
+        return f"{options.output}/{Instrument.makeCollectionTimestamp()}"
+    if not (children := _children(butler, options.output)):
+        raise PipetaskError(_NOTHING_TO_EXTEND.format(options.output))
+    return children[0]
+
 
 def _flatten(butler: Butler, inputs: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return tuple(butler.collections.query(inputs, flatten_chains=True)) if inputs else ()
     except MissingCollectionError as error:
+        missing = next(name for name in inputs if not collection_exists(butler, name))
         raise PipetaskError(
-            f"--input: {reason_of(error)}: check the name, or leave the option out."
+            f"--input: there is no collection {missing!r}{did_you_mean(missing, butler.collections.query('*'))}"
         ) from error
+
+
+def collection_exists(butler: Butler, name: str) -> bool:
+    """Return whether a repository has a collection; a pattern is taken to be all that it matches, if only nothing."""
+    try:
+        butler.collections.query(name)
+    except MissingCollectionError:
+        return False
+    return True
 
 
 def _children(butler: Butler, chain: str) -> tuple[str, ...] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
+from lsst.daf.butler import Butler, MissingDatasetTypeError
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from ..errors import PipetaskError, reason_of
+from ..init_outputs import init_output_refs, said_of_init_outputs, undo_new_datasets
 from ..options.execution import PreUpdateOptions
 from .output_collections import OutputCollections
 from .undo import UndoLog
@@ -81,7 +82,7 @@ def verify_registry(
     _check_dataset_types(butler, graph, options)
     if options.skip_init_writes:
         return
-    stored = butler.stored_many(_init_outputs(graph, options))
+    stored = butler.stored_many(init_output_refs(graph, packages=not options.no_versions))
     missing = sorted(ref.datasetType.name for ref, exists in stored.items() if not exists)
     if missing:
         raise PipetaskError(
@@ -144,39 +145,13 @@ def _write_init_outputs(
 ) -> None:
     extend = collections.options.extend_run
     if extend:
-        _undo_new_init_outputs(butler, _init_outputs(graph, options), undo)
+        undo_new_datasets(butler, init_output_refs(graph, packages=not options.no_versions), undo)
     writer = butler.clone(run=collections.run, collections=list(collections.search_path))
-    try:
+    with said_of_init_outputs(collections.run):
         graph.write_init_outputs(writer, skip_existing=extend)
         graph.write_configs(writer, compare_existing=extend)
         if not options.no_versions:
             graph.write_packages(writer, compare_existing=extend)
-    except ConflictingDefinitionError as error:
-        raise PipetaskError(
-            f"Run {collections.run!r} holds other init-outputs or configs than this graph ({reason_of(error)}): use "
-            "a new run, or the graph that the run was begun with."
-        ) from error
-    except Exception as error:
-        raise PipetaskError(
-            f"Init-outputs of run {collections.run!r} cannot be written ({type(error).__name__}: {reason_of(error)}): "
-            "put that right and try again; --log-level DEBUG shows where it is."
-        ) from error
-
-
-def _undo_new_init_outputs(butler: Butler, refs: list[DatasetRef], undo: UndoLog) -> None:
-    before = butler.stored_many(refs)
-
-    def remove_new() -> None:
-        new = [ref for ref, stored in butler.stored_many(refs).items() if stored and not before[ref]]
-        butler.pruneDatasets(new, disassociate=True, unstore=True, purge=True)
-
-    undo.add("remove new init-outputs", remove_new)
-
-
-def _init_outputs(graph: PredictedQuantumGraph, options: PreUpdateOptions) -> list[DatasetRef]:
-    labels = [label for label, quanta in graph.header.n_task_quanta.items() if quanta]
-    labels += [] if options.no_versions else [""]
-    return [ref for label in labels for ref in graph.get_init_outputs(label).values()]
 
 
 def _enumerate(names: list[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import astropy.units
-from lsst.daf.butler import Butler, LimitedButler, Quantum
+from lsst.daf.butler import Butler, DatasetRef, LimitedButler, Quantum
 from lsst.daf.butler.logging import ButlerLogRecords
 from lsst.pipe.base import ExecutionResources, QuantumSuccessCaveats, TaskFactory
 from lsst.pipe.base.pipeline_graph import TaskNode
@@ -25,7 +25,7 @@ from .quantum_reader import QuantumReader
 from .spec import ButlerRunnerSpec
 from .worker_butler import WorkerButler
 
-__all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner"]
+__all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner", "success_marks"]
 
 NOT_CLOBBERED = "outputs of an earlier attempt are registered: --clobber-outputs replaces them"
 
@@ -105,6 +105,7 @@ class QuantumRunner:
             task_factory=TaskFactory(),
             enable_lsst_debug=spec.debug,
             raise_on_partial_outputs=spec.raise_on_partial_outputs,
+            job_metadata=spec.job_metadata,
             resources=ExecutionResources(
                 num_cores=spec.cores_per_quantum,
                 max_mem=spec.memory_per_quantum,
@@ -124,8 +125,9 @@ class QuantumBackedRunner(QuantumRunner):
             spec.butler_config,
             pipeline.universe,
             {node.name: node.dataset_type for node in pipeline.dataset_types.values()},
+            spec.config_search_path,
         )
-        self._inputs = _InputRecords(spec.butler_config, self._reader.output_run)
+        self._inputs = _InputRecords(spec, self._reader.output_run)
 
         def lend(_: Quantum) -> WorkerButler:
             return self._butler
@@ -155,34 +157,33 @@ class QuantumBackedRunner(QuantumRunner):
             if executor is self._resuming:
                 self._drop_unfinished_success(node, quantum)
             result = executor.execute(node, quantum, uuid.UUID(bytes=ticket.quantum_id))
-            if result.skipped_existing:
-                return _success(result, butler.found(quantum))
-            return _success(result, butler.written(quantum, name_absent=resuming))
+            return _success(result, self._outputs(quantum, found=result.skipped_existing))
         except KeyboardInterrupt as error:
             return _failure(error)
         except BaseException as error:
             if self._on_exception is not None:
                 self._on_exception(ticket, error)
             report = _failure(error) | {"log": _log_place(butler, node, quantum)}
-            return report | (
-                {"reason": NOT_CLOBBERED}
-                if keep
-                else {"outputs": butler.written(quantum, name_absent=resuming)}
-            )
+            return report | ({"reason": NOT_CLOBBERED} if keep else {"outputs": self._outputs(quantum)})
         finally:
             butler.release()
+
+    def _outputs(self, quantum: Quantum, *, found: bool = False) -> StoredOutputs | None:
+        """Return what is to be registered of a quantum: what it has put, or what was found in its place."""
+        if not self.spec.registry:
+            return None
+        if found:
+            return self._butler.found(quantum)
+        return self._butler.written(quantum, name_absent=self.spec.extend_run)
 
     def _drop_unfinished_success(self, node: TaskNode, quantum: Quantum) -> None:
         """Remove the metadata of a quantum that was ended between writing its metadata and its log.
 
         Stored metadata says that a quantum is done; the log is written last, so this one was not.
         """
-        if node.log_output is None:
-            return
-        (metadata,) = quantum.outputs[node.metadata_output.dataset_type_name]
-        (log,) = quantum.outputs[node.log_output.dataset_type_name]
-        stored = self._butler.stored_many([metadata, log])
-        if stored[metadata] and not stored[log]:
+        metadata, *log = success_marks(node, quantum)
+        stored = self._butler.stored_many([metadata, *log])
+        if stored[metadata] and not all(stored.values()):
             self._butler.pruneDatasets([metadata], disassociate=True, unstore=True, purge=True)
 
 
@@ -220,10 +221,13 @@ class FullButlerRunner(QuantumRunner):
 
 
 class _InputRecords:
-    """Datastore records of inputs from outside the run, for graphs that were built without them."""
+    """Datastore records of inputs from outside the run, for graphs that were built without them.
 
-    def __init__(self, config: str, output_run: str):
-        self._config = config
+    Without a registry there is nobody to ask, and the datastore guesses where such inputs are.
+    """
+
+    def __init__(self, spec: ButlerRunnerSpec, output_run: str):
+        self._spec = spec
         self._output_run = output_run
         self._butler: Butler | None = None
         self._records: Mapping[str, Any] = {}
@@ -235,7 +239,7 @@ class _InputRecords:
             self._records = {}
             return
         if self._butler is None:
-            self._butler = Butler.from_config(self._config, writeable=False)
+            self._butler = Butler.from_config(self._spec.butler_config, writeable=False)
         self._records = self._butler._datastore.export_records(refs)
 
     def of(self, quantum: Quantum) -> Mapping[str, Any]:
@@ -247,7 +251,7 @@ class _InputRecords:
         return {name: data for name, data in found if data is not None} or quantum.datastore_records
 
     def _unlocated(self, quantum: Quantum) -> list[Any]:
-        if quantum.datastore_records:
+        if quantum.datastore_records or not self._spec.registry:
             return []
         refs = [ref for refs in quantum.inputs.values() for ref in refs] + list(quantum.initInputs.values())
         return [ref for ref in refs if ref.run != self._output_run]
@@ -255,6 +259,12 @@ class _InputRecords:
     def close(self) -> None:
         if self._butler is not None:
             self._butler.close()
+
+
+def success_marks(node: TaskNode, quantum: Quantum) -> list[DatasetRef]:
+    """Return the datasets that are all stored if a quantum has succeeded: its metadata, and its log if it keeps one."""
+    outputs = [node.metadata_output] + ([node.log_output] if node.log_output is not None else [])
+    return [ref for output in outputs for ref in quantum.outputs[output.dataset_type_name]]
 
 
 def _success(result: QuantumExecutionResult, outputs: StoredOutputs | None) -> dict[str, Any]:

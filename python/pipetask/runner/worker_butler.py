@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lsst.daf.butler import DatasetRef, DatasetType, DimensionUniverse, Quantum, QuantumBackedButler
@@ -24,7 +24,11 @@ class WorkerButler(QuantumBackedButler):
 
     @classmethod
     def open(
-        cls, config: str, dimensions: DimensionUniverse, dataset_types: Mapping[str, DatasetType]
+        cls,
+        config: str,
+        dimensions: DimensionUniverse,
+        dataset_types: Mapping[str, DatasetType],
+        search_path: Sequence[str] = (),
     ) -> WorkerButler:
         """Make a butler that knows no datasets yet.
 
@@ -36,6 +40,8 @@ class WorkerButler(QuantumBackedButler):
             The graph's dimension universe.
         dataset_types
             The repository's definitions of all dataset types of the graph, by name.
+        search_path
+            More folders to search for configuration.
         """
         return cls.from_predicted(
             config=config,
@@ -45,6 +51,7 @@ class WorkerButler(QuantumBackedButler):
             datastore_records={},
             OpaqueManagerClass=MemoryOpaqueManager,
             BridgeManagerClass=MemoryBridgeManager,
+            search_paths=list(search_path),
             dataset_types=dataset_types,
         )
 

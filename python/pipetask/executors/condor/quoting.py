@@ -27,7 +27,9 @@ def value(text: str, what: str) -> str:
         backslash at the end.
     """
     if text != text.strip() or text.endswith("\\"):
-        raise UsageError(f"{what} is {text!r}: HTCondor takes no space at an end, and no backslash at the end.")
+        raise UsageError(
+            f"{what} is {text!r}: HTCondor takes no space at an end, and no backslash at the end."
+        )
     return _without_macros(text, what)
 
 
@@ -62,9 +64,7 @@ def _word(word: str, what: str) -> str:
 def _without_macros(text: str, what: str) -> str:
     """Return a text in which no macro is found; the dollar, with which all begin, is itself a macro."""
     if re.search(r"[\n\r\0]|\$\$", text):
-        raise UsageError(
-            f"{what} is {text!r}: HTCondor takes no line breaks, and no two dollars in a row."
-        )
+        raise UsageError(f"{what} is {text!r}: HTCondor takes no line breaks, and no two dollars in a row.")
     return text.replace("$", "$(DOLLAR)")
 
 

@@ -1,0 +1,168 @@
+"""What `qgraph` and `run` have in common: where a graph comes from, what is shown of it and what is kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..errors import UsageError
+from ..options.collections import OutputOptions
+from ..options.commands import QgraphCommand, RunCommand
+from ..options.declaration import Edits
+from ..options.graph import GraphBuildOptions, GraphSaveOptions, GraphSelection
+from ..options.pipeline import PipelineOptions
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
+    from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
+
+    from ..pipeline.build import PipelineSource
+    from ..pipeline.show import ShowRequest
+
+__all__ = [
+    "GraphCommand",
+    "begin_pipeline",
+    "build",
+    "check_source",
+    "keep",
+    "print_quanta",
+    "request_of",
+    "show",
+]
+
+
+GraphCommand: TypeAlias = QgraphCommand | RunCommand
+
+
+def check_source(options: GraphCommand, selection: GraphSelection) -> None:
+    """Check that there is one source of the graph, and that no option belongs to another.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or if options for building one come together with one that is built.
+    """
+    if options.source.qgraph is None:
+        _check_building(options, selection)
+        return
+    for group in (options.pipeline, options.building):
+        if (flag := _first_given(group)) is not None:
+            raise UsageError(
+                f"{flag} is for building a graph, and --qgraph names one that is built: give one of them."
+            )
+
+
+def _check_building(options: GraphCommand, selection: GraphSelection) -> None:
+    if not options.pipeline.given:
+        raise UsageError(
+            "there is no graph: name one with --qgraph, or a pipeline to build it from with --pipeline or --task."
+        )
+    for flag, value in (("--qgraph-node-id", selection.quantum_ids), ("--qgraph-id", selection.qgraph_id)):
+        if value is not None:
+            raise UsageError(f"{flag} goes with --qgraph: a graph that is built has new identifiers.")
+
+
+def request_of(options: GraphCommand) -> ShowRequest:
+    """Return what is to be shown, checked together with the names of what is to be written.
+
+    Raises
+    ------
+    UsageError
+        If there is no such thing to show, or if a graph cannot have such a name.
+    """
+    from ..graph_components import check_graph_name
+    from ..pipeline.show import ShowRequest
+
+    if options.saved.save_qgraph is not None:
+        check_graph_name(options.saved.save_qgraph)
+    request = ShowRequest.parse(options.shown.show)
+    if options.source.qgraph is not None and request.pipeline_items:
+        raise UsageError(
+            f"--show {request.pipeline_items[0].name} is about a pipeline, and --qgraph names a graph: of that, there "
+            "are graph, workflow and uri."
+        )
+    return request
+
+
+def _first_given(options: PipelineOptions | GraphBuildOptions) -> str | None:
+    """Return the flag of the first option that has another value than by default."""
+    default = type(options)()
+    for each in fields(options):
+        if each.name == "skip_existing":
+            continue  # is about quanta that are left out, and executing a graph leaves them out as well
+        if getattr(options, each.name) != getattr(default, each.name):
+            declared = each.metadata["option"]
+            kinds = declared.kinds if isinstance(declared, Edits) else (declared,)
+            return " or ".join(kind.flags[-1] for kind in kinds)
+    return None
+
+
+def begin_pipeline(options: GraphCommand, request: ShowRequest) -> PipelineSource | None:
+    """Put the pipeline together; write, draw and show it as asked.
+
+    Returns
+    -------
+    source
+        The pipeline; `None` if showing it was all that was asked for.
+    """
+    from ..pipeline.build import build_pipeline
+    from ..pipeline.draw import draw_pipeline
+    from ..pipeline.show import show_pipeline
+
+    source = build_pipeline(options.pipeline)
+    if options.pipeline.save_pipeline is not None:
+        source.save(options.pipeline.save_pipeline)
+    draw_pipeline(options.pipeline, source, None)
+    show_pipeline(request, source, None, sys.stdout)
+    if request.pipeline_items and not request.graph_items:
+        print("No quantum graph was built: --show asked for the pipeline only.", file=sys.stderr)
+        return None
+    return source
+
+
+def build(
+    options: GraphCommand, source: PipelineSource, outputs: OutputOptions, butler: Butler | None = None
+) -> PredictedQuantumGraphComponents:
+    """Build the graph, and show on a terminal that this is under way."""
+    from rich.console import Console
+
+    from ..graph_building import build_graph
+
+    with Console(stderr=True).status("Building the quantum graph …"):
+        return build_graph(options.repository.butler_config, source, options.building, outputs, butler)
+
+
+def keep(components: PredictedQuantumGraphComponents, saved: GraphSaveOptions) -> None:
+    """Write and draw a graph as asked."""
+    from ..graph_components import draw_graph, write_graph
+
+    if saved.save_qgraph is not None:
+        write_graph(components, saved.save_qgraph)
+    if saved.qgraph_dot is not None or saved.qgraph_mermaid is not None:
+        draw_graph(saved, components.assemble())
+
+
+def show(components: PredictedQuantumGraphComponents, request: ShowRequest, butler_config: str) -> None:
+    """Print of a graph what is asked for."""
+    from ..pipeline.show_graph import show_graph
+
+    if request.graph_items:
+        show_graph(request, components.assemble(), butler_config, sys.stdout)
+
+
+def print_quanta(counts: Mapping[str, int]) -> None:
+    """Print how many quanta each task has, and all of them together."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("task", no_wrap=True)
+    table.add_column("quanta", justify="right")
+    shown = {label: count for label, count in counts.items() if count}
+    for label, count in shown.items():
+        table.add_row(label, str(count))
+    if len(shown) > 1:
+        table.add_row("total", str(sum(shown.values())), style="bold")
+    Console(stderr=True).print(table)

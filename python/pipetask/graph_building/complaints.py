@@ -1,0 +1,98 @@
+"""What can go wrong when a graph is built, said in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lsst.daf.butler import Butler, ButlerUserError, InvalidQueryError
+from lsst.pipe.base import PipelineGraph
+from lsst.pipe.base.quantum_graph_builder import OutputExistsError, QuantumGraphBuilderError
+
+from ..errors import PipetaskError, UsageError, did_you_mean, reason_of
+from .missing_inputs import unregistered, unregistered_inputs
+
+__all__ = ["refused_query", "said_plainly"]
+
+LONGEST = 300
+"""Characters of somebody else's message that are repeated."""
+
+_UNRECOGNIZED = re.compile(r"Unrecognized (?:identifier|field) '(?P<name>[^']*)'(?: for (?P<element>\w+))?")
+
+
+@contextmanager
+def said_plainly(butler: Butler, pipeline: PipelineGraph, run: str, data_query: str) -> Iterator[None]:
+    """Turn what pipe_base and the butler raise into errors that say what to do.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    pipeline
+        The pipeline, which the builder resolves.
+    run
+        The output run.
+    data_query
+        What the user has asked for.
+    """
+    try:
+        yield
+    except PipetaskError:
+        raise
+    except OutputExistsError as error:
+        raise PipetaskError(
+            f"Run {run!r} holds outputs of quanta that are not done, such as the log of a failure: add "
+            "--clobber-outputs to replace what unsuccessful attempts have left, or use a new run."
+        ) from error
+    except QuantumGraphBuilderError as error:
+        raise _incomplete(error, butler, pipeline) from error
+    except InvalidQueryError as error:
+        raise refused_query(error, butler, data_query) from error
+    except ButlerUserError as error:
+        raise PipetaskError(f"The graph cannot be built: {_shortened(error)}.") from error
+    except Exception as error:
+        raise PipetaskError(
+            f"The graph cannot be built ({type(error).__name__}: {_shortened(error)}): --log-level DEBUG shows where."
+        ) from error
+
+
+def _incomplete(error: Exception, butler: Butler, pipeline: PipelineGraph) -> PipetaskError:
+    if missing := unregistered_inputs(butler, pipeline):
+        reason = unregistered(butler, pipeline, missing[0])
+    else:
+        reason = _shortened(error)
+    return PipetaskError(f"The graph cannot be built: {reason}{'' if reason.endswith('?') else '.'}")
+
+
+def refused_query(error: Exception, butler: Butler, data_query: str) -> UsageError:
+    """Return what to say of a data query that the butler does not understand.
+
+    Parameters
+    ----------
+    error
+        What the butler raised.
+    butler
+        The repository, which knows the names that can be used.
+    data_query
+        The query.
+    """
+    # Of a syntax error the cause says more.
+    reason = f"{_shortened(error)}: {_shortened(error.__cause__)}" if error.__cause__ else _shortened(error)
+    found = _UNRECOGNIZED.match(reason)
+    ending = did_you_mean(found["name"], _names(butler, found["element"]), "") if found else "."
+    option = "--data-query" if data_query else "The query for data IDs is refused"
+    return UsageError(f"{option}: {reason}{ending}")
+
+
+def _names(butler: Butler, element: str | None) -> list[str]:
+    """Return what can stand in a query: columns of a dimension, or else dimensions."""
+    universe = butler.dimensions
+    if element in universe.elements.names:
+        return list(universe[element].schema.names)
+    return list(universe.elements.names)
+
+
+def _shortened(error: BaseException) -> str:
+    text = reason_of(error)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"

@@ -1,0 +1,27 @@
+"""Inputs of a pipeline that a repository does not know."""
+
+from __future__ import annotations
+
+from lsst.daf.butler import Butler
+from lsst.pipe.base import PipelineGraph
+
+from ..errors import did_you_mean
+
+__all__ = ["registered_names", "unregistered", "unregistered_inputs"]
+
+
+def registered_names(butler: Butler) -> set[str]:
+    """Return the names of all dataset types of a repository."""
+    return {dataset_type.name for dataset_type in butler.registry.queryDatasetTypes()}
+
+
+def unregistered_inputs(butler: Butler, pipeline: PipelineGraph) -> list[str]:
+    """Return the dataset types that a pipeline takes from a repository and that the repository does not know."""
+    return sorted({name for name, _ in pipeline.iter_overall_inputs()} - registered_names(butler))
+
+
+def unregistered(butler: Butler, pipeline: PipelineGraph, name: str) -> str:
+    """Say, without a full stop, that a dataset type is not registered, and which one may be meant."""
+    consumers = ", ".join(sorted(task.label for task in pipeline.consumers_of(name)))
+    hint = did_you_mean(name, registered_names(butler), "").rstrip(".")
+    return f"the repository has no dataset type {name!r}, which {consumers} reads{hint}"

@@ -1,0 +1,1 @@
+"""Pipelines: putting one together from a file and edits of it, and showing, drawing and writing it."""

@@ -1,0 +1,112 @@
+"""Shows quantum graphs as text: what ``--show`` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from lsst.daf.butler import Butler, DatasetRef, Quantum
+from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
+
+from ..errors import UsageError
+from ..repository import open_repository
+from .show import ShowRequest
+
+__all__ = ["show_graph"]
+
+
+def show_graph(
+    request: ShowRequest, graph: PredictedQuantumGraph, butler_config: str | None, out: TextIO
+) -> None:
+    """Write what is to be shown of a quantum graph.
+
+    Parameters
+    ----------
+    request
+        What; items of pipelines are left out.
+    graph
+        The graph, with its datasets if `ShowRequest.needs_quanta`.
+    butler_config
+        Repository that tells where datasets are.
+    out
+        Where to write.
+
+    Raises
+    ------
+    UsageError
+        If places of datasets are to be shown, and there is no repository.
+    """
+    for item in request.graph_items:
+        match item.name:
+            case "graph":
+                lines = _quantum_lines(graph)
+            case "workflow":
+                lines = _workflow_lines(graph)
+            case "uri":
+                lines = _uri_lines(graph, butler_config)
+            case other:
+                raise AssertionError(f"nothing shows {other!r}")
+        for line in lines:
+            print(line, file=out)
+
+
+def _quantum_lines(graph: PredictedQuantumGraph) -> Iterator[str]:
+    for label, quanta in graph.quanta_by_task.items():
+        yield f"{label} ({graph.pipeline_graph.tasks[label].task_class_name})"
+        built = graph.build_execution_quanta(task_label=label)
+        for data_id, quantum_id in quanta.items():
+            quantum = built[quantum_id]
+            yield f"  Quantum {quantum_id} dataId={data_id}:"
+            yield "    inputs:"
+            yield from _dataset_lines(quantum.inputs, quantum)
+            yield "    outputs:"
+            yield from _dataset_lines(quantum.outputs, quantum)
+
+
+def _dataset_lines(datasets: Mapping[Any, tuple[DatasetRef, ...]], quantum: Quantum) -> Iterator[str]:
+    for dataset_type, refs in datasets.items():
+        yield f"      {dataset_type}:" if refs else f"      {dataset_type}: []"
+        for ref in refs:
+            yield f"        - {ref}"
+            yield from _record_lines(ref, quantum)
+
+
+def _record_lines(ref: DatasetRef, quantum: Quantum) -> Iterator[str]:
+    for datastore, data in quantum.datastore_records.items():
+        if tables := data.records.get(ref.id):
+            yield f"          records for {datastore}:"
+            for table, records in tables.items():
+                yield f"            - {table}:"
+                yield from (f"              - {record}:" for record in records)
+
+
+def _workflow_lines(graph: PredictedQuantumGraph) -> Iterator[str]:
+    quanta = graph.quantum_only_xgraph
+    for quantum_id, node in quanta.nodes.items():
+        yield f"Quantum {quantum_id}: {node['pipeline_node'].task_class_name}"
+        for parent in quanta.predecessors(quantum_id):
+            yield f"Parent Quantum {parent} - Child Quantum {quantum_id}"
+
+
+def _uri_lines(graph: PredictedQuantumGraph, butler_config: str | None) -> Iterator[str]:
+    if butler_config is None:
+        raise UsageError(
+            "--show uri needs the repository in which the datasets are, or will be: give it with -b."
+        )
+    quanta = graph.build_execution_quanta()
+    with open_repository(butler_config, writeable=False) as butler:
+        for quantum_id, node in graph.quantum_only_xgraph.nodes.items():
+            quantum = quanta[quantum_id]
+            yield f"Quantum {quantum_id}: {node['pipeline_node'].task_class_name}"
+            yield "  inputs:"
+            yield from _place_lines(butler, quantum.inputs)
+            yield "  outputs:"
+            yield from _place_lines(butler, quantum.outputs)
+
+
+def _place_lines(butler: Butler, datasets: Mapping[Any, tuple[DatasetRef, ...]]) -> Iterator[str]:
+    for refs in datasets.values():
+        for ref in refs:
+            whole, components = butler.getURIs(ref, predict=True)
+            yield f"    {whole}" if whole else "    (disassembled artifact)"
+            yield from (f"        {name}: {place}" for name, place in components.items() if not whole)
