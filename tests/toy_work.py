@@ -100,6 +100,22 @@ def kill_self(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def terminate_self(folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def raise_memory_error(folder: Path) -> None:
+    raise MemoryError
+
+
+def repeatable_error(folder: Path) -> None:
+    class RepeatableError(Exception):
+        EXIT_CODE = 20
+
+    raise RepeatableError
+
+
 def kill_self_once(folder: Path) -> None:
     if not (folder / "killed").exists():
         (folder / "killed").touch()

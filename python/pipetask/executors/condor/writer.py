@@ -183,9 +183,11 @@ class CondorExecutor(QuantumExecutor):
     def _recipe(self, context: ExecutionContext) -> Recipe:
         source, labels = context.graph.source, context.graph.structure.labels
         serial = any(not source.task_node(label).task_class.canMultiprocess for label in labels)
-        retries = max(self._configuration.for_labels([label]).error_retries for label in labels)
+        settings = [self._configuration.for_labels([label]) for label in labels]
+        shared = all(each.file_system == "shared" for each in settings)
+        retries = max(each.error_retries for each in settings)
         # Paths of the draft would be gone: jobs say themselves where the files are.
-        return Recipe(context.runner.moved("."), context.later, context.timeout, serial, retries)
+        return Recipe(context.runner.moved("."), context.later, context.timeout, serial, shared, retries)
 
 
 _NO_JOB = {"executable": "/bin/true", "universe": "local"}
@@ -259,7 +261,8 @@ def _check_place(path: Path) -> None:
     """Refuse a folder where DAGMan would not keep its log, or would not find it."""
     if "$" in str(path):
         raise PipetaskError(
-            f"Run directory {path} has a dollar in its name, which DAGMan takes for a macro: name another with --run-dir."
+            f"Run directory {path} has a dollar in its name, which DAGMan takes for a macro: name another with "
+            "--run-dir."
         )
     if Path(os.path.realpath(path)).is_relative_to("/tmp"):
         raise PipetaskError(

@@ -146,7 +146,7 @@ def _run(
     part = PartOfGraph(job.index, quanta)
     context = ExecutionContext(
         part,
-        spec.resuming() if again else spec,
+        spec.resuming() if again or not job.recipe.shared else spec,
         stop,
         timeout=job.recipe.timeout,
         registered_before=part.registered_before,

@@ -58,6 +58,9 @@ class Recipe:
     serial: bool
     """Whether a task says that it cannot run in a process of its own."""
 
+    shared: bool
+    """Whether jobs see what earlier attempts have written down."""
+
     error_retries: int
     """How often a quantum that has raised is run again by its job."""
 
