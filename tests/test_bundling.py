@@ -154,7 +154,9 @@ def test_a_dimension_keeps_together_all_that_shares_it() -> None:
 
 
 def test_a_dimension_that_no_task_has_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"--bundle-by patch: no task of the graph has that dimension; there are"):
+    with pytest.raises(
+        UsageError, match=r"--bundle-by patch: no task of the graph has that dimension; there are"
+    ):
         packed(visits(1, 1), BundlingOptions(by=("patch",)))
 
 

@@ -112,9 +112,7 @@ def test_what_nobody_began_is_cancelled(write: Write) -> None:
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-def test_what_raises_is_run_again_as_often_as_configured(
-    write: Write, tmp_path: Path, retries: int
-) -> None:
+def test_what_raises_is_run_again_as_often_as_configured(write: Write, tmp_path: Path, retries: int) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail"),))
     directory = write(work, condor=(f"error_retries={retries}",))
     assert run_node(directory, "0") == ExitCode.FAILED
@@ -181,9 +179,7 @@ def test_a_failure_names_the_command_that_runs_it_again(write: Write, tmp_path: 
         ("0", ("--quantum", "x"), "Node a_b-0 has no quantum x"),
     ],
 )
-def test_what_is_not_there_is_refused(
-    write: Write, node: str, more: tuple[str, ...], message: str
-) -> None:
+def test_what_is_not_there_is_refused(write: Write, node: str, more: tuple[str, ...], message: str) -> None:
     done = run_alone(write(), node, *more)
     assert done.returncode == ExitCode.INFRASTRUCTURE
     assert message in done.stderr
@@ -240,7 +236,7 @@ def test_a_growing_file_is_read_piece_by_piece(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
     writer = AttemptWriter(tmp_path, 0, "host", None)
     os.dup2(os.open("/dev/full", os.O_WRONLY), writer._file)
-    with pytest.raises(PipetaskError, match="cannot be written .*No space left.*: make room"):
+    with pytest.raises(PipetaskError, match=r"cannot be written .*No space left.*: make room"):
         writer.outcome(OUTCOMES[0])
 
 
@@ -253,7 +249,9 @@ def test_two_attempts_at_once_do_not_meet(tmp_path: Path) -> None:
 # Run directories.
 
 
-def test_a_run_directory_is_all_or_nothing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_directory_is_all_or_nothing(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -265,7 +263,9 @@ def test_a_run_directory_is_all_or_nothing(write: Write, tmp_path: Path, monkeyp
 
 def test_an_existing_run_directory_is_refused(write: Write) -> None:
     write()
-    with pytest.raises(PipetaskError, match=r"exists: name another with --run-dir, or go on with it: pipetask restart"):
+    with pytest.raises(
+        PipetaskError, match=r"exists: name another with --run-dir, or go on with it: pipetask restart"
+    ):
         write()
 
 
