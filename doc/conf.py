@@ -12,7 +12,7 @@ copyright = "2026, the pipetask developers"
 version = release = version_of("pipetask")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "command_pages", "peer_tables"]
-exclude_patterns = ["figures_notes.md", "command_examples"]  # they become parts of other pages
+exclude_patterns = ["figures_notes.md"]  # it becomes part of figures.md
 
 default_role = "py:obj"
 smartquotes = False  # two dashes are two dashes

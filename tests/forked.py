@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -40,6 +41,7 @@ def run_forked(*arguments: str, stdin: str = "") -> Finished:
 
 
 def _be_the_command(out: IO[str], err: IO[str], arguments: Sequence[str]) -> NoReturn:
+    gc.freeze()  # what is there already stays; to look through it would copy most of the memory
     code = 99
     try:
         logging.getLogger().handlers.clear()  # those of the test framework

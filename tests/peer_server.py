@@ -5,6 +5,7 @@ Each line of standard input is a JSON list: a file for the messages, and the arg
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from lsst.ctrl.mpexec.cli.pipetask import cli
 
 
 def be_the_command(messages: str, arguments: list[str]) -> None:
+    gc.freeze()  # what is there already stays; to look through it would copy most of the memory
     descriptor = os.open(messages, os.O_WRONLY)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

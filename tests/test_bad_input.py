@@ -149,9 +149,9 @@ UNKNOWN = str(uuid.UUID(int=7))
 REGISTERED_RUN = a_collection("u/out/run", CollectionType.RUN)
 
 CASES = {
-    "no repository": Case("no repository at|{tmp}/nowhere|-b", butler="{tmp}/nowhere"),
+    "no repository": Case("no repository at|{tmp}/nowhere|check the name", butler="{tmp}/nowhere"),
     "a folder for a repository": Case(
-        "{tmp}/empty|not a butler repository|-b", prepare=an_empty_folder, butler="{tmp}/empty"
+        "{tmp}/empty|not a butler repository|check the name", prepare=an_empty_folder, butler="{tmp}/empty"
     ),
     "a file for a repository": Case(
         "{tmp}/text|does not open|check", prepare=a_text_file, butler="{tmp}/text"

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import cProfile
+import fcntl
 import logging
 import os
 import pstats
+import pty
+import re
+import select
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +29,7 @@ from odd_tasks import BrokenTask
 from pipetask.development.coverage import record_coverage
 from pipetask.development.profile import record_profile
 from pipetask.development.workers import recording, wanted_recorders
-from pipetask.errors import PipetaskError
+from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
@@ -36,7 +42,7 @@ from pipetask.outcome import Status
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 
-from conftest import Finished, Repository  # isort: skip
+from conftest import Finished, Repository, environment  # isort: skip
 
 MakeRepository = Callable[..., Repository]
 MODES = {"in-process": [], "forkserver": ["-j", "2"], "spawn": ["-j", "2", "--start-method", "spawn"]}
@@ -283,3 +289,112 @@ def test_a_lost_worker_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 def test_no_coverage_is_none() -> None:
     with record_coverage(CoverageOptions()):
         assert not wanted_recorders()
+
+
+# The debugger.
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, *arguments: str):
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipetask.cli", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment(),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+
+    def type(self, line: str) -> None:
+        os.write(self._master, f"{line}\n".encode())
+
+    def read_until(self, text: str | None) -> str:
+        """Return what is shown until a text comes, or until the end."""
+        shown, deadline = "", time.monotonic() + 100
+        while text is None or text not in shown:
+            if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                self.process.kill()
+                pytest.fail(f"{text!r} does not come:\n{shown}")
+            try:
+                data = os.read(self._master, 10_000)
+            except OSError:  # that is how a terminal says that nobody is there any more
+                data = b""
+            if not data and text is None:
+                return shown
+            assert data, f"{text!r} has not come:\n{shown}"
+            shown += data.decode()
+        return shown
+
+    def close(self) -> int:
+        os.close(self._master)
+        return self.process.wait(100)
+
+
+def bombed(folder: Path, where: str) -> MockPipeline:
+    config = {"bomb": "fail", "bomb_where": where, "bomb_folder": str(folder)}
+    return MockPipeline(3, 1, task_classes={"isr": BombTask}, configs={"isr": config})
+
+
+def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepository, tmp_path: Path) -> None:
+    repository = make_repository(bombed(tmp_path, "exposure IN (0, 1)"))
+    timeout = 6
+    terminal = Terminal(*repository.arguments("--pdb", "-j", "2", "--timeout", str(timeout)))
+    shown = terminal.read_until("(Pdb) ")
+    assert 'raise ValueError("bomb") from cause' in shown
+    terminal.type(f"import time; time.sleep({timeout + 1}); print(6 * 7)")  # whoever debugs has time
+    assert "\n42" in terminal.read_until("(Pdb) ")
+    terminal.type("p 'the last of the first'")
+    terminal.read_until("(Pdb) ")
+    terminal.type("quit")
+    terminal.read_until("(Pdb) ")
+    terminal.type("up")
+    assert "fault_tasks.py" in terminal.read_until("(Pdb) ")
+    terminal.type("quit")
+    shown = terminal.read_until(None)
+    assert terminal.close() == 1
+    assert "2 failed" in shown
+    assert "timed" not in shown
+
+
+def test_an_interrupt_ends_what_waits_for_a_person(make_repository: MakeRepository, tmp_path: Path) -> None:
+    """The quantum has failed all the same, and that is reported."""
+    repository = make_repository(bombed(tmp_path, "exposure=0"))
+    terminal = Terminal(*repository.arguments("--pdb", "-j", "2"))
+    terminal.read_until("(Pdb) ")
+    os.kill(terminal.process.pid, 2)
+    terminal.read_until("(Pdb) ")
+    terminal.type("quit")
+    shown = terminal.read_until(None)
+    assert terminal.close() == 130
+    assert re.search(r"ValueError: bomb", shown)
+    assert "1 failed" in shown
+
+
+def test_a_debugger_that_fails_does_not_hide_the_failure(
+    make_repository: MakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad_debugger.py").write_text("def post_mortem(traceback):\n    raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    summary = execute(make_repository(bombed(tmp_path, "exposure=0")), InProcessExecutor("bad_debugger"))
+    (failure,) = summary.failures
+    assert failure.error is not None
+    assert failure.error.type_name == "ValueError"
+
+
+@pytest.mark.parametrize("module", ["no_such_module", "json", "", "../x", "a b", "x" * 3000])
+def test_what_is_no_debugger_is_refused(module: str) -> None:
+    for executor in (InProcessExecutor(module).check, lambda _: MultiprocessExecutor(2, debugger=module)):
+        with pytest.raises(UsageError, match="no such debugger"):
+            executor(None)  # type: ignore[arg-type]
+
+
+def test_workers_need_a_terminal_for_a_debugger(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(os.devnull).open() as null:
+        monkeypatch.setattr(sys, "stdin", null)
+        with pytest.raises(UsageError, match=r"--pdb beside worker processes .* needs a terminal"):
+            MultiprocessExecutor(2, debugger="pdb")

@@ -1,17 +1,25 @@
-"""The code that the user guide shows is run as it stands there."""
+"""The code that the user guide shows is run as it stands there; the commands in it have the options they are given."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
+import click
 import pytest
 
 from conftest import environment, run_pipetask  # isort: skip
+from pipetask.cli import cli
 from pipetask.testing import MockPipeline
+from toy_pipelines import SHAPES
 
-EXAMPLES = Path(__file__).parent.parent / "doc/examples"
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "doc/examples"
 
 
 def run_example(name: str, folder: Path, *arguments: str) -> str:
@@ -29,6 +37,13 @@ def test_running_and_looking_at_a_graph(tmp_path: Path) -> None:
     lines = run_example("look_at_graph.py", tmp_path).splitlines()
     assert len(lines) == 28
     assert lines[0].startswith("0 isr")
+
+
+def test_building_a_graph(tmp_path: Path) -> None:
+    SHAPES["exposures"].make(tmp_path)
+    counts, status = run_example("build_graph.py", tmp_path).splitlines()
+    assert counts == "{'isr': 2, 'characterize': 2, 'gather': 1}"
+    assert status == "succeeded {'succeeded': 5}"
 
 
 def test_listing_failures(tmp_path: Path) -> None:
@@ -59,3 +74,35 @@ def test_the_test_of_an_execution_model() -> None:
 def test_every_example_is_shown(path: Path) -> None:
     pages = "".join(page.read_text() for page in (EXAMPLES.parent / "guide").glob("*.md"))
     assert path.name in pages
+
+
+COMMAND = re.compile(r"^(?:\$ )?(pipetask (?![\w-]+: ).*)$(?!\npipetask)", re.MULTILINE)
+"""A command line, unless it is shown to be refused: then the command's own name follows."""
+
+
+def commands_shown() -> Iterator[tuple[str, str]]:
+    """Iterate over pages and the command lines in their code blocks."""
+    by_hand = [page for page in (ROOT / "doc").rglob("*.md") if page.parent.name != "commands"]
+    for page in (ROOT / "README.md", *by_hand):
+        for block in re.findall(r"```(?:sh|console|text)\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in COMMAND.findall(block.replace("\\\n", " ")):
+                yield str(page.relative_to(ROOT)), line
+
+
+def test_commands_are_found_in_the_guide() -> None:
+    found = set(commands_shown())
+    assert len(found) >= 25
+    assert ("doc/guide/running.md", "pipetask run -b REPO -g graph.qg -o u/me/out -j 8 --extend-run") in found
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(commands_shown())))
+def test_commands_in_the_guide_have_their_options(page: str, line: str) -> None:
+    whole = shlex.split(line, comments=True)
+    words = [word for word in takewhile(lambda word: word != "|", whole[1:]) if word != "…"]
+    context = click.Context(cli)
+    while isinstance(context.command, click.Group):
+        _, rest, _ = context.command.make_parser(context).parse_args(words)
+        name, command, words = context.command.resolve_command(context, rest)
+        assert command is not None
+        context = click.Context(command, parent=context, info_name=name)
+    context.command.make_parser(context).parse_args(words)

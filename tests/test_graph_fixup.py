@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pstats
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -83,6 +84,24 @@ def test_in_a_plan(four_exposures: Repository, tmp_path: Path) -> None:
     first = [each for each in planned if each["label"] == "isr"]
     assert [each["dataId"]["exposure"] for each in first] == [3, 2, 1, 0]
     assert [each["prerequisites"] for each in first[1:]] == [[each["id"]] for each in first[:-1]]
+
+
+def test_without_a_registry(four_exposures: Repository, tmp_path: Path) -> None:
+    place, profile, file = (
+        (str(four_exposures.root), str(four_exposures.graph)),
+        tmp_path / "p",
+        tmp_path / "s",
+    )
+    assert run_forked("pre-exec-init-qbb", *place).code == 0
+    more = ["--graph-fixup", LAST_FIRST, "--profile", str(profile), "--summary", str(file)]
+    done = run_forked("run-qbb", *place, *more)
+    assert done.code == 0, done.err
+    quanta = sorted(json.loads(file.read_text())["quanta"], key=lambda quantum: quantum["start"])
+    labels = {report["quantumId"]: report for report in json.loads(file.read_text())["quantaReports"]}
+    reports = [labels[quantum["quantumId"]] for quantum in quanta]
+    order = [report["dataId"]["exposure"] for report in reports if report["taskLabel"] == "isr"]
+    assert order == [3, 2, 1, 0]
+    assert any(name == "runQuantum" for _, _, name in pstats.Stats(str(profile)).stats)  # type: ignore[attr-defined]
 
 
 def test_a_subset_keeps_the_order(four_exposures: Repository) -> None:

@@ -150,11 +150,7 @@ SAME = {
     ),
     "cleanup": Case(SIMPLE, "cleanup u/out", {"u/out/old", "u/out/older", "u/out/tag"}),
     "cleanup of what is clean": Case({"u/out/1": RUN, "u/out": ["u/out/1"]}, "cleanup u/out", set()),
-    "cleanup of a nested chain": Case(
-        {**NESTED, "u/new/1": RUN, "u/new": ["u/new/1"]}, "cleanup u/new", set()
-    ),
     "purge of what is not there": Case(SIMPLE, "purge u/put", set(), code=1),
-    "cleanup of what is not there": Case(SIMPLE, "cleanup u/put", set(), code=1),
     "purge of a run": Case(SIMPLE, "purge u/out/1", set(), code=1),
     "cleanup of a run": Case(SIMPLE, "cleanup u/out/1", set(), code=1),
     "purge of a chain in a chain": Case(NESTED, "purge elsewhere", set(), code=1),

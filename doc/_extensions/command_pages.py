@@ -27,8 +27,22 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 FOLDER = "commands"
-EXAMPLES = "command_examples"
-"""Where ``NAME.md`` holds what is written by hand about a command."""
+
+GUIDES = {
+    "build": "graphs.md#pipelines",
+    "qgraph": "graphs.md#graphs",
+    "run": "running.md",
+    "run-qbb": "without_registry.md",
+    "pre-exec-init-qbb": "without_registry.md",
+    "update-graph-run": "graphs.md#graphs",
+    "purge": "reports.md#removing-a-chain",
+    "cleanup": "reports.md#removing-what-a-chain-no-longer-holds",
+    "report": "reports.md",
+    "aggregate-reports": "reports.md#what-became-of-several-attempts",
+    "demo": "quick_start.md",
+    "completion": "options.md#completion-in-the-shell",
+}
+"""Where the user guide has examples."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -42,7 +56,7 @@ def write_pages(source: Path) -> None:
     """Write the pages into a folder of the sources; remove those of commands that are no more."""
     folder = source / FOLDER
     folder.mkdir(exist_ok=True)
-    pages = {f"{entry.name}.md": _page(entry, source) for entry in COMMANDS.values()}
+    pages = {f"{entry.name}.md": _page(entry) for entry in COMMANDS.values()}
     pages["index.md"] = _index()
     for path in folder.glob("*.md"):
         if path.name not in pages:
@@ -75,7 +89,7 @@ def _row(entry: Entry) -> str:
     return f"| [`{entry.name}`]({entry.name}.md) | {escape_markdown(entry.summary)} |"
 
 
-def _page(entry: Entry, source: Path) -> str:
+def _page(entry: Entry) -> str:
     command = entry.command()
     context = click.Context(command, info_name=f"pipetask {entry.name}")
     usage = " ".join(command.collect_usage_pieces(context))
@@ -83,12 +97,11 @@ def _page(entry: Entry, source: Path) -> str:
         f"# pipetask {entry.name}",
         escape_markdown(command.help or ""),
         f"```text\npipetask {entry.name} {usage}\n```",
+        *([f"The [user guide](../guide/{GUIDES[entry.name]}) has examples."] if entry.name in GUIDES else []),
         *_arguments(command),
     ]
     for title, parameters in command.sections(context):
         parts += [f"## {title or 'Options'}", *_options(parameters, context)]
-    if (source / EXAMPLES / f"{entry.name}.md").exists():
-        parts.append(f"## Examples\n\n```{{include}} ../{EXAMPLES}/{entry.name}.md\n```")
     model = f"pipetask.options.commands.{entry.model_name}"
     return "\n\n".join([*parts, f"## From Python\n\nThese options are {{py:class}}`{model}`.\n"])
 

@@ -20,6 +20,8 @@ from peer_coverage import MEANING, OPTIONS, REASONS, Pair, Reason, compare, read
 from peer_options import Description
 from pipetask.cli import cli
 
+WHY = "../guide/coming_from_pipetask.md#options-that-are-not-quite-the-same"
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
@@ -86,7 +88,7 @@ def _state(pair: Pair, other: set[tuple[str, str]]) -> str:
         case ["missing"]:
             return "**missing**"
         case _:
-            return f"[another {' and '.join(differing)}](../guide/coming_from_pipetask.md#options)"
+            return f"[another {' and '.join(differing)}]({WHY})"
 
 
 def _differences(found: list[Pair]) -> Iterator[str]:

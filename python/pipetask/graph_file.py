@@ -29,7 +29,7 @@ from .structure import GraphStructure
 if TYPE_CHECKING:
     from lsst.daf.butler import Quantum
 
-__all__ = ["GraphFile", "GraphLike"]
+__all__ = ["GraphFile", "GraphLike", "load_whole"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -176,10 +176,36 @@ def _as_file(graph: GraphLike, selection: GraphSelection, path: Path) -> str:
     return str(path)
 
 
-def _checked(uri: ResourcePath, selection: GraphSelection, converted: Path) -> str:
+def load_whole(path: str) -> QuantumGraph:
+    """Read a whole graph into memory, as the class that pipe_base's reports take.
+
+    Parameters
+    ----------
+    path
+        A ``.qg`` or legacy ``.qgraph`` file.
+
+    Raises
+    ------
+    PipetaskError
+        If it cannot be read, with the reason.
+    """
+    uri = _existing(ResourcePath(path))
+    with _said_plainly(_name(uri)):
+        return QuantumGraph.loadUri(uri)
+
+
+def _existing(uri: ResourcePath) -> ResourcePath:
     if not uri.exists():
         raise PipetaskError(f"There is no graph at {_name(uri)}: check the name.")
-    match uri.getExtension():
+    if (extension := uri.getExtension()) not in (".qg", ".qgraph"):
+        raise PipetaskError(
+            f"{_name(uri)} is not a quantum graph: its name ends in {extension!r}, not in '.qg'."
+        )
+    return uri
+
+
+def _checked(uri: ResourcePath, selection: GraphSelection, converted: Path) -> str:
+    match _existing(uri).getExtension():
         case ".qg":
             if selection.qgraph_id is not None:
                 _LOG.warning("--qgraph-id is not checked: %s has no identifier, no .qg file has.", _name(uri))
@@ -193,9 +219,7 @@ def _checked(uri: ResourcePath, selection: GraphSelection, converted: Path) -> s
                 PredictedQuantumGraphComponents.from_old_quantum_graph(old).write(converted)
             return str(converted)
         case other:
-            raise PipetaskError(
-                f"{_name(uri)} is not a quantum graph: its name ends in {other!r}, not in '.qg'."
-            )
+            raise AssertionError(f"a graph in a {other} file?")
 
 
 def _load_legacy(uri: ResourcePath, selection: GraphSelection) -> QuantumGraph:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
@@ -16,6 +14,7 @@ from ..quantum_data import QuantumData
 from ..runner import Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
 from .base import ExecutionContext, QuantumExecutor
+from .debugger import debugger_hook
 from .frontier import Frontier
 
 __all__ = ["InProcessExecutor"]
@@ -79,18 +78,7 @@ class InProcessExecutor(QuantumExecutor):
         yield from frontier.cancel(stop.reason or "")
 
     def _hook(self) -> ExceptionHook | None:
-        if self._debugger is None:
-            return None
-        try:
-            enter = importlib.import_module(self._debugger).post_mortem
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"--pdb {self._debugger}: no such debugger ({error}).") from error
-
-        def debug(ticket: Ticket, error: BaseException) -> None:
-            print(f"\nquantum {ticket.id} raised {type(error).__name__}: {error}", file=sys.stderr)
-            enter(error.__traceback__)
-
-        return debug
+        return None if self._debugger is None else debugger_hook(self._debugger)
 
 
 def _loaded_ahead(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import UsageError
 from .collections import ConfigSearchOptions, OutputOptions, RepositoryOptions
 from .declaration import argument, option, section
 from .delayed_commands import CancelCommand, CondorCommand, RestartCommand, RunNodeCommand, StatusCommand
@@ -62,7 +63,7 @@ class BuildCommand:
     """Build a pipeline, and write, draw or show it.
 
     No data are needed for that.  Tasks, deletions, configuration and instruments are applied in the order in which
-    they are given.
+    they are given.  With nothing to show, draw or write, the pipeline is checked.
     """
 
     shown: ShowOptions = section("", ShowOptions)
@@ -71,7 +72,7 @@ class BuildCommand:
         "-b",
         "--butler-config",
         metavar="REPO",
-        help="Butler repository, which tells dimensions and storage classes to drawings and --show.",
+        help="Butler repository, which tells dimensions and storage classes to checks, drawings and --show.",
         complete="files",
     )
 
@@ -198,30 +199,24 @@ class CleanupCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportFileOptions:
-    """Where a report goes, and how long it is."""
-
-    full_output_filename: str = option(
-        "--full-output-filename",
-        metavar="FILE",
-        default="",
-        help="Write the whole report: YAML for one graph, JSON for several or with --force-v2.",
-        new_file=True,
-    )
-    brief: bool = option("--brief", default=False, help="Show counts only.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReportCommand:
     """Report on executed graphs: which quanta succeeded, failed and were blocked, and what they wrote.
 
-    REPO is the repository, QGRAPHS the graphs, in the order in which they were executed.  Several graphs are taken as
-    attempts at the same processing: what one of them recovered does not count as failed.
+    REPO is the repository, QGRAPHS the graphs.  Several graphs are taken as attempts at the same processing: what one
+    of them recovered does not count as failed.  On one graph there is a shorter report; --force-v2, --collections,
+    --where, --curse-failed-logs and --view-graph ask for the longer one (v2) on that, too.
     """
 
     repo: str = argument("Butler repository.", complete="files")
     qgraphs: tuple[str, ...] = argument("Quantum graphs.", default=(), complete="files")
-    file: ReportFileOptions = section("", ReportFileOptions)
+    full_output_filename: str = option(
+        "--full-output-filename",
+        metavar="FILE",
+        default="",
+        help="Write the whole report: JSON, or YAML if it is the shorter one on one graph.",
+        new_file=True,
+    )
+    brief: bool = option("--brief", default=False, help="Show counts only.")
     logs: bool = option("--logs/--no-logs", default=True, help="Read error messages from logs.")
     collections: tuple[str, ...] = option(
         "--collections",
@@ -232,39 +227,85 @@ class ReportCommand:
     )
     where: str = option("--where", metavar="QUERY", default="", help="Data query to narrow the report.")
     curse_failed_logs: bool = option(
-        "--curse-failed-logs", default=False, help="Mark logs that are missing as cursed (--force-v2)."
+        "--curse-failed-logs",
+        default=False,
+        help="Mark logs of failed quanta that can be found in --collections as cursed.",
     )
-    force_v2: bool = option(
-        "--force-v2", default=False, help="Make the report for several graphs of one graph, too."
-    )
+    force_v2: bool = option("--force-v2", default=False, help="Make the longer report on one graph, too.")
     read_caveats: str = option(
         "--read-caveats",
         default="lazy",
         choices=("exhaustive", "lazy", "none"),
-        help="For which quanta caveats of success are read: all, those with missing outputs, none.",
+        help="Of which quanta caveats of success are read: all, those with missing outputs, none (v2).",
     )
     use_qbb: bool = option(
         "--use-qbb/--no-use-qbb",
         default=True,
-        help="Read metadata and logs without asking the registry for each.",
+        help="Read metadata and logs without asking the registry for each (v2).",
     )
     view_graph: bool = option(
         "--view-graph", default=False, help="Draw the pipeline with the state of its tasks instead."
     )
     processes: int = option(
-        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of threads that read."
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of threads that read (v2)."
     )
+
+    @property
+    def longer(self) -> bool:
+        """Whether the report is the one that is made for several graphs."""
+        several = len(self.qgraphs) > 1 or bool(self.collections) or bool(self.where)
+        return several or self.force_v2 or self.curse_failed_logs or self.view_graph
+
+    def check(self) -> None:
+        """Refuse what has no meaning.
+
+        Raises
+        ------
+        UsageError
+            With what is missing.
+        """
+        if not self.qgraphs:
+            raise UsageError(
+                "there is nothing to report on: name one or more quantum graphs after the repository."
+            )
+        if self.curse_failed_logs and not self.collections:
+            raise UsageError(
+                "--curse-failed-logs requires --collections, with the collection of all the processing."
+            )
+        if self.read_caveats == "exhaustive" and not self.longer:
+            raise UsageError(
+                "--read-caveats exhaustive requires --force-v2: the report on one graph has no caveats."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AggregateReportsCommand:
     """Add up reports on disjoint groups of data IDs.
 
-    FILENAMES are what 'pipetask report --force-v2 --full-output-filename FILE' (or one on several graphs) has written.
+    FILENAMES are what 'pipetask report --full-output-filename FILE' has written about several graphs, or with
+    --force-v2.
     """
 
     filenames: tuple[str, ...] = argument("Reports (JSON).", default=(), complete="files")
-    file: ReportFileOptions = section("", ReportFileOptions)
+    full_output_filename: str = option(
+        "--full-output-filename",
+        metavar="FILE",
+        default="",
+        help="Write the whole report, as JSON.",
+        new_file=True,
+    )
+    brief: bool = option("--brief", default=False, help="Show counts only.")
+
+    def check(self) -> None:
+        """Refuse to add up nothing.
+
+        Raises
+        ------
+        UsageError
+            If there are no reports.
+        """
+        if not self.filenames:
+            raise UsageError("there is nothing to add up: name one or more reports (JSON).")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ class ExecutorOptions:
         "--pdb",
         metavar="[MODULE]",
         flag_value="pdb",
-        help="Enter a debugger at the line that failed; needs -j 1.",
+        help="Enter a debugger at the line that failed, also in workers; they need a terminal for that.",
         default_text="pdb, if given without a module",
     )
     implicit_threads: bool = option(

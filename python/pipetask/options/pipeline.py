@@ -16,7 +16,11 @@ class PipelineOptions:
     """A pipeline: a file, and edits of it."""
 
     pipeline: str | None = option(
-        "-p", "--pipeline", metavar="FILE", help="Pipeline definition (YAML).", complete="files"
+        "-p",
+        "--pipeline",
+        metavar="FILE[#LABELS]",
+        help="Pipeline definition (YAML); of it all tasks, or those in #LABEL,LABEL or #FIRST..LAST.",
+        complete="files",
     )
     edits: tuple[PipelineEdit, ...] = edits(
         Edit(
@@ -28,7 +32,7 @@ class PipelineOptions:
         ),
         Edit(
             ("--delete",),
-            "Remove the task with this label.",
+            "Remove the task with this label, from subsets and contracts too.",
             "LABEL",
             DeleteTask.parse,
             split=True,

@@ -41,7 +41,7 @@ class ShowItem(NamedTuple):
             raise UsageError(f"--show {text}: there is no {name!r} to show{did_you_mean(name, known)}")
         if sign and name not in _WITH_VALUE:
             raise UsageError(f"--show {text}: {name} takes no value.")
-        if name == "history" and not value:
+        if name == "history" and not value.rpartition("::")[2]:
             raise UsageError("--show history needs the name of a field, as in history=LABEL::PATTERN.")
         return cls(name, value)
 

@@ -105,8 +105,10 @@ def _uri_lines(graph: PredictedQuantumGraph, butler_config: str | None) -> Itera
 
 
 def _place_lines(butler: Butler, datasets: Mapping[Any, tuple[DatasetRef, ...]]) -> Iterator[str]:
-    for refs in datasets.values():
-        for ref in refs:
-            whole, components = butler.getURIs(ref, predict=True)
-            yield f"    {whole}" if whole else "    (disassembled artifact)"
-            yield from (f"        {name}: {place}" for name, place in components.items() if not whole)
+    """Say where datasets are, or will be, also those of types that are not registered yet."""
+    refs = [ref for same_type in datasets.values() for ref in same_type]
+    places = butler.get_many_uris(refs, predict=True)
+    for ref in refs:
+        whole, components = places[ref]
+        yield f"    {whole}" if whole else "    (disassembled artifact)"
+        yield from (f"        {name}: {place}" for name, place in components.items() if not whole)

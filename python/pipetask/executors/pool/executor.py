@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import forkserver
 
 from ...errors import PipetaskError, UsageError
@@ -16,6 +16,7 @@ from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
 from .bundling import BundlePolicy
 from .foreman import Foreman
+from .terminal import WorkerDebugger
 
 __all__ = ["MultiprocessExecutor"]
 
@@ -41,6 +42,8 @@ class MultiprocessExecutor(QuantumExecutor):
         worker is a new interpreter.
     policy
         How many quanta travel together, and how long they may take to stop.
+    debugger
+        Name of a module whose ``post_mortem`` is entered, in the worker, at the line that failed; needs a terminal.
     implicit_threads
         Whether libraries in the workers may start threads of their own.
     """
@@ -50,6 +53,7 @@ class MultiprocessExecutor(QuantumExecutor):
         processes: int,
         start_method: str = "forkserver",
         policy: BundlePolicy | None = None,
+        debugger: str | None = None,
         *,
         implicit_threads: bool = False,
     ):
@@ -60,13 +64,12 @@ class MultiprocessExecutor(QuantumExecutor):
         self._processes = processes
         self._start_method = start_method
         self._policy = policy or BundlePolicy()
+        self._debugger = None if debugger is None else WorkerDebugger.here(debugger)
         self.implicit_threads = implicit_threads
 
     @classmethod
     def from_options(cls, options: ExecutorOptions) -> MultiprocessExecutor:
         """Make an instance for the command line."""
-        if options.debugger is not None:
-            raise UsageError("--pdb needs the terminal: use -j 1 (--mode in-process).")
         policy = BundlePolicy(**options.settings.pool)
         start_method = options.start_method
         if start_method == "fork":
@@ -74,7 +77,8 @@ class MultiprocessExecutor(QuantumExecutor):
                 "--start-method fork is unsafe where libraries have started threads; forkserver is used."
             )
             start_method = "forkserver"
-        return cls(options.processes, start_method, policy, implicit_threads=options.implicit_threads)
+        threads = options.implicit_threads
+        return cls(options.processes, start_method, policy, options.debugger, implicit_threads=threads)
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse tasks that say they cannot run in another process."""
@@ -104,8 +108,9 @@ class MultiprocessExecutor(QuantumExecutor):
                 self._processes,
                 multiprocessing.get_context(self._start_method),
                 self._policy,
+                self._debugger,
             )
-        with foreman:
+        with self._debugger.settings_kept() if self._debugger else nullcontext(), foreman:
             yield from foreman.outcomes()
 
     @contextmanager

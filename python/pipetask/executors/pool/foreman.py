@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
+from ...development.workers import wanted_recorders
 from ...errors import PipetaskError
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
@@ -17,7 +18,9 @@ from ..base import ExecutionContext, StopLevel
 from ..frontier import Frontier
 from .bundling import BundlePolicy, Timings
 from .death import explain_death
-from .messages import Ready, StartFailure
+from .messages import InDebugger, Ready, StartFailure
+from .terminal import TERMINAL_LOCK, WorkerDebugger
+from .worker import WorkerRecipe
 from .worker_handle import WorkerHandle
 
 __all__ = ["Foreman"]
@@ -43,6 +46,8 @@ class Foreman:
         How processes are started.
     policy
         How many quanta travel together, and how long they may take to stop.
+    debugger
+        What workers enter when a quantum fails.
     """
 
     def __init__(
@@ -52,8 +57,10 @@ class Foreman:
         processes: int,
         start_context: BaseContext,
         policy: BundlePolicy,
+        debugger: WorkerDebugger | None = None,
     ):
         self._context = context
+        self._debugger = debugger
         self._frontier = Frontier(quanta)
         self._processes = processes
         self._start_context = start_context
@@ -94,7 +101,8 @@ class Foreman:
         while len(self._workers) < wanted:
             self._n_started += 1
             log = self._scratch / f"worker-{self._n_started}.log"
-            worker = WorkerHandle(self._start_context, self._context.runner, log)
+            recipe = WorkerRecipe(self._context.runner, log, wanted_recorders(), self._debugger)
+            worker = WorkerHandle(self._start_context, recipe)
             self._workers.append(worker)
             self._selector.register(worker.results, selectors.EVENT_READ, (worker, "results"))
             self._selector.register(worker.sentinel, selectors.EVENT_READ, (worker, "death"))
@@ -168,13 +176,14 @@ class Foreman:
     def _seconds_to_deadline(self) -> float | None:
         deadlines = [self._stop_deadline] if self._stop_deadline is not None else []
         if (timeout := self._context.timeout) is not None:
-            deadlines += [w.since + timeout for w in self._workers if w.assigned and w.doomed is None]
+            deadlines += [w.since + timeout for w in self._workers if w.is_timed]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _read(self, worker: WorkerHandle) -> Iterator[QuantumOutcome]:
         for report in worker.reports():
             match report:
                 case QuantumOutcome():
+                    worker.in_debugger = False
                     worker.since = time.monotonic()
                     before = len(worker.assigned)
                     quantum = worker.assigned.pop(report.id)
@@ -185,6 +194,8 @@ class Foreman:
                     worker.ready = True
                     worker.since = time.monotonic()
                     self._n_failed_starts = 0
+                case InDebugger():
+                    worker.in_debugger = True
                 case StartFailure(error):
                     raise PipetaskError(
                         f"A worker could not start: {error.type_name}: {error.message}"
@@ -246,13 +257,13 @@ class Foreman:
             return
         now = time.monotonic()
         for worker in list(self._workers):
-            if not worker.assigned or worker.doomed is not None or now < worker.since + timeout:
+            if not worker.is_timed or now < worker.since + timeout:
                 continue
             # From here on it can begin nothing else; it may just have ended the one that took so long.
             for quantum in worker.take_back(len(worker.assigned)):
                 self._frontier.give_back(quantum)
             yield from self._read(worker)
-            if worker.assigned and now >= worker.since + timeout:
+            if worker.is_timed and now >= worker.since + timeout:
                 worker.kill(Status.TIMED_OUT)
 
     # Shutting down
@@ -275,6 +286,7 @@ class Foreman:
             worker.log.unlink(missing_ok=True)
         self._workers.clear()
         self._selector.close()
+        (self._scratch / TERMINAL_LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._scratch.rmdir()  # it stays if it holds the log of a quantum that was killed
 

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from ...outcome import QuantumError, QuantumOutcome
 from ...runner import Ticket
 
-__all__ = ["TOKEN", "Bundle", "FrameBuffer", "Order", "Ready", "Report", "StartFailure", "Stop", "frame"]
+__all__ = [
+    "TOKEN",
+    "Bundle",
+    "FrameBuffer",
+    "InDebugger",
+    "Order",
+    "Ready",
+    "Report",
+    "StartFailure",
+    "Stop",
+    "frame",
+]
 
 TOKEN = struct.Struct("=I")
 """A token: the id of a quantum."""
@@ -43,13 +54,18 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class InDebugger:
+    """Report: the quantum that runs has failed and is looked at, which may take any time."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartFailure:
     """Report: the runner could not be opened."""
 
     error: QuantumError
 
 
-Report = Ready | StartFailure | QuantumOutcome
+Report = Ready | InDebugger | StartFailure | QuantumOutcome
 
 
 def frame(report: Report) -> bytes:

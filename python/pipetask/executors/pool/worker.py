@@ -12,6 +12,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -21,41 +22,48 @@ from typing import IO
 from ...development.workers import Recorder, recording
 from ...outcome import QuantumOutcome, Status
 from ...runner import Runner, RunnerSpec, Ticket
-from ...runner.base import READ_AHEAD
+from ...runner.base import READ_AHEAD, ExceptionHook
 from ...runner.failure import describe_exception
-from .messages import TOKEN, Bundle, Ready, Report, StartFailure, Stop, frame
+from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, frame
 from .process_tree import adopt_orphans, kill_tree, lead_session
+from .terminal import TERMINAL_LOCK, WorkerDebugger
 
-__all__ = ["work"]
+__all__ = ["WorkerRecipe", "work"]
 
 
-def work(
-    spec: RunnerSpec,
-    recorders: Sequence[Recorder],
-    orders: Connection,
-    tokens: Connection,
-    results: Connection,
-    log: Path,
-) -> None:
+@dataclass(frozen=True)
+class WorkerRecipe:
+    """All that a worker is told when it starts."""
+
+    runner: RunnerSpec
+    """Recipe for the runner."""
+
+    log: Path
+    """File for the log of the quantum that runs, in case that the process does not live to tell."""
+
+    recorders: Sequence[Recorder] = ()
+    """What to record while quanta run."""
+
+    debugger: WorkerDebugger | None = None
+    """What to enter when a quantum fails."""
+
+
+def work(recipe: WorkerRecipe, orders: Connection, tokens: Connection, results: Connection) -> None:
     """Run quanta until told to stop, or until the foreman dies.
 
     Parameters
     ----------
-    spec
-        Recipe for the runner.
-    recorders
-        What to record while quanta run.
+    recipe
+        How to run them.
     orders, tokens
         Where work comes from.
     results
         Where reports go.
-    log
-        File for the log of the quantum that runs, in case that this process does not live to tell.
     """
     lead_session()
     adopt_orphans()
     _die_with_foreman()
-    _Worker(orders, tokens, results).work(spec, recorders, log)
+    _Worker(orders, tokens, results).work(recipe)
     # A task may have left threads or children behind, and the interpreter would wait for them.
     kill_tree(os.getpid(), spare_root=True)
     os._exit(0)
@@ -72,23 +80,29 @@ class _Worker:
         self._running: int | None = None
         self._interrupted = False
 
-    def work(self, spec: RunnerSpec, recorders: Sequence[Recorder], log: Path) -> None:
+    def work(self, recipe: WorkerRecipe) -> None:
         signal.signal(signal.SIGINT, self._interrupt)
-        with log.open("w") as stream:
+        with recipe.log.open("w") as stream:
             faulthandler.enable(stream)
             try:
-                spec.prepare_process()
-                runner = spec.open()
+                recipe.runner.prepare_process()
+                runner = recipe.runner.open(self._debugger_hook(recipe))
             except BaseException as error:
                 self._report(StartFailure(describe_exception(error)))
                 return
             diary = _Diary(stream)
             self._report(Ready())
-            with contextlib.closing(runner), recording(recorders):
+            with contextlib.closing(runner), recording(recipe.recorders):
                 while (ticket := self._next()) is not None:
                     diary.begin()
                     self._report(self._run(runner, ticket))
             faulthandler.disable()
+
+    def _debugger_hook(self, recipe: WorkerRecipe) -> ExceptionHook | None:
+        if recipe.debugger is None:
+            return None
+        lock = recipe.log.with_name(TERMINAL_LOCK)
+        return recipe.debugger.hook(lock, lambda: self._report(InDebugger()))
 
     def _next(self) -> Ticket | None:
         """Return the next quantum whose token is there, `None` if there will be no more."""

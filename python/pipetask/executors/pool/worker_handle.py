@@ -13,15 +13,13 @@ import time
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
-from ...development.workers import wanted_recorders
 from ...outcome import Status
 from ...quantum_data import QuantumData
-from ...runner import RunnerSpec, Ticket
+from ...runner import Ticket
 from .messages import TOKEN, Bundle, FrameBuffer, Report, Stop
 from .process_tree import kill_session, kill_tree
-from .worker import work
+from .worker import WorkerRecipe, work
 
 __all__ = ["WorkerHandle"]
 
@@ -39,20 +37,18 @@ class WorkerHandle:
     ----------
     context
         How processes are started.
-    spec
-        Recipe for its runner.
-    log
-        File in which it keeps the log of the quantum that runs.
+    recipe
+        What it is told.
     """
 
-    def __init__(self, context: BaseContext, spec: RunnerSpec, log: Path):
+    def __init__(self, context: BaseContext, recipe: WorkerRecipe):
         theirs, self._orders = context.Pipe(duplex=False)
         self._tokens, self._token_source = context.Pipe(duplex=False)
         self._results, results = context.Pipe(duplex=False)
         for end in (self._tokens, self._results):
             os.set_blocking(end.fileno(), False)
         _widen(self._results.fileno())
-        self.log = log
+        self.log = recipe.log
         self.ready = False
         self.assigned: dict[int, QuantumData] = {}
         """What it was given and has not answered for, in the order given."""
@@ -60,12 +56,14 @@ class WorkerHandle:
         """When it last ended a quantum, or was given work while it had none."""
         self.backlog = 0.0
         """About how many seconds of work are in `assigned`."""
+        self.in_debugger = False
+        """Whether somebody looks at its quantum, which then may take any time."""
         self.doomed: Status | None = None
         """What becomes of its quantum because the foreman kills it, if it does."""
         self._buffer = FrameBuffer()
         self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=work,
-            args=(spec, wanted_recorders(), theirs, self._tokens, results, log),
+            args=(recipe, theirs, self._tokens, results),
             name="pipetask-worker",
             daemon=False,
         )
@@ -89,6 +87,11 @@ class WorkerHandle:
     def results(self) -> int:
         """Descriptor of the results pipe."""
         return self._results.fileno()
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a limit to what its quantum may take, if there is one at all."""
+        return bool(self.assigned) and self.doomed is None and not self.in_debugger
 
     @property
     def unclaimed(self) -> int:

@@ -1,0 +1,63 @@
+"""`pipetask report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..options.commands import AggregateReportsCommand, ReportCommand
+from .command import Invocation
+from .logs import configure_logging
+
+if TYPE_CHECKING:
+    from lsst.pipe.base.quantum_provenance_graph import Summary
+
+__all__ = ["print_summary", "run", "write_summary"]
+
+
+def run(invocation: Invocation) -> int:
+    """Say what became of executed graphs."""
+    options: ReportCommand = invocation.options
+    options.check()
+    configure_logging(invocation.logs)
+    if options.longer:
+        _report_on_attempts(options)
+    else:
+        _report_on_graph(options)
+    return 0
+
+
+def _report_on_graph(options: ReportCommand) -> None:
+    from ..reports import report_on_graph
+
+    report = report_on_graph(options)
+    if options.full_output_filename:
+        _write(options.full_output_filename, report.to_yaml())
+    else:
+        report.pprint(brief=options.brief)
+
+
+def _report_on_attempts(options: ReportCommand) -> None:
+    from ..reports import report_on_attempts
+
+    report = report_on_attempts(options)
+    if options.view_graph:
+        report.draw()
+    else:
+        print_summary(report.summary, options)
+    write_summary(report.summary, options)
+
+
+def print_summary(summary: Summary, options: ReportCommand | AggregateReportsCommand) -> None:
+    """Print a summary; of one that is written as well, counts only."""
+    summary.pprint(brief=options.brief or bool(options.full_output_filename))
+
+
+def write_summary(summary: Summary, options: ReportCommand | AggregateReportsCommand) -> None:
+    """Write a summary as JSON if it is to be written."""
+    if options.full_output_filename:
+        _write(options.full_output_filename, summary.model_dump_json(indent=2))
+
+
+def _write(file: str, text: str) -> None:
+    Path(file).write_text(text, encoding="utf-8")
