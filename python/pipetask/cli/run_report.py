@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import PipetaskError
@@ -12,7 +13,20 @@ from ..executors.delayed.run_directory import RunDirectory
 if TYPE_CHECKING:
     from ..observe.summary import RunSummary
 
-__all__ = ["replayed", "report_run"]
+__all__ = ["is_run_directory", "replayed", "report_on_run", "report_run"]
+
+
+def is_run_directory(path: str) -> bool:
+    """Tell whether a delayed run was written there."""
+    return (Path(path) / "run.json").is_file()
+
+
+def report_on_run(path: str) -> int:
+    """Print the report of a run as it is now, and return its exit code; nothing is registered."""
+    directory = RunDirectory(path)
+    summary = replayed(directory, register=False)
+    report_run(directory, summary)
+    return summary.exit_code
 
 
 def replayed(directory: RunDirectory, *, register: bool) -> RunSummary:
