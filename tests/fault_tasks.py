@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,11 @@ def invalid(folder: Path) -> None:
 
 def repeatable(folder: Path) -> None:
     raise RepeatableQuantumError("this data is bad")
+
+
+def note_cache(folder: Path) -> None:
+    """Use the folder for copies of remote files as the datastore would."""
+    cache = Path(os.environ["DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET"])
+    cache.mkdir(exist_ok=True)
+    (cache / "copy").touch()
+    (folder / f"{os.getpid()}.cache").write_text(str(cache))

@@ -94,7 +94,7 @@ def postgresql_server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="pipetask-postgresql-"))
     try:
         shutil.chown(folder, _account())
-        initialize = [programs / "initdb", "-D", folder / "data", "-U", USER, "--auth=trust", "--no-sync"]
+        initialize = [f"{programs}/initdb", "-D", f"{folder}/data", "-U", USER, "--auth=trust", "--no-sync"]
         subprocess.run([*_as_account(), *initialize], cwd=folder, check=True, capture_output=True)
         with _running(programs, folder) as server:
             server.execute("CREATE EXTENSION btree_gist")
@@ -121,7 +121,7 @@ def find_programs() -> Path:
 def _running(programs: Path, folder: Path) -> Iterator[Server]:
     port = _free_port()
     settings = [word for setting in SETTINGS for word in ("-c", setting)]
-    command = [*_as_account(), programs / "postgres", "-D", folder / "data", "-p", str(port), *settings]
+    command = [*_as_account(), f"{programs}/postgres", "-D", f"{folder}/data", "-p", str(port), *settings]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -133,7 +133,7 @@ def _running(programs: Path, folder: Path) -> Iterator[Server]:
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], programs: Path, port: int, log: Path) -> None:
-    command = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    command = [f"{programs}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     deadline = time.monotonic() + 60
     while subprocess.run(command, check=False).returncode != 0:
         if process.poll() is not None or time.monotonic() > deadline:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from lsst.daf.butler import Butler
 
 from forked import run_forked
+from graph_dump import comparable_graph, known_datasets
 from peer import without_varying_sizes
 from pipetask.testing import MockPipeline
 from postgresql import Server, postgresql_server
 from repository_dump import Registry, read_files, read_registry
+from toy_pipelines import EXPOSURES
 
 from conftest import run_pipetask  # isort: skip
 
@@ -170,6 +173,22 @@ def test_registries_end_up_alike(name: str, twins: Twins) -> None:
 
 def one_process(words: list[str]) -> list[str]:
     return ["1" if before == "-j" else word for before, word in zip(["", *words], words, strict=False)]
+
+
+def test_a_graph_can_be_built(twins: Twins) -> None:
+    (twins.folder / "pipeline.yaml").write_text(yaml.safe_dump({"description": "", "tasks": EXPOSURES}))
+    outputs = ["-i", "input_chain", "-o", "u/built", "--output-run", "u/built/built"]
+    for root in (twins.postgresql, twins.sqlite):
+        words = ["qgraph", "-b", str(root), "-p", str(twins.folder / "pipeline.yaml"), *outputs]
+        finished = run_forked(
+            *words, "-d", "exposure IN (0, 2)", "-q", f"{root}.qg", "--qgraph-datastore-records"
+        )
+        assert finished.code == 0, finished.err
+    known = known_datasets(twins.sqlite)
+    here, there = (comparable_graph(Path(f"{root}.qg"), known) for root in (twins.postgresql, twins.sqlite))
+    assert here["counts"][0] == 10
+    del here["metadata"], there["metadata"]  # says which repository
+    assert here == there
 
 
 def compare(twins: Twins) -> None:

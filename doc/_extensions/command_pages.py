@@ -107,11 +107,11 @@ def _page(entry: Entry) -> str:
 
 
 def _arguments(command: ModelCommand) -> Iterator[str]:
-    arguments = [each for each in command.declared if is_argument(each.option)]
-    if arguments:
+    helps = {each.name: each.option.help for each in command.declared if is_argument(each.option)}
+    if helps:
         yield "## Arguments"
-    for each in arguments:
-        yield _entry(each.name.upper(), each.option.help)
+    for name, text in helps.items():
+        yield _entry(name.upper(), text)
 
 
 def _options(parameters: Iterable[click.Parameter], context: click.Context) -> Iterator[str]:

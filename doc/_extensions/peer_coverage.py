@@ -74,7 +74,8 @@ class Reason:
 
 def read_peer_options() -> dict[str, Any]:
     """Return what `peer_options` has printed: ``made_with`` and ``commands``."""
-    return json.loads(OPTIONS.read_text())
+    content: dict[str, Any] = json.loads(OPTIONS.read_text())
+    return content
 
 
 def read_reasons() -> list[Reason]:

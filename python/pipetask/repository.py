@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from .options.execution import OutputButler
 from .runner.worker_butler import WorkerButler
 
 __all__ = ["check_graph_fits", "open_datastore", "open_repository", "output_butler_for"]
+
+_LOG = logging.getLogger(__name__)
 
 _DIRECT = {"FileDatastore", "ChainedDatastore"}
 
@@ -87,10 +90,13 @@ def open_datastore(
         If there is none, if it does not open, if it is to be written to and cannot be, or if it keeps datasets where
         no other process finds them.
     """
+    for path in search_path:
+        if not ResourcePath(path, forceDirectory=True).exists():
+            _LOG.warning("--config-search-path: there is no folder %s; it is passed over.", path)
     pipeline = graph.pipeline
     types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
     try:
-        direct = output_butler_for(config, search_path) is OutputButler.QUANTUM_BACKED
+        classes = _datastore_classes(config, search_path)
         butler = WorkerButler.open(config, pipeline.universe, types, search_path)
     except FileNotFoundError as error:
         raise _no_repository(config) from error
@@ -100,10 +106,10 @@ def open_datastore(
             "your permissions there."
         ) from error
     try:
-        if not direct:
+        if classes <= {"InMemoryDatastore", "ChainedDatastore"}:
             raise PipetaskError(
-                f"The datastore of {config} does not keep datasets as files; without a registry they would be lost: "
-                "use 'pipetask run'."
+                f"The datastore of {config} is in memory, where no other process finds what is written: use a "
+                "repository that keeps files."
             )
         if writeable:
             _check_space(butler, config, ROOM)
@@ -175,12 +181,15 @@ def _check_first_inputs(butler: Butler, graph: GraphFile, config: str) -> None:
                 )
 
 
-def output_butler_for(config: str, search_path: Sequence[str] = ()) -> OutputButler:
+def output_butler_for(config: str) -> OutputButler:
     """Return through which butler quanta can write to a repository.
 
     A quantum-backed butler needs a datastore whose files outlive the process that writes them.
     """
+    return OutputButler.QUANTUM_BACKED if _datastore_classes(config) <= _DIRECT else OutputButler.FULL
+
+
+def _datastore_classes(config: str, search_path: Sequence[str] = ()) -> set[str]:
     datastore = ButlerConfig(config, searchPaths=search_path)["datastore"]
     classes = [str(datastore["cls"])] + [str(child["cls"]) for child in datastore.get("datastores", [])]
-    direct = all(name.rpartition(".")[2] in _DIRECT for name in classes)
-    return OutputButler.QUANTUM_BACKED if direct else OutputButler.FULL
+    return {name.rpartition(".")[2] for name in classes}

@@ -25,7 +25,7 @@ from .data_id_tables import read_data_id_tables
 from .data_query import check_data_query
 from .emptiness import Search
 from .mocking import mocked
-from .pruning import pruning
+from .pruning import builder_takes, pruning
 
 if TYPE_CHECKING:
     from ..pipeline.build import PipelineSource
@@ -116,7 +116,7 @@ def _build(
         log = BuildLog(builder)
         components = builder.finish(
             collections.chain,
-            metadata=_metadata(butler_config, building, collections, skip_in, more),
+            metadata=_metadata(butler_config, building, collections, skip_in),
             attach_datastore_records=building.qgraph_datastore_records,
         )
     if not components.header.n_quanta:
@@ -141,26 +141,20 @@ def _warn_of_missing(butler: Butler, names: tuple[str, ...]) -> None:
 
 
 def _metadata(
-    butler_config: str,
-    building: GraphBuildOptions,
-    collections: OutputCollections,
-    skip_in: tuple[str, ...],
-    more: dict[str, Any],
+    butler_config: str, building: GraphBuildOptions, collections: OutputCollections, skip_in: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return what LSST's command notes in the header of a graph, under the same keys."""
     extend = collections.options.extend_run
-    found = {
+    found: dict[str, Any] = {
         "butler_argument": butler_config,
         "extend_run": extend,
         "skip_existing_in": skip_in,
         "skip_existing": building.skip_existing or extend,
         "data_query": building.data_query,
     }
-    return found | (
-        {"retained_dataset_types": building.retained_dataset_types}
-        if "retained_dataset_types" in more
-        else {}
-    )
+    if builder_takes("retained_dataset_types"):
+        found["retained_dataset_types"] = building.retained_dataset_types
+    return found
 
 
 def _check(building: GraphBuildOptions) -> None:

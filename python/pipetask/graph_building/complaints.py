@@ -45,7 +45,7 @@ def said_plainly(butler: Butler, pipeline: PipelineGraph, run: str, data_query: 
             f"Run {run!r} holds outputs of quanta that are not done, such as the log of a failure: add "
             "--clobber-outputs to replace what unsuccessful attempts have left, or use a new run."
         ) from error
-    except QuantumGraphBuilderError as error:
+    except (QuantumGraphBuilderError, FileNotFoundError) as error:  # the latter for prerequisites
         raise _incomplete(error, butler, pipeline) from error
     except InvalidQueryError as error:
         raise refused_query(error, butler, data_query) from error

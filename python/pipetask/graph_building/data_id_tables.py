@@ -48,5 +48,6 @@ def _read(uri: str, universe: DimensionUniverse) -> Table:
         if column not in universe.dimensions.names:
             hint = did_you_mean(column, universe.dimensions.names, "")
             raise UsageError(f"--data-id-table: column {column!r} of {uri} is no dimension{hint}")
+    table.convert_bytestring_to_unicode()  # FITS has only bytes
     table.meta["filename"] = uri  # the builder's log names it
     return table

@@ -15,16 +15,22 @@ from ..errors import UsageError, did_you_mean, reason_of
 from ..options.collections import OutputOptions
 from ..options.graph import GraphBuildOptions
 
-__all__ = ["pruning"]
+__all__ = ["builder_takes", "pruning"]
 
 HAS_BOTH = "30.2026.4300"
 """A version of lsst-pipe-base that has both."""
 
 
+def builder_takes(name: str) -> bool:
+    """Return whether the builder of the installed pipe_base has this parameter.
+
+    When all supported versions have both, this can go.
+    """
+    return name in inspect.signature(QuantumGraphBuilder).parameters
+
+
 def pruning(building: GraphBuildOptions, outputs: OutputOptions, pipeline: PipelineGraph) -> dict[str, Any]:
     """Return arguments of the builder for ``--retained-dataset-types`` and ``--prune-unanchored-quanta``.
-
-    When all supported versions of pipe_base have them, the check of the signature can go.
 
     Parameters
     ----------
@@ -49,9 +55,8 @@ def pruning(building: GraphBuildOptions, outputs: OutputOptions, pipeline: Pipel
     if (anchor := building.prune_unanchored_quanta) is not None:
         labels = (_label(anchor.source, building, pipeline), _label(anchor.anchor, building, pipeline))
         found["prune_unanchored_quanta"] = labels
-    known = inspect.signature(QuantumGraphBuilder).parameters
     for name in found:
-        if name not in known:
+        if not builder_takes(name):
             raise UsageError(
                 f"--{name.replace('_', '-')} needs a newer lsst-pipe-base than {version('lsst-pipe-base')}, which is "
                 f"installed: {HAS_BOTH} has it."

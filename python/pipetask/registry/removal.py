@@ -1,4 +1,6 @@
-"""Remove collections: find out which, let somebody look at the list, and remove these and no others::
+"""Remove collections: find out which, let somebody look at the list, and remove these and no others.
+
+For example::
 
     removal = Purge("u/me/out")
     plan = removal.plan(butler)        # nothing is changed; show it to somebody
