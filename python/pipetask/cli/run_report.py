@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,12 @@ def replayed(directory: RunDirectory, *, register: bool) -> RunSummary:
         raise PipetaskError(
             f"{directory.path} was written without a repository: there is nothing to register."
         )
-    return later.end(str(directory.graph), ReplayExecutor(directory, register=register))
+    over = register or directory.summary.exists()
+    summary = later.end(str(directory.graph), ReplayExecutor(directory, register=register, over=over))
+    times = [
+        time for outcome in summary.outcomes for time in (outcome.start, outcome.end) if time is not None
+    ]
+    return replace(summary, start=min(times), end=max(times)) if times else summary
 
 
 def report_run(directory: RunDirectory, summary: RunSummary) -> None:

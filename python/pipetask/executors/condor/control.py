@@ -112,6 +112,7 @@ def restart(directory: RunDirectory) -> Restarted:
             f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): wait for them, or "
             "remove them with pipetask cancel."
         )
+    directory.summary.unlink(missing_ok=True)
     done, memory = list(_done(directory, layout)), _risen(directory, layout, configuration)
     if done or memory or layout.dagman_log.exists():
         _write_rescue(layout, done, memory)

@@ -67,8 +67,9 @@ class DagEvents:
     def take(self, news: Iterable[Any]) -> None:
         """Take note of events of jobs."""
         for event in news:
-            self.last = event["EventTime"]
-            self.first = self.first or self.last
+            when = event["EventTime"]
+            self.first = self.first or when
+            self.last = max(self.last or when, when)
             cluster = event.get("Cluster", -1)
             kind = event["EventTypeNumber"]
             if kind == _Type.SUBMIT:
@@ -112,8 +113,8 @@ def run_status(directory: RunDirectory) -> RunStatus:
     layout = Layout(directory.path)
     events = DagEvents.read(layout)
     with directory.index() as index:
-        nodes = Counter(events.states.get(name, NodeState.WAITING) for name in index.counts())
-        failed = [n for n in index.counts() if events.states.get(n) is NodeState.FAILED]
+        sizes = {name: sum(counts.values()) for name, counts in index.counts().items()}
+    nodes = Counter(events.states.get(name, NodeState.WAITING) for name in sizes)
     counts = tabulate(directory, events.states)
     total = sum(counts.values(), Counter[NodeState]())
     phase = dag_phase(layout)
@@ -123,14 +124,15 @@ def run_status(directory: RunDirectory) -> RunStatus:
         and not nodes[NodeState.RUNNING] + nodes[NodeState.IDLE]
     ):
         phase = RunPhase.HELD
-    rate = _rate(events, total[NodeState.DONE])
+    before = sum(sizes.get(name, 0) for name in layout.done_before())
+    rate = _rate(events, total[NodeState.DONE] - before)
     left = total[NodeState.WAITING] + total[NodeState.IDLE] + total[NodeState.RUNNING]
     return RunStatus(
         phase,
         counts,
         nodes,
         sorted(events.holds.values(), key=lambda hold: hold.node),
-        failed,
+        [name for name in sizes if events.states.get(name) is NodeState.FAILED],
         rate,
         left / rate if rate and phase is RunPhase.RUNNING else None,
     )
@@ -166,7 +168,7 @@ def _events(log: Path) -> Iterator[Any]:
 
 def _rate(events: DagEvents, done: int) -> float | None:
     """Return quanta a second since the first job of this submission was handed over."""
-    if events.first is None or events.last is None or not done:
+    if events.first is None or events.last is None or done <= 0:
         return None
     seconds = (datetime.fromisoformat(events.last) - datetime.fromisoformat(events.first)).total_seconds()
     return done / seconds if seconds > 0 else None

@@ -22,12 +22,15 @@ class ReplayExecutor(QuantumExecutor):
         The run.
     register
         Whether outputs are to be registered; otherwise the repository is only read.
+    over
+        Whether what has not run will not.
     """
 
     replays = True
 
-    def __init__(self, directory: RunDirectory, *, register: bool):
+    def __init__(self, directory: RunDirectory, *, register: bool, over: bool = True):
         self._directory = directory
+        self._over = over
         self.executes = register
 
     def execute(
@@ -46,10 +49,18 @@ class ReplayExecutor(QuantumExecutor):
                 for quantum in node.quanta:
                     wanted.discard(quantum.id)
                     if quantum.id not in chosen:
-                        yield _never_ran(quantum.id, node.name, roots[node.number])
+                        yield self._not_run(quantum.id, node.name, roots[node.number])
         # What is in the graph and in no node was done before the run was written.
         for id in sorted(wanted):
             yield QuantumOutcome(id, Status.SKIPPED, reason="done already when the run was written")
+
+    def _not_run(self, id: int, node: str, root: int | None) -> QuantumOutcome:
+        if root is not None:
+            reason = f"its node {node} waits for one that failed"
+            return QuantumOutcome(id, Status.BLOCKED, blocked_by=root, reason=reason)
+        if self._over:
+            return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: its node {node} has not run")
+        return QuantumOutcome(id, Status.SUBMITTED)
 
     def _roots(self, chosen: dict[int, tuple[str, int, Status]]) -> dict[int, int | None]:
         """Return, for each node, the quantum that went wrong first in it or in what it waits for."""
@@ -84,12 +95,4 @@ def all_done(directory: RunDirectory) -> bool:
     chosen = best_attempts(directory)
     return len(chosen) == sum(directory.facts.labels.values()) and all(
         status.unblocks for _, _, status in chosen.values()
-    )
-
-
-def _never_ran(id: int, node: str, root: int | None) -> QuantumOutcome:
-    if root is None:
-        return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: its node {node} has not run")
-    return QuantumOutcome(
-        id, Status.BLOCKED, blocked_by=root, reason=f"its node {node} waits for one that failed"
     )
