@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from lsst.daf.butler import Butler
 from lsst.daf.butler.transfers import YamlRepoImportBackend
@@ -160,6 +161,18 @@ def _load(butler: Butler, name: str) -> None:
         backend = YamlRepoImportBackend(stream, butler)
         backend.register()
         backend.load(datastore=None)
+
+
+def shape_folder(name: str, factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with ``pipeline.yaml`` and ``repo``, made once for all tests; nobody may write to it."""
+    if name not in _made:
+        folder = factory.mktemp("shape")
+        SHAPES[name].make(folder)
+        _made[name] = folder
+    return _made[name]
+
+
+_made: dict[str, Path] = {}
 
 
 def _store_real_inputs(repository: DirectButlerRepo) -> None:

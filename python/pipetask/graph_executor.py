@@ -97,8 +97,8 @@ class QuantumGraphExecutor:
         self._executor.prepare()
         with (
             record_coverage(self._options.execution.coverage),
-            GraphFile.of(graph) as file,
             open_repository(self._config, writeable=self._executor.executes) as butler,
+            GraphFile.of(graph) as file,
         ):
             return self._execute(file, butler)
 

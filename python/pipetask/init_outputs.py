@@ -14,7 +14,7 @@ from .graph_file import GraphFile, GraphLike
 from .options.collections import ConfigSearchOptions
 from .options.graph import GraphSelection
 from .registry.undo import UndoLog
-from .repository import open_datastore
+from .repository import learn_storage_classes, open_datastore
 from .runner.process_setup import shared_datastore_cache
 
 __all__ = ["init_output_refs", "init_output_run", "said_of_init_outputs", "undo_new_datasets"]
@@ -49,6 +49,7 @@ def init_output_run(
         The datastore is left as it was.
     """
     paths = (search or ConfigSearchOptions()).config_search_path
+    learn_storage_classes(butler_config, paths)
     with (
         GraphFile.of(graph, GraphSelection(qgraph_id=qgraph_id, quantum_ids=frozenset())) as file,
         shared_datastore_cache(),

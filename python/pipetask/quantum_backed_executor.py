@@ -17,7 +17,7 @@ from .observe.sink import Sink
 from .observe.summary import RunSummary
 from .options.execution import QuantumBackedOptions
 from .registry.earlier_attempts import EarlierAttempts
-from .repository import open_datastore
+from .repository import learn_storage_classes, open_datastore
 from .runner.quantum_reader import QuantumReader
 from .runner.quantum_runner import success_marks
 from .runner.spec import ButlerRunnerSpec
@@ -92,6 +92,7 @@ class QuantumBackedGraphExecutor:
         """
         options, paths = self._options.execution, self._options.search.config_search_path
         self._executor.prepare()
+        learn_storage_classes(self._config, paths)
         with (
             record_coverage(options.coverage),
             GraphFile.of(graph, options.selection) as file,

@@ -132,8 +132,8 @@ def report_on_graph(options: ReportCommand) -> ExecutionReport:
         If graph or repository cannot be read, or if the graph has not been executed there.
     """
     options.check()
-    (graph,) = map(_load, options.qgraphs)
     with open_repository(options.repo, writeable=False) as butler, _said_plainly(options.repo):
+        (graph,) = map(_load, options.qgraphs)
         _check_executed(butler, graph, options)
         report = QuantumGraphExecutionReport.make_reports(butler, graph)
         tasks = report.to_summary_dict(butler, options.logs)
@@ -159,8 +159,8 @@ def report_on_attempts(options: ReportCommand) -> ProvenanceReport:
         none of the graphs explains.
     """
     options.check()
-    graphs = sorted(map(_load, options.qgraphs), key=lambda graph: graph.metadata["time"])
     with open_repository(options.repo, writeable=False) as butler, _said_plainly(options.repo):
+        graphs = sorted(map(_load, options.qgraphs), key=lambda graph: graph.metadata["time"])
         for graph in graphs:
             _check_executed(butler, graph, options)
         provenance = QuantumProvenanceGraph(

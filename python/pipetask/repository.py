@@ -14,9 +14,16 @@ from lsst.resources import ResourcePath
 from .errors import PipetaskError, reason_of
 from .graph_file import GraphFile
 from .options.execution import OutputButler
+from .runner.quantum_reader import load_storage_classes
 from .runner.worker_butler import WorkerButler
 
-__all__ = ["check_graph_fits", "open_datastore", "open_repository", "output_butler_for"]
+__all__ = [
+    "check_graph_fits",
+    "learn_storage_classes",
+    "open_datastore",
+    "open_repository",
+    "output_butler_for",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,26 +52,33 @@ def open_repository(config: str, *, writeable: bool, room: int = ROOM) -> Iterat
     PipetaskError
         If there is none, if it does not open, or if it is to be written to and cannot be.
     """
-    try:
+    with _said_of_opening(config, "writing" if writeable else "reading"):
         butler = Butler.from_config(config, writeable=writeable)
-    except FileNotFoundError as error:
-        raise _no_repository(config) from error
-    except Exception as error:
-        if "locked" in reason_of(error):
-            raise PipetaskError(
-                f"Repository {config} is locked: another process is writing to its database; try again when it is done."
-            ) from error
-        purpose = "writing" if writeable else "reading"
-        raise PipetaskError(
-            f"Repository {config} does not open for {purpose} ({reason_of(error)}): check that it is a butler "
-            "repository, and your permissions there."
-        ) from error
     try:
         if writeable:
             _check_space(butler, config, room)
         yield butler
     finally:
         butler.close()
+
+
+def learn_storage_classes(config: str, search_path: Sequence[str] = ()) -> None:
+    """Make the storage classes known that a repository defines, before a graph is read that may name one.
+
+    Parameters
+    ----------
+    config
+        The repository.
+    search_path
+        More folders to search for configuration.
+
+    Raises
+    ------
+    PipetaskError
+        If there is no repository, or if its configuration cannot be read.
+    """
+    with _said_of_opening(config, "reading"):
+        load_storage_classes(config, search_path)
 
 
 @contextmanager
@@ -96,8 +110,9 @@ def open_datastore(
     pipeline = graph.pipeline
     types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
     try:
-        classes = _datastore_classes(config, search_path)
-        butler = WorkerButler.open(config, pipeline.universe, types, search_path)
+        configuration = ButlerConfig(config, searchPaths=search_path)
+        classes = _datastore_classes(configuration)
+        butler = WorkerButler.open(configuration, pipeline.universe, types)
     except FileNotFoundError as error:
         raise _no_repository(config) from error
     except Exception as error:
@@ -116,6 +131,23 @@ def open_datastore(
         yield butler
     finally:
         butler.shut_down()
+
+
+@contextmanager
+def _said_of_opening(config: str, purpose: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _no_repository(config) from error
+    except Exception as error:
+        if "locked" in reason_of(error):
+            raise PipetaskError(
+                f"Repository {config} is locked: another process is writing to its database; try again when it is done."
+            ) from error
+        raise PipetaskError(
+            f"Repository {config} does not open for {purpose} ({reason_of(error)}): check that it is a butler "
+            "repository, and your permissions there."
+        ) from error
 
 
 def _no_repository(config: str) -> PipetaskError:
@@ -186,10 +218,14 @@ def output_butler_for(config: str) -> OutputButler:
 
     A quantum-backed butler needs a datastore whose files outlive the process that writes them.
     """
-    return OutputButler.QUANTUM_BACKED if _datastore_classes(config) <= _DIRECT else OutputButler.FULL
+    return (
+        OutputButler.QUANTUM_BACKED
+        if _datastore_classes(ButlerConfig(config)) <= _DIRECT
+        else OutputButler.FULL
+    )
 
 
-def _datastore_classes(config: str, search_path: Sequence[str] = ()) -> set[str]:
-    datastore = ButlerConfig(config, searchPaths=search_path)["datastore"]
+def _datastore_classes(config: ButlerConfig) -> set[str]:
+    datastore = config["datastore"]
     classes = [str(datastore["cls"])] + [str(child["cls"]) for child in datastore.get("datastores", [])]
     return {name.rpartition(".")[2] for name in classes}

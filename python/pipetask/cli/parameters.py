@@ -70,6 +70,16 @@ def _argument(each: Declared, option: Option) -> click.Parameter:
     )
 
 
+class _Option(click.Option):
+    """An option whose help says what the default means, where the value does not."""
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        extra = super().get_help_extra(ctx)
+        if isinstance(self.show_default, str):
+            extra["default"] = self.show_default  # click puts it in parentheses
+        return extra
+
+
 def _option(each: Declared, option: Option) -> click.Parameter:
     item, container = item_type(each.annotation)
     flag = item is bool
@@ -84,7 +94,7 @@ def _option(each: Declared, option: Option) -> click.Parameter:
             more["default"] = each.default.value if isinstance(each.default, enum.Enum) else each.default
     if option.flag_value is not None:
         more |= {"is_flag": False, "flag_value": option.flag_value}
-    return click.Option(
+    return _Option(
         [each.name, *option.flags],
         required=each.default is MISSING,
         metavar=option.metavar,

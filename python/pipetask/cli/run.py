@@ -102,8 +102,10 @@ def _nothing_executed() -> int:
 def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: str) -> RunSummary:
     from ..graph_file import GraphFile
     from ..observe.report import debug_command
+    from ..repository import learn_storage_classes
 
     butler = options.repository.butler_config
+    learn_storage_classes(butler)
     with GraphFile.of(graph, options.run.execution.selection) as file:
         summary = graph_executor.execute(file)
         report(summary, partial(debug_command, butler, graph), file.path, options.summary.summary)

@@ -27,12 +27,14 @@ def _run(invocation: Invocation) -> int:
     from ..graph_file import GraphFile
     from ..observe.report import quantum_backed_debug_command
     from ..quantum_backed_executor import QuantumBackedGraphExecutor
+    from ..repository import learn_storage_classes
 
     sink = progress_for(options.executor, invocation.logs)
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, [sink])
     run_alone = partial(
         quantum_backed_debug_command, options.repo, options.qgraph, options.run.search.config_search_path
     )
+    learn_storage_classes(options.repo, options.run.search.config_search_path)
     with GraphFile.of(options.qgraph, options.run.execution.selection) as file:
         summary = graph_executor.execute(file)
         report(summary, run_alone, file.path, options.summary.summary)

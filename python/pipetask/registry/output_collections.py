@@ -17,6 +17,7 @@ where they were before, so that a new input is not found.
 
 from __future__ import annotations
 
+import glob
 from dataclasses import dataclass, replace
 
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, MissingCollectionError
@@ -154,6 +155,11 @@ class OutputCollections:
         if self.options.prune_replaced is None:
             return
         replaced = self._members(butler)[0]
+        if glob.escape(replaced) != replaced:
+            raise PipetaskError(
+                f"--prune-replaced: the name of run {replaced!r} is a pattern to the butler, and may match others: "
+                "leave the option out, and use pipetask purge."
+            )
         match self.options.prune_replaced:
             case "unstore":
                 found = butler.registry.queryDatasets(..., collections=replaced)

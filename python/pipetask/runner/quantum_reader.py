@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
-from lsst.daf.butler import Quantum
+from lsst.daf.butler import ButlerConfig, Quantum, StorageClassFactory
 from lsst.pipe.base.pipeline_graph import PipelineGraph, TaskNode
 from lsst.pipe.base.quantum_graph import (
     PredictedQuantumGraph,
@@ -15,7 +15,7 @@ from lsst.pipe.base.quantum_graph import (
     PredictedQuantumGraphReader,
 )
 
-__all__ = ["QuantumReader", "read_datasets"]
+__all__ = ["QuantumReader", "load_storage_classes", "read_datasets"]
 
 # CPython issue 127847: reading two members of a zip file by turns, with seeks, ends up in the wrong place.  With all
 # addresses read first there is only one member to seek in.  To go when Python 3.13.2 is the oldest 3.13 in use.
@@ -40,6 +40,28 @@ def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uui
     if _SEEKS_GO_ASTRAY:
         reader.address_reader.read_all()
     reader.read_quantum_datasets(quantum_ids)
+
+
+def load_storage_classes(config: str, search_path: Sequence[str] = ()) -> ButlerConfig:
+    """Make the storage classes known that a repository defines: a graph that names one can only be read then.
+
+    To open a butler does that as well, but often a graph is read first.
+
+    Parameters
+    ----------
+    config
+        The repository.
+    search_path
+        More folders to search for configuration.
+
+    Returns
+    -------
+    config
+        The repository's configuration.
+    """
+    found = ButlerConfig(config, searchPaths=list(search_path))
+    StorageClassFactory().addFromConfig(found)
+    return found
 
 
 class QuantumReader:

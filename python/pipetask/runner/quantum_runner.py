@@ -21,7 +21,7 @@ from ..outcome import QuantumOutcome, Status, StoredOutputs
 from .base import ExceptionHook, Ticket
 from .failure import describe_exception
 from .memory_use import PeakMemory
-from .quantum_reader import QuantumReader
+from .quantum_reader import QuantumReader, load_storage_classes
 from .spec import ButlerRunnerSpec
 from .worker_butler import WorkerButler
 
@@ -49,6 +49,7 @@ class QuantumRunner:
     def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
         self.spec = spec
         self._on_exception = on_exception
+        self._config = load_storage_classes(spec.butler_config, spec.config_search_path)
         self._reader = QuantumReader(spec.graph)
         self._loaded: dict[bytes, tuple[TaskNode, Quantum]] = {}
         self._memory = PeakMemory()
@@ -122,10 +123,9 @@ class QuantumBackedRunner(QuantumRunner):
         super().__init__(spec, on_exception)
         pipeline = self._reader.pipeline_graph
         self._butler = WorkerButler.open(
-            spec.butler_config,
+            self._config,
             pipeline.universe,
             {node.name: node.dataset_type for node in pipeline.dataset_types.values()},
-            spec.config_search_path,
         )
         self._inputs = _InputRecords(spec, self._reader.output_run)
 

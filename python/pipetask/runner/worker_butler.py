@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lsst.daf.butler import DatasetRef, DatasetType, DimensionUniverse, Quantum, QuantumBackedButler
+from lsst.daf.butler import (
+    ButlerConfig,
+    DatasetRef,
+    DatasetType,
+    DimensionUniverse,
+    Quantum,
+    QuantumBackedButler,
+)
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.registry.interfaces import FakeDatasetRef
 
@@ -25,23 +32,20 @@ class WorkerButler(QuantumBackedButler):
     @classmethod
     def open(
         cls,
-        config: str,
+        config: ButlerConfig,
         dimensions: DimensionUniverse,
         dataset_types: Mapping[str, DatasetType],
-        search_path: Sequence[str] = (),
     ) -> WorkerButler:
         """Make a butler that knows no datasets yet.
 
         Parameters
         ----------
         config
-            The repository.
+            The repository's configuration.
         dimensions
             The graph's dimension universe.
         dataset_types
             The repository's definitions of all dataset types of the graph, by name.
-        search_path
-            More folders to search for configuration.
         """
         return cls.from_predicted(
             config=config,
@@ -51,7 +55,6 @@ class WorkerButler(QuantumBackedButler):
             datastore_records={},
             OpaqueManagerClass=MemoryOpaqueManager,
             BridgeManagerClass=MemoryBridgeManager,
-            search_paths=list(search_path),
             dataset_types=dataset_types,
         )
 
