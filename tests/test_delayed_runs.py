@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import environment
@@ -26,6 +26,8 @@ from pipetask.options.delayed import DelayedOptions
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
+
+from test_enumeration import random_graphs  # isort: skip
 
 CHAINS = {"a": 3, "b": 3, "c": 1}
 EDGES = [(0, 3), (1, 4), (2, 5), (3, 6), (4, 6), (5, 6)]
@@ -82,6 +84,28 @@ def test_a_node_runs_its_quanta_in_order_and_once(write: Write, tmp_path: Path) 
     assert set(statuses(directory).values()) == {Status.SUCCEEDED}
     assert all_done(directory)
     assert len(list(read_attempts(directory.outcomes))) == 2, "who has nothing to do writes nothing"
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn=random_graphs())
+def test_whatever_the_graph_each_quantum_is_written_once_and_needs_nothing_but_structure(
+    tmp_path_factory: pytest.TempPathFactory, drawn: tuple[dict, list]
+) -> None:
+    graph = enumerated(*drawn)
+    folder = tmp_path_factory.mktemp("written") / "run"
+    executor = CondorExecutor(DelayedOptions(run_dir=str(folder), submit=False))
+    context = ExecutionContext(graph, CallSpec(print))
+    written = [outcome.id for outcome in executor.execute(graph, context)]
+    context.stop.close()
+    assert written == [quantum.id for quantum in graph]
+    with RunDirectory(folder).index() as index:
+        rows = {quantum.id: (node, quantum) for node in index.nodes() for quantum in node.quanta}
+    assert sorted(rows) == written
+    for quantum in graph:
+        node, row = rows[quantum.id]
+        assert index.labels[row.task] == quantum.label
+        assert row.quantum_id == quantum.quantum_id.bytes
+        assert set(row.needs) == quantum.prerequisites & {other.id for other in node.quanta}
 
 
 def test_several_at_a_time(write: Write, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import htcondor2
+
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.condor import CondorExecutor
@@ -46,6 +48,8 @@ class PlainRun:
         Settings.
     options
         Other options of delayed execution.
+    lose_answer
+        Whether the answer to the submission gets lost.
     """
 
     pool: Pool
@@ -57,6 +61,7 @@ class PlainRun:
     condor: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     name: str = "run"
+    lose_answer: bool = False
 
     @property
     def run_dir(self) -> Path:
@@ -64,7 +69,7 @@ class PlainRun:
 
     def submit(self) -> Finished:
         """Write and submit it; the quanta's notes are in the run's folder."""
-        fields = ("folder", "counts", "edges", "bombs", "seconds", "condor", "options", "name")
+        fields = ("folder", "counts", "edges", "bombs", "seconds", "condor", "options", "name", "lose_answer")
         content = {name: getattr(self, name) for name in fields}
         description = self.folder / "description.json"
         description.write_text(json.dumps(content, default=str))
@@ -121,6 +126,17 @@ class PlainRun:
         return self.pool.history(constraint)[0]
 
 
+def lose_answers() -> None:
+    """From now on what is submitted arrives, and then the connection is lost."""
+    submit = htcondor2.Schedd.submit
+
+    def submit_and_fail(*arguments: Any) -> None:
+        submit(*arguments)
+        raise htcondor2.HTCondorException("connection lost")
+
+    htcondor2.Schedd.submit = submit_and_fail
+
+
 def main(content: dict[str, Any]) -> int:
     graph = enumerated(content["counts"], [tuple(edge) for edge in content["edges"]])
     ids = {quantum.position: quantum.id for quantum in graph}
@@ -131,6 +147,8 @@ def main(content: dict[str, Any]) -> int:
     )
     executor = CondorExecutor(options)
     context = ExecutionContext(graph, CallSpec(Recorder(folder, content["seconds"], bombs)))
+    if content["lose_answer"]:
+        lose_answers()
     try:
         executor.check(context)
         for outcome in executor.execute(graph, context):

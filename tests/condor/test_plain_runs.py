@@ -131,6 +131,14 @@ def test_a_restart_of_what_runs_is_no_second_submission(
     assert run.wait()["phase"] == "succeeded"
 
 
+def test_a_submission_whose_answer_got_lost_is_found(make_run: Callable[..., PlainRun], pool: Pool) -> None:
+    run = make_run(lose_answer=True)
+    done = run.submit()
+    (dagman,) = pool.jobs("JobUniverse == 7")
+    assert f"Submitted as {dagman['ClusterId']}." in done.err
+    assert run.wait()["phase"] == "succeeded"
+
+
 def test_a_run_goes_on_when_the_schedd_comes_back(make_run: Callable[..., PlainRun], pool: Pool) -> None:
     run = make_run(bombs=((2, "hang_until_defused"),), options={"bundle_size": 2})
     run.submit()
