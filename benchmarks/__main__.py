@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import commands, inside
+from . import commands, condor, inside
 from .harness import Bench, Figure
 
 BENCHES: dict[str, Bench] = {
@@ -25,6 +25,9 @@ BENCHES: dict[str, Bench] = {
     "enumeration": inside.enumeration,
     "sleepers": commands.sleepers,
     "help_texts": commands.help_texts,
+    "condor_writing": condor.condor_writing,
+    "condor_status": condor.condor_status,
+    "condor_90": condor.condor_90,
 }
 
 HEADINGS = ["what", "ours", "against", "reached", "wanted", ""]

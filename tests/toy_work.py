@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,6 +98,45 @@ def abort(folder: Path) -> None:
 
 def kill_self(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminate_self(folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def raise_memory_error(folder: Path) -> None:
+    raise MemoryError
+
+
+def repeatable_error(folder: Path) -> None:
+    class RepeatableError(Exception):
+        EXIT_CODE = 20
+
+    raise RepeatableError
+
+
+def kill_self_once(folder: Path) -> None:
+    if not (folder / "killed").exists():
+        (folder / "killed").touch()
+        kill_self(folder)
+
+
+def fail_until_defused(folder: Path) -> None:
+    if not (folder / "defused").exists():
+        fail(folder)
+
+
+def hang_until_defused(folder: Path) -> None:
+    while not (folder / "defused").exists():
+        time.sleep(0.1)
+
+
+def need_300_megabytes(folder: Path) -> None:
+    """Do as with less memory than that, by what the slot says it has."""
+    machine = Path(os.environ["_CONDOR_MACHINE_AD"]).read_text()
+    if int(re.search(r"^Memory = (\d+)", machine, re.MULTILINE).group(1)) < 300:
+        raise MemoryError
 
 
 def hang(folder: Path) -> None:

@@ -39,6 +39,11 @@ GUIDES = {
     "cleanup": "reports.md#removing-what-a-chain-no-longer-holds",
     "report": "reports.md",
     "aggregate-reports": "reports.md#what-became-of-several-attempts",
+    "status": "htcondor.md#watching-ending-going-on",
+    "cancel": "htcondor.md#watching-ending-going-on",
+    "restart": "htcondor.md#watching-ending-going-on",
+    "run-node": "htcondor.md#watching-ending-going-on",
+    "condor": "htcondor.md#settings",
     "demo": "quick_start.md",
     "completion": "options.md#completion-in-the-shell",
 }

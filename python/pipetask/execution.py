@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
-from types import FrameType
 
 from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 
 from .development.profile import record_profile
 from .errors import PipetaskError
-from .executors.base import ExecutionContext, QuantumExecutor, StopLevel, StopRequest
+from .executors.base import Continuation, ExecutionContext, QuantumExecutor
+from .executors.stop_signals import stop_on_signals
 from .graph_file import GraphFile
 from .graph_fixup import fix_up
 from .observe.sink import Sink
@@ -56,6 +54,7 @@ class Execution:
         options: ExecutionOptions,
         earlier: EarlierAttempts | None = None,
         fixup: ExecutionGraphFixup | None = None,
+        later: Continuation | None = None,
     ) -> Iterator[Execution]:
         """Decide which quanta are executed, and in which order; touch nothing.
 
@@ -75,6 +74,8 @@ class Execution:
             What earlier attempts have left.
         fixup
             Adds ordering to the graph.
+        later
+            What begins and ends the run in other processes, for models that need that.
 
         Raises
         ------
@@ -88,7 +89,7 @@ class Execution:
         excluded = earlier.done | unwanted
         structure = fix_up(file, fixup, excluded) if fixup else file.structure
         stream = EnumeratedGraph(structure, file, excluded)
-        with _stop_on_signals() as stop, shared_datastore_cache() as cache:
+        with stop_on_signals() as stop, shared_datastore_cache() as cache:
             if executor.in_process and not executor.implicit_threads:
                 limit_threads()
             context = ExecutionContext(
@@ -99,6 +100,7 @@ class Execution:
                 timeout=options.quantum.timeout,
                 registered_before=earlier.unsuccessful,
                 done=earlier.done,
+                later=later,
             )
             executor.check(context)
             yield cls(executor, context, options, unwanted, SummarySink(stream, file.header))
@@ -178,20 +180,3 @@ def _totals(stream: EnumeratedGraph, unwanted: frozenset[int]) -> dict[str, int]
     for position in unwanted:
         counts[structure.label(position)] -= 1
     return {label: count for label, count in counts.items() if count}
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into stop requests; the second one kills."""
-    stop = StopRequest()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        level = StopLevel.KILL if stop else StopLevel.STOP
-        stop.ask(f"interrupted by {signal.Signals(number).name}", level, number)
-
-    with ExitStack() as stack:
-        stack.callback(stop.close)
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                stack.callback(signal.signal, number, signal.signal(number, ask))
-        yield stop

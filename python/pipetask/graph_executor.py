@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from lsst.daf.butler import Butler
 
+from .continuation import RunContinuation
 from .development.coverage import record_coverage
-from .errors import PipetaskError, RegistrationError
+from .errors import PipetaskError, RegistrationError, UsageError
 from .execution import Execution
 from .executors.base import QuantumExecutor
 from .graph_file import GraphFile, GraphLike
@@ -20,7 +21,7 @@ from .options.collections import OutputOptions
 from .options.execution import PreUpdate, RunOptions
 from .registry.earlier_attempts import EarlierAttempts
 from .registry.output_collections import OutputCollections
-from .registry.pre_update import update_registry, verify_registry
+from .registry.pre_update import check_registry, update_registry, verify_registry
 from .registry.registrar import Registrar
 from .repository import check_graph_fits, open_repository, output_butler_for
 from .runner.spec import ButlerRunnerSpec
@@ -89,6 +90,10 @@ class QuantumGraphExecutor:
             If the run could not begin, or if outputs could not be registered.
         """
         self._options.collections.check()
+        if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.delayed:
+            raise UsageError(
+                "--registry-pre-update deferred is for delayed execution (--mode condor): use 'now' here."
+            )
         self._executor.prepare()
         with (
             record_coverage(self._options.execution.coverage),
@@ -101,10 +106,11 @@ class QuantumGraphExecutor:
         check_graph_fits(butler, file, self._config)
         collections = OutputCollections.resolve(butler, self._collection_options(file))
         earlier = EarlierAttempts()
-        if collections.run_exists:
+        if collections.run_exists and not self._executor.replays:
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline)
         options, spec = self._options.execution, self._spec(file, collections)
-        with Execution.begin(self._executor, file, spec, options, earlier, self._fixup) as execution:
+        later = RunContinuation.of(self._config, collections.run, self._options)
+        with Execution.begin(self._executor, file, spec, options, earlier, self._fixup, later) as execution:
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
             if self._executor.executes:
                 self._make_ready(file, butler, collections)
@@ -126,6 +132,8 @@ class QuantumGraphExecutor:
         match options.when:
             case PreUpdate.NOW:
                 update_registry(butler, file.init, collections, options)
+            case PreUpdate.DEFERRED:
+                check_registry(butler, file.init, options)
             case PreUpdate.SKIP:
                 verify_registry(butler, file.init, collections, options)
             case other:

@@ -179,6 +179,19 @@ class CallSpec:
 
     function: Callable[[int], object]
 
+    @property
+    def files(self) -> dict[str, str]:
+        """It reads none."""
+        return {}
+
+    def moved(self, folder: str) -> CallSpec:
+        """Return itself: it reads nothing."""
+        return self
+
+    def resuming(self) -> CallSpec:
+        """Return itself: functions leave nothing."""
+        return self
+
     def prepare_process(self) -> None:
         """Do nothing."""
 

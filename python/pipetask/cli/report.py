@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..options.commands import AggregateReportsCommand, ReportCommand
 from .command import Invocation
 from .logs import configure_logging
+from .run_report import is_run_directory, report_on_run
 
 if TYPE_CHECKING:
     from lsst.pipe.base.quantum_provenance_graph import Summary
@@ -18,6 +19,9 @@ __all__ = ["print_summary", "run", "write_summary"]
 def run(invocation: Invocation) -> int:
     """Say what became of executed graphs."""
     options: ReportCommand = invocation.options
+    if not options.qgraphs and is_run_directory(options.repo):
+        configure_logging(invocation.logs)
+        return report_on_run(options.repo)
     options.check()
     configure_logging(invocation.logs)
     if options.longer:

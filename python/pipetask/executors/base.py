@@ -8,13 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
 
 from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome
 from ..quantum_data import EnumeratedGraph, QuantumData
 from ..runner import RunnerSpec, Ticket
 
-__all__ = ["Activity", "ExecutionContext", "QuantumExecutor", "StopLevel", "StopRequest"]
+if TYPE_CHECKING:
+    from ..observe.summary import RunSummary
+
+__all__ = ["Activity", "Continuation", "ExecutionContext", "QuantumExecutor", "StopLevel", "StopRequest"]
 
 
 class StopLevel(IntEnum):
@@ -95,6 +99,36 @@ class Activity:
         self._source = source
 
 
+class Continuation(Protocol):
+    """A picklable recipe for the parts of a run that a delayed model leaves to other processes."""
+
+    @property
+    def output_run(self) -> str:
+        """The output RUN collection."""
+
+    @property
+    def repository(self) -> str:
+        """The butler repository."""
+
+    @property
+    def deferred(self) -> bool:
+        """Whether `begin` has something to do."""
+
+    def begin(self, graph: str) -> None:
+        """Make the registry ready, which was put off."""
+
+    def end(self, graph: str, executor: QuantumExecutor) -> RunSummary:
+        """Take outcomes from a model that replays what happened elsewhere, and register their outputs.
+
+        Parameters
+        ----------
+        graph
+            The ``.qg`` file.
+        executor
+            A model with ``replays``; where it does not execute, the registry is only read.
+        """
+
+
 @dataclass(frozen=True)
 class ExecutionContext:
     """What an execution model is told besides the stream of quanta."""
@@ -117,6 +151,8 @@ class ExecutionContext:
     """Positions in the structure of quanta that an earlier attempt has done; the stream leaves them out."""
 
     activity: Activity = field(default_factory=Activity)
+    later: Continuation | None = None
+    """What begins and ends this run in other processes; `None` where no registry takes part."""
 
     def ticket(self, quantum: QuantumData) -> Ticket:
         """Return what a worker is told about a quantum."""
@@ -139,6 +175,12 @@ class QuantumExecutor(ABC):
 
     executes = True
     """Whether the repository may be touched; a model that only looks says `False`."""
+
+    delayed = False
+    """Whether quanta run after `execute` has returned; only then can the registry's pre-update be put off."""
+
+    replays = False
+    """Whether its outcomes are of quanta that have run elsewhere; then what is stored is no reason to leave any out."""
 
     in_process = False
     """Whether tasks run in the calling process, which then needs the threads limited and logging set up."""

@@ -18,6 +18,7 @@ _OWN = {
     "in-process": "pipetask.executors.in_process:InProcessExecutor",
     "multiprocess": "pipetask.executors.pool:MultiprocessExecutor",
     "dry-run": "pipetask.executors.dry_run:DryRunExecutor",
+    "condor": "pipetask.executors.condor:CondorExecutor",
 }
 
 

@@ -18,7 +18,7 @@ from ..quantum_data import EnumeratedGraph
 from .sink import Sink
 from .tally import Tally, TallyRow
 
-__all__ = ["LineProgress", "TableProgress", "progress_table"]
+__all__ = ["LineProgress", "TableProgress", "duration", "progress_table"]
 
 LINE_INTERVAL = 5.0
 """Seconds between two lines."""
@@ -113,7 +113,7 @@ def progress_line(tally: Tally) -> str:
     ]
     return (
         f"{time.strftime('%H:%M:%S')} {whole.done}/{whole.total} quanta done{_remarks(whole)}, "
-        f"{whole.rate:.3g}/s, {_duration(whole.seconds_left)} left: {'; '.join(parts) or 'starting'}"
+        f"{whole.rate:.3g}/s, {duration(whole.seconds_left)} left: {'; '.join(parts) or 'starting'}"
     )
 
 
@@ -136,7 +136,7 @@ def progress_table(tally: Tally) -> Table:
     if len(rows) > 1:
         table.add_section()
         table.add_row(*_cells(tally.sum(rows)), style="bold")
-    table.caption = f"{_duration(tally.elapsed)} elapsed"
+    table.caption = f"{duration(tally.elapsed)} elapsed"
     table.caption_justify = "left"
     return table
 
@@ -154,11 +154,12 @@ def _cells(row: TallyRow) -> list[RenderableType]:
         Text(str(row.failed or ""), style="bold red"),
         Text(str(row.blocked or ""), style="yellow"),
         f"{row.rate:.3g}/s" if row.rate else "",
-        _duration(row.seconds_left) if row.left else "",
+        duration(row.seconds_left) if row.left else "",
     ]
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """Return a time for a person."""
     if seconds is None:
         return "?"
     minutes, rest = divmod(round(seconds), 60)

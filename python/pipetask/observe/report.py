@@ -140,7 +140,10 @@ def _verdict(summary: RunSummary) -> Text:
     parts = ["outputs not registered"] if summary.error is not None else []
     parts += [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
     seconds = summary.end - summary.start
-    status = "planned" if total[Status.PLANNED] and not summary.exit_code else summary.status
+    status = summary.status
+    for not_yet in (Status.PLANNED, Status.WRITTEN, Status.SUBMITTED):
+        if total[not_yet] and not summary.exit_code:
+            status = not_yet.value
     text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
     if summary.stopped:
         text += f" ({summary.stopped})"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..errors import UsageError
 from .collections import ConfigSearchOptions, OutputOptions, RepositoryOptions
 from .declaration import argument, option, section
+from .delayed_commands import CancelCommand, CondorCommand, RestartCommand, RunNodeCommand, StatusCommand
 from .development import CoverageOptions
 from .execution import ExecutorOptions, QuantumBackedOptions, RunOptions
 from .graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection
@@ -18,16 +19,21 @@ from .pipeline import PipelineOptions, ShowOptions
 __all__ = [
     "AggregateReportsCommand",
     "BuildCommand",
+    "CancelCommand",
     "CleanupCommand",
     "CompletionCommand",
+    "CondorCommand",
     "ConfirmOptions",
     "DemoCommand",
     "PreExecInitQbbCommand",
     "PurgeCommand",
     "QgraphCommand",
     "ReportCommand",
+    "RestartCommand",
     "RunCommand",
+    "RunNodeCommand",
     "RunQbbCommand",
+    "StatusCommand",
     "SummaryOptions",
     "UpdateGraphRunCommand",
 ]
@@ -198,10 +204,11 @@ class ReportCommand:
 
     REPO is the repository, QGRAPHS the graphs.  Several graphs are taken as attempts at the same processing: what one
     of them recovered does not count as failed.  On one graph there is a shorter report; --force-v2, --collections,
-    --where, --curse-failed-logs and --view-graph ask for the longer one (v2) on that, too.
+    --where, --curse-failed-logs and --view-graph ask for the longer one (v2) on that, too.  Of a run on a batch system
+    name the run directory instead, and no graph.
     """
 
-    repo: str = argument("Butler repository.", complete="files")
+    repo: str = argument("Butler repository, or run directory.", complete="files")
     qgraphs: tuple[str, ...] = argument("Quantum graphs.", default=(), complete="files")
     full_output_filename: str = option(
         "--full-output-filename",

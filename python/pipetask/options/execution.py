@@ -8,6 +8,7 @@ from enum import Enum
 from ..settings import Settings
 from .collections import ConfigSearchOptions, OutputOptions
 from .declaration import option, section
+from .delayed import DelayedOptions
 from .development import CoverageOptions, ProfileOptions
 from .graph import GraphSelection
 
@@ -28,6 +29,9 @@ class PreUpdate(Enum):
 
     NOW = "now"
     """Before the first quantum."""
+
+    DEFERRED = "deferred"
+    """By the first job of a delayed run."""
 
     SKIP = "skip"
     """Somebody did it already; that is verified."""
@@ -62,7 +66,7 @@ class ExecutorOptions:
     mode: str | None = option(
         "--mode",
         metavar="MODE",
-        help="Execution model: in-process, multiprocess, dry-run, an installed one, or a class path.",
+        help="Execution model: in-process, multiprocess, dry-run, condor, an installed one, or a class path.",
         default_text="in-process at -j 1 without --timeout, else multiprocess",
         complete="modes",
     )
@@ -91,6 +95,7 @@ class ExecutorOptions:
         help="With --mode dry-run: write the plan to FILE, a JSON object a line.",
         new_file=True,
     )
+    delayed: DelayedOptions = section("Delayed execution (--mode condor)", DelayedOptions)
     settings: Settings = field(default_factory=Settings.load)
     """What the site has set."""
 
@@ -147,7 +152,8 @@ class PreUpdateOptions:
     when: PreUpdate = option(
         "--registry-pre-update",
         default=PreUpdate.NOW,
-        help="Make the registry ready before the first quantum, or verify that it is.",
+        help="Make the registry ready before the first quantum, let the first job of a delayed run do it, or verify "
+        "that it is ready.",
     )
     register_dataset_types: bool = option(
         "--register-dataset-types", default=False, help="Register dataset types that are new."

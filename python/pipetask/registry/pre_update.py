@@ -14,7 +14,7 @@ from ..options.execution import PreUpdateOptions
 from .output_collections import OutputCollections
 from .undo import UndoLog
 
-__all__ = ["update_registry", "verify_registry"]
+__all__ = ["check_registry", "update_registry", "verify_registry"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,6 +50,18 @@ def update_registry(
             _write_init_outputs(butler, graph, collections, options, undo)
         # What cannot be taken back comes when nothing else can fail.
         collections.prune_replaced(butler, graph.pipeline_graph)
+
+
+def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
+    """Check what can be checked of an update that is put off.
+
+    Raises
+    ------
+    PipetaskError
+        If dataset types are missing that are not to be registered, or if one is defined otherwise.
+    """
+    if not options.register_dataset_types:
+        _check_dataset_types(butler, graph, options)
 
 
 def verify_registry(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..outcome import QuantumOutcome
@@ -48,6 +48,16 @@ class Runner(Protocol):
 
 class RunnerSpec(Protocol):
     """A picklable recipe for a runner; workers get this and open their own."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Paths of the files that it reads, each with the name that a copy should have."""
+
+    def moved(self, folder: str) -> RunnerSpec:
+        """Return a recipe that reads copies of its files in a folder, and that works in any working directory."""
+
+    def resuming(self) -> RunnerSpec:
+        """Return a recipe for quanta that may have been begun before, and may have left files."""
 
     def prepare_process(self) -> None:
         """Set up a process that was started to run quanta."""

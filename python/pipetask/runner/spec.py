@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..options.execution import OutputButler
@@ -12,7 +13,12 @@ from .base import ExceptionHook
 if TYPE_CHECKING:
     from .quantum_runner import QuantumRunner
 
-__all__ = ["ButlerRunnerSpec"]
+__all__ = ["ButlerRunnerSpec", "absolute_config"]
+
+
+def absolute_config(config: str) -> str:
+    """Return a repository's name for other working directories; aliases and URIs stay as they are."""
+    return str(Path(config).absolute()) if "://" not in config and Path(config).exists() else config
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,24 @@ class ButlerRunnerSpec:
 
     log_state: list[tuple[Any, ...]] = field(default_factory=list)
     """How the parent configured logging (`lsst.daf.butler.cli.cliLog.CliLog.configState`)."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The graph file."""
+        return {"graph.qg": self.graph}
+
+    def moved(self, folder: str) -> ButlerRunnerSpec:
+        """Return a recipe for other working directories, which reads the graph file's copy in a folder."""
+        return replace(
+            self,
+            graph=str(Path(folder) / "graph.qg"),
+            butler_config=absolute_config(self.butler_config),
+            datastore_cache=None,  # it ends with this process
+        )
+
+    def resuming(self) -> ButlerRunnerSpec:
+        """Return a recipe that replaces unregistered files, and skips quanta whose metadata is stored."""
+        return replace(self, extend_run=True)
 
     def prepare_process(self) -> None:
         """Set up a process that was started to run quanta: logging, threads and the datastore's cache."""

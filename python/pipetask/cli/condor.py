@@ -1,0 +1,44 @@
+"""`pipetask condor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import yaml
+
+from ..errors import UsageError
+from ..executors.condor.configuration import CondorConfiguration, JobSettings
+from ..executors.condor.layout import Layout
+from ..executors.delayed.run_directory import RunDirectory
+from ..options.delayed_commands import CondorCommand
+from .command import Invocation
+
+__all__ = ["run"]
+
+
+def run(invocation: Invocation) -> int:
+    """Show settings."""
+    options: CondorCommand = invocation.options
+    if options.action != "show-config":
+        raise UsageError(f"pipetask condor {options.action}: there is only show-config.")
+    print(yaml.safe_dump(_plain(_settings(options)), sort_keys=False, allow_unicode=True), end="")
+    return 0
+
+
+def _settings(options: CondorCommand) -> JobSettings:
+    path, labels = options.condor_config, None
+    if options.run_dir is not None:
+        directory = RunDirectory(options.run_dir)
+        path, labels = str(Layout(directory.path).configuration), list(directory.facts.labels)
+        if options.label not in (*labels, "first", "final"):
+            raise UsageError(f"{options.run_dir} has no task {options.label!r}; it has {', '.join(labels)}.")
+    configuration = CondorConfiguration.load(path, options.condor, labels)
+    if options.label in ("first", "final"):
+        return configuration.for_node(options.label)
+    return configuration.for_labels([options.label])
+
+
+def _plain(settings: JobSettings) -> dict[str, object]:
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()
+    }

@@ -1,0 +1,29 @@
+"""`pipetask restart`."""
+
+from __future__ import annotations
+
+import sys
+
+from ..executors.condor.control import restart
+from ..executors.delayed.run_directory import RunDirectory
+from ..options.delayed_commands import RestartCommand
+from .command import Invocation
+
+__all__ = ["run"]
+
+
+def run(invocation: Invocation) -> int:
+    """Submit what is missing of a run."""
+    options: RestartCommand = invocation.options
+    directory = RunDirectory(options.run_dir)
+    done = restart(directory)
+    if done.found:
+        print(f"It is in the queue already, as {done.cluster}.", file=sys.stderr)
+    else:
+        print(
+            f"Submitted as {done.cluster}; {done.done} of {directory.facts.nodes} nodes are done.",
+            file=sys.stderr,
+        )
+    for node, megabytes in done.memory.items():
+        print(f"{node} now asks for {megabytes} MB.", file=sys.stderr)
+    return 0

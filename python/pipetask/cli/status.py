@@ -1,0 +1,42 @@
+"""`pipetask status`."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from ..executors.condor.events import run_status
+from ..executors.delayed.run_directory import RunDirectory
+from ..executors.delayed.status import RunPhase
+from ..options.delayed_commands import StatusCommand
+from .command import Invocation
+
+__all__ = ["run"]
+
+
+def run(invocation: Invocation) -> int:
+    """Say where a run stands."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from ..observe.delayed_status import status_table
+
+    options: StatusCommand = invocation.options
+    directory = RunDirectory(options.run_dir)
+    status = run_status(directory)
+    console = Console(soft_wrap=True)
+    if options.watch and not options.as_json:
+        with Live(status_table(status), console=console, auto_refresh=False) as live:
+            while status.phase is RunPhase.RUNNING:
+                time.sleep(options.interval)
+                status = run_status(directory)
+                live.update(status_table(status), refresh=True)
+        return status.phase.exit_code
+    while options.watch and status.phase is RunPhase.RUNNING:
+        time.sleep(options.interval)
+        status = run_status(directory)
+    if options.as_json:
+        print(json.dumps(status.json(), indent=2))
+    else:
+        console.print(status_table(status))
+    return status.phase.exit_code

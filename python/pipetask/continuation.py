@@ -1,0 +1,83 @@
+"""The parts of a run that a delayed execution model leaves to other processes: its first and its last step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .executors.base import ExecutionContext, QuantumExecutor
+from .options.development import CoverageOptions, ProfileOptions
+from .options.execution import PreUpdate, RunOptions
+from .outcome import QuantumOutcome
+from .quantum_data import QuantumData
+from .runner.spec import absolute_config
+
+if TYPE_CHECKING:
+    from .observe.summary import RunSummary
+
+__all__ = ["RunContinuation"]
+
+
+class _NoExecutor(QuantumExecutor):
+    """Stands for an execution model in a run that ends before the first quantum."""
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        raise AssertionError("the run was to end when the registry is ready")
+
+
+@dataclass(frozen=True)
+class RunContinuation:
+    """A picklable recipe; both steps are runs of their own of the same graph.
+
+    The first is one that ends when the registry is ready.  The last is one whose execution model replays what jobs have
+    written down, so that registration, summary and report are those of any run.
+    """
+
+    repository: str
+    output_run: str
+    options: RunOptions
+
+    @classmethod
+    def of(cls, butler_config: str, output_run: str, options: RunOptions) -> RunContinuation:
+        """Note what is needed to go on with a run in another process, in any working directory."""
+        execution = replace(options.execution, profile=ProfileOptions(), coverage=CoverageOptions())
+        return cls(absolute_config(butler_config), output_run, replace(options, execution=execution))
+
+    @property
+    def deferred(self) -> bool:
+        """Whether `begin` has something to do."""
+        return self.options.pre_update.when is PreUpdate.DEFERRED
+
+    def begin(self, graph: str) -> None:
+        """Make the registry ready, which was put off."""
+        from .graph_executor import QuantumGraphExecutor
+        from .repository import open_repository
+
+        options, collections = self.options, self.options.collections
+        with open_repository(self.repository, writeable=False) as butler:
+            if self.output_run in butler.collections.query("*") and not collections.extend_run:
+                # This job was killed before; the run is ours, as submission made sure.
+                collections = replace(collections, extend_run=True, replace_run=False, prune_replaced=None)
+        update = replace(options.pre_update, when=PreUpdate.NOW, init_only=True)
+        options = replace(options, collections=collections, pre_update=update)
+        QuantumGraphExecutor(_NoExecutor(), self.repository, options).execute(graph)
+
+    def end(self, graph: str, executor: QuantumExecutor) -> RunSummary:
+        """Take outcomes from a model that replays them, and register their outputs."""
+        from .graph_executor import QuantumGraphExecutor
+
+        collections = replace(
+            self.options.collections,
+            extend_run=True,
+            replace_run=False,
+            prune_replaced=None,
+            rebase=False,
+            # The chain was made for these inputs; they are not to be compared with it once more.
+            inputs=(),
+        )
+        update = replace(self.options.pre_update, when=PreUpdate.SKIP, init_only=False)
+        options = replace(self.options, collections=collections, pre_update=update)
+        return QuantumGraphExecutor(executor, self.repository, options).execute(graph)

@@ -1,0 +1,65 @@
+"""HTCondor's Python bindings, imported when they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...errors import PipetaskError, reason_of
+
+__all__ = ["condor", "says_condor", "schedd"]
+
+
+def condor() -> Any:
+    """Return the module of the bindings.
+
+    Raises
+    ------
+    PipetaskError
+        If they are not installed.
+    """
+    try:
+        import htcondor2
+    except ImportError as error:
+        raise PipetaskError(
+            f"HTCondor's Python bindings cannot be imported ({error}): install them with 'pip install htcondor'."
+        ) from error
+    return htcondor2
+
+
+def schedd() -> Any:
+    """Return the access point's queue.
+
+    Raises
+    ------
+    PipetaskError
+        If no daemon answers, or for root, for whom HTCondor runs no jobs.
+    """
+    if os.geteuid() == 0:
+        raise PipetaskError("HTCondor runs no jobs for root: submit as an ordinary user.")
+    module = condor()
+    with says_condor("no schedd answers"):
+        queue = module.Schedd()
+        queue.query(constraint="false", projection=["ClusterId"])
+    return queue
+
+
+@contextmanager
+def says_condor(what: str) -> Iterator[None]:
+    """Turn an error of the bindings into one line.
+
+    Parameters
+    ----------
+    what
+        What went wrong, to begin the line with.
+    """
+    try:
+        yield
+    except PipetaskError:
+        raise
+    except Exception as error:
+        raise PipetaskError(
+            f"HTCondor: {what} ({reason_of(error)}): is CONDOR_CONFIG right, and does condor_q work here?"
+        ) from error

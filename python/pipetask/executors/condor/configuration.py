@@ -1,0 +1,297 @@
+"""Settings for HTCondor: the shipped ``config/condor.yaml``, a site's file over it, and single values over both."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...errors import UsageError
+
+__all__ = ["CondorConfiguration", "DagmanSettings", "JobSettings", "megabytes"]
+
+_LARGEST = ("request_cpus", "request_memory", "request_disk", "request_gpus", "memory_limit")
+"""Of these, a job that runs several tasks takes the largest."""
+
+_FREE = ("environment", "submit", "attributes", "settings")
+"""Mappings with keys of the user's own."""
+
+_CHOICES = {"universe": ("vanilla", "local", "container"), "file_system": ("shared", "transfer")}
+_SIZES = ("request_memory", "request_disk", "memory_limit")
+_POSITIVE = ("request_cpus", "memory_factor")
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What holds for the jobs of one kind; ``config/condor.yaml`` says what each means."""
+
+    universe: str
+    request_cpus: int
+    request_memory: int
+    """Megabytes, like the two others below."""
+
+    request_disk: int
+    request_gpus: int
+    memory_factor: float
+    memory_limit: int
+    enforce_memory: bool
+    infrastructure_retries: int
+    error_retries: int
+    release_delay: int
+    file_system: str
+    python: str
+    requirements: str
+    accounting_group: str
+    accounting_group_user: str
+    priority: int
+    concurrency_limits: str
+    container_image: str
+    pass_environment: tuple[str, ...]
+    environment: Mapping[str, str]
+    submit: Mapping[str, str]
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DagmanSettings:
+    """What holds for the DAG as a whole."""
+
+    max_idle: int
+    max_jobs: int
+    priority: int
+    batch_name: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CondorConfiguration:
+    """All settings of a run, checked.
+
+    Parameters
+    ----------
+    content
+        What the files and the command line say, in the shape of ``config/condor.yaml``.
+    """
+
+    content: Mapping[str, Any]
+
+    @classmethod
+    def load(
+        cls, path: str | None = None, overrides: Sequence[str] = (), labels: Iterable[str] | None = None
+    ) -> CondorConfiguration:
+        """Read the shipped settings, a site's file, and overrides.
+
+        Parameters
+        ----------
+        path
+            The site's file.
+        overrides
+            Texts of the form ``KEY=VALUE``.
+        labels
+            The task labels there are; others are refused.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read, or if a key or a value means nothing.
+        """
+        content = yaml.safe_load(files("pipetask").joinpath("config/condor.yaml").read_text())
+        shipped = copy.deepcopy(content)
+        if path is not None:
+            _overlay(content, _read(path), shipped, path)
+        for text in overrides:
+            _overlay(content, _override(text), shipped, f"--condor {text}")
+        _check_labels(content["labels"], labels)
+        return cls(content)
+
+    @property
+    def dagman(self) -> DagmanSettings:
+        """Settings of the DAG."""
+        return DagmanSettings(**_texts(self.content["dagman"]))
+
+    def for_labels(self, labels: Sequence[str]) -> JobSettings:
+        """Return what holds for a job that runs these tasks: of each request the largest."""
+        each = [_merged(self.content["jobs"], self.content["labels"].get(label, {})) for label in labels]
+        values = dict(each[0])
+        for other in each[1:]:
+            for key, value in other.items():
+                if key in _LARGEST:
+                    values[key] = max(values[key], value, key=partial(_number, key))
+                elif value != self.content["jobs"][key]:
+                    values[key] = value
+        return _job_settings(values)
+
+    def for_node(self, kind: str) -> JobSettings:
+        """Return what holds for the ``first`` or the ``final`` job."""
+        return _job_settings(_merged(self.content["jobs"], self.content["nodes"][kind]))
+
+    def dump(self) -> str:
+        """Return all settings as YAML."""
+        return yaml.safe_dump(dict(self.content), sort_keys=False, allow_unicode=True)
+
+
+def megabytes(size: object) -> int:
+    """Return a size in megabytes, rounded up; a number without a unit is one.
+
+    Raises
+    ------
+    ValueError
+        If it is not a size.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", str(size), re.IGNORECASE)
+    if not found:
+        raise ValueError(f"{size!r} is not a size such as 2000 (megabytes) or 2GB")
+    number, unit = float(found.group(1)), found.group(2).upper() or "M"
+    return math.ceil(number * {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}[unit])
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    if not isinstance(content or {}, dict):
+        raise UsageError(f"{path} does not hold sections with settings.")
+    return content or {}
+
+
+def _override(text: str) -> dict[str, Any]:
+    """Turn ``KEY=VALUE`` into what a file would hold."""
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f"--condor {text}: not of the form KEY=VALUE.")
+    try:
+        content: Any = yaml.safe_load(value) if value else ""
+    except yaml.YAMLError:
+        content = value
+    head, _, rest = key.partition(".")
+    match head:
+        case "labels":  # a label may have dots itself
+            label, _, rest = rest.rpartition(".")
+            for free in _FREE:
+                outer, dot, inner = label.rpartition(".")
+                if dot and inner == free:
+                    return {"labels": {outer: {free: {rest: content}}}}
+            return {"labels": {label: {rest: content}}}
+        case "nodes" | "dagman" | "jobs":
+            return _nested(key.split(".", 3 if head == "nodes" else 2), content)
+        case _:
+            return {"jobs": _nested(key.split(".", 1), content)}
+
+
+def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
+    for key in reversed(keys):
+        value = {key: value}
+    return dict(value)
+
+
+def _overlay(base: dict[str, Any], site: dict[str, Any], shipped: Mapping[str, Any], where: str) -> None:
+    for section, values in site.items():
+        _check_key(section, shipped, f"{where}: section")
+        if not isinstance(values, dict):
+            raise UsageError(f"{where}: section {section!r} does not hold settings.")
+        match section:
+            case "labels" | "nodes":
+                for name, settings in values.items():
+                    if section == "nodes":
+                        _check_key(name, shipped["nodes"], f"{where}: node")
+                    if not isinstance(settings, dict):
+                        raise UsageError(f"{where}: {section}.{name} does not hold settings.")
+                    _lay(base[section].setdefault(name, {}), settings, shipped["jobs"], where)
+            case _:
+                _lay(base[section], values, shipped[section], where)
+
+
+def _lay(base: dict[str, Any], settings: Mapping[str, Any], shipped: Mapping[str, Any], where: str) -> None:
+    for key, value in settings.items():
+        _check_key(key, shipped, f"{where}: setting")
+        if key in _FREE and isinstance(value, dict):
+            base[key] = {**base.get(key, {}), **value}
+        else:
+            base[key] = _checked(key, value, shipped[key], where)
+
+
+def _checked(key: str, value: Any, default: Any, where: str) -> Any:
+    if not _fits(key, value, default):
+        choices = f": choose one of {', '.join(_CHOICES[key])}" if key in _CHOICES else ""
+        raise UsageError(f"{where}: {key} cannot be {value!r}{choices}.")
+    return value
+
+
+def _fits(key: str, value: Any, default: Any) -> bool:
+    if key in _CHOICES:
+        return value in _CHOICES[key]
+    if key in _SIZES:
+        try:
+            return megabytes(value) > 0
+        except ValueError:
+            return False
+    match default:
+        case bool():
+            return isinstance(value, bool)
+        case int():
+            return type(value) is int and value >= (
+                1 if key in _POSITIVE else 0 if key != "priority" else value
+            )
+        case float():
+            return type(value) in (int, float) and value >= 1
+        case str():
+            return isinstance(value, str | int | float)
+        case list():
+            return isinstance(value, list) and all(isinstance(item, str) for item in value)
+        case _:
+            return False
+
+
+def _check_key(key: object, known: Mapping[str, Any], what: str) -> None:
+    if key not in known:
+        close = difflib.get_close_matches(str(key), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else f" There are {', '.join(known)}."
+        raise UsageError(f"{what} {key!r} is unknown.{hint}")
+
+
+def _check_labels(settings: Mapping[str, Any], labels: Iterable[str] | None) -> None:
+    """Refuse labels given on the command line or in a file that are none of the graph's but close to one."""
+    known = list(labels) if labels is not None else list(settings)
+    for label in settings:
+        if label not in known and (close := difflib.get_close_matches(str(label), known, n=1)):
+            raise UsageError(f"labels.{label}: the graph has no such task.  Did you mean {close[0]!r}?")
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = {**base[key], **value} if key in _FREE else value
+    return merged
+
+
+def _number(key: str, value: Any) -> float:
+    return megabytes(value) if key in _SIZES else value
+
+
+def _job_settings(values: Mapping[str, Any]) -> JobSettings:
+    plain = _texts(values)
+    plain |= {key: megabytes(plain[key]) for key in _SIZES}
+    plain["pass_environment"] = tuple(plain["pass_environment"])
+    return JobSettings(**{field.name: plain[field.name] for field in fields(JobSettings)})
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the values of free mappings as texts."""
+    return {
+        key: {str(k): _text(v) for k, v in value.items()} if key in _FREE else value
+        for key, value in values.items()
+    }
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,113 @@
+"""The text of a DAG: generators yield its lines, one place touches the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ..delayed.bundling import Node
+from ..delayed.joins import Edges, edges_of
+from .quoting import plain_name, vars_text
+
+__all__ = ["FINAL", "FIRST", "DagText", "node_name"]
+
+FIRST, FINAL = "first", "final"
+"""Names of the nodes that begin and end a run."""
+
+_JOIN = "join"
+_NO_JOB = "no_job"
+
+
+@dataclass(frozen=True)
+class DagText:
+    """What a DAG is made of."""
+
+    nodes: Iterable[Node]
+    """All of them; gone through several times."""
+
+    kinds: Mapping[tuple[str, ...], str]
+    """Name of the submit description, by labels."""
+
+    descriptions: Mapping[str, Mapping[str, str]]
+    """Submit commands by name of the description."""
+
+    attributes: Mapping[str, str]
+    """Attributes of the DAGMan job, as ClassAd expressions."""
+
+    config: str | None
+    """File with settings of DAGMan."""
+
+    first: bool
+    """Whether there is a node before all others."""
+
+    comment: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines."""
+        yield f"# {self.comment.encode('unicode_escape').decode()}"
+        if self.config is not None:
+            yield f"CONFIG {self.config}"
+        for name, expression in self.attributes.items():
+            yield f"SET_JOB_ATTR {name} = {expression}"
+        for name, commands in self.descriptions.items():
+            yield from _description(name, commands)
+        yield from self._jobs()
+        yield 'VARS ALL_NODES node="$(JOB)"'
+        yield from self._edges()
+        yield f"FINAL {FINAL} {FINAL}"
+
+    def _jobs(self) -> Iterator[str]:
+        if self.first:
+            yield f"JOB {FIRST} {FIRST}"
+        for node in self.nodes:
+            yield f"JOB {node_name(node)} {self.kinds[node.labels]}"
+
+    def _edges(self) -> Iterator[str]:
+        names = [node_name(node) for node in self.nodes]
+        if self.first:
+            roots = [names[node.number] for node in self.nodes if not node.needs]
+            yield from _lines([FIRST], roots)
+        joins = 0
+        for edges in edges_of(self.nodes):
+            parents, children = _named(edges, names)
+            if edges.many_to_many:
+                joins += 1
+                yield f"JOB {_JOIN}-{joins} {_NO_JOB} NOOP"
+                yield from _lines(parents, [f"{_JOIN}-{joins}"])
+                yield from _lines([f"{_JOIN}-{joins}"], children)
+            else:
+                yield from _lines(parents, children)
+
+
+def node_name(node: Node) -> str:
+    """Return the name of a node: its labels, as far as they are plain, and its number."""
+    return f"{plain_name('+'.join(node.labels))}-{node.number}"
+
+
+def retried(done: Iterable[str], memory: Mapping[str, int]) -> Iterator[str]:
+    """Yield the lines of a rescue DAG: what is done, and what has to ask for more memory than it did at first."""
+    for name in done:
+        yield f"DONE {name}"
+    for name, megabytes in memory.items():
+        yield f"VARS {name} memory={vars_text(str(megabytes))}"
+
+
+def _description(name: str, commands: Mapping[str, str]) -> Iterator[str]:
+    yield f"SUBMIT-DESCRIPTION {name} {{"
+    for command, text in commands.items():
+        yield f"    {command} = {text}"
+    yield "}"
+
+
+def _named(edges: Edges, names: list[str]) -> tuple[list[str], list[str]]:
+    return [names[number] for number in edges.parents], [names[number] for number in edges.children]
+
+
+def _lines(parents: list[str], children: list[str], *, most: int = 100) -> Iterator[str]:
+    """Yield edges from all of some to all of others, where one of the two is a single node, in lines of some length."""
+    for first in range(0, len(parents), most):
+        for second in range(0, len(children), most):
+            yield (
+                f"PARENT {' '.join(parents[first : first + most])} "
+                f"CHILD {' '.join(children[second : second + most])}"
+            )

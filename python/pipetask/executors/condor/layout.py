@@ -1,0 +1,74 @@
+"""Where things of HTCondor's are in a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["DAG", "FOLDER", "Layout"]
+
+FOLDER = "dagman"
+DAG = "run.dag"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of the files in a run directory that HTCondor reads and writes; DAGMan names its own after the DAG."""
+
+    run_directory: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder for all of this."""
+        return self.run_directory / FOLDER
+
+    @property
+    def dag(self) -> Path:
+        """The DAG."""
+        return self.folder / DAG
+
+    @property
+    def dagman_config(self) -> Path:
+        """Settings of DAGMan."""
+        return self.folder / "dagman.config"
+
+    @property
+    def configuration(self) -> Path:
+        """The settings that hold for this run."""
+        return self.folder / "condor.yaml"
+
+    @property
+    def node_log(self) -> Path:
+        """Events of the nodes' jobs."""
+        return self.folder / f"{DAG}.nodes.log"
+
+    @property
+    def dagman_log(self) -> Path:
+        """Events of DAGMan's own job."""
+        return self.folder / f"{DAG}.dagman.log"
+
+    @property
+    def dagman_out(self) -> Path:
+        """DAGMan's messages."""
+        return self.folder / f"{DAG}.dagman.out"
+
+    def rescue(self, number: int) -> Path:
+        """The file that says what of the DAG is done already."""
+        return self.folder / f"{DAG}.rescue{number:03}"
+
+    def rescues(self) -> list[Path]:
+        """All such files, oldest first."""
+        return sorted(self.folder.glob(f"{DAG}.rescue[0-9][0-9][0-9]"))
+
+    def done_before(self) -> Iterator[str]:
+        """Yield the names of nodes that were done when the DAG was last submitted."""
+        restarted = [path for path in self.rescues() if path.read_text().startswith(OURS)]
+        if restarted:
+            for line in restarted[-1].read_text().splitlines():
+                if line.startswith("DONE "):
+                    yield line.removeprefix("DONE ")
+
+
+OURS = "# Written by pipetask restart"
+"""First line of rescue files that are ours, and not DAGMan's."""

@@ -1,0 +1,83 @@
+"""Put any text where HTCondor reads it, so that it comes out as it went in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from ...errors import UsageError
+
+__all__ = ["arguments", "attribute", "environment", "plain_name", "value", "vars_text"]
+
+
+def value(text: str, what: str) -> str:
+    """Return a text as the value of a submit command.
+
+    Parameters
+    ----------
+    text
+        The text.
+    what
+        What it is, for the error.
+
+    Raises
+    ------
+    UsageError
+        If no submit description can hold it: line breaks, nulls, two dollars in a row, white space at an end, or a
+        backslash at the end.
+    """
+    if text != text.strip() or text.endswith("\\"):
+        raise UsageError(
+            f"{what} is {text!r}: HTCondor takes no space at an end, and no backslash at the end."
+        )
+    return _without_macros(text, what)
+
+
+def arguments(words: Iterable[str]) -> str:
+    """Return the value of ``arguments``, in the new syntax; a word may refer to a macro as `Macro`."""
+    return _quoted(words, "an argument")
+
+
+def environment(variables: Mapping[str, str]) -> str:
+    """Return the value of ``environment``, in the new syntax."""
+    for name in variables:
+        if not re.fullmatch(r"[^\s='\"]+", name):
+            raise UsageError(f"environment variable {name!r}: HTCondor cannot be told of such a name.")
+    return _quoted((f"{name}={text}" for name, text in variables.items()), "an environment variable")
+
+
+class Macro(str):
+    """A reference to a macro, which is left as it is."""
+
+
+def _quoted(words: Iterable[str], what: str) -> str:
+    return '"' + " ".join(_word(word, what) for word in words) + '"'
+
+
+def _word(word: str, what: str) -> str:
+    if isinstance(word, Macro):
+        return word
+    text = _without_macros(word, what).replace('"', '""').replace("'", "''")
+    return f"'{text}'" if not text or re.search(r"[\s']", text) else text
+
+
+def _without_macros(text: str, what: str) -> str:
+    """Return a text in which no macro is found; the dollar, with which all begin, is itself a macro."""
+    if re.search(r"[\n\r\0]|\$\$", text):
+        raise UsageError(f"{what} is {text!r}: HTCondor takes no line breaks, and no two dollars in a row.")
+    return text.replace("$", "$(DOLLAR)")
+
+
+def attribute(text: str) -> str:
+    """Return a text as a ClassAd string in a submit description."""
+    return '"' + re.sub(r'[\\"$\x01-\x1f]', lambda found: f"\\{ord(found.group()):03o}", text) + '"'
+
+
+def vars_text(text: str) -> str:
+    """Return a text as the value of a DAG's ``VARS``."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def plain_name(text: str) -> str:
+    """Return what is left of a text that may name a DAG's node: letters, digits and underscores of ASCII."""
+    return re.sub(r"[^A-Za-z0-9_]+", "_", text)[:60] or "_"

@@ -1,0 +1,274 @@
+"""The execution model that writes a graph as an HTCondor DAG."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from array import array
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from ...errors import PipetaskError, RegistrationError, UsageError
+from ...options.delayed import DelayedOptions
+from ...options.execution import ExecutorOptions
+from ...outcome import QuantumOutcome, Status
+from ...quantum_data import QuantumData
+from ..base import ExecutionContext, QuantumExecutor
+from ..delayed.bundling import BundlingOptions, Node, NodeGraph, bundle, read_timings
+from ..delayed.follow import follow
+from ..delayed.index import IndexedNode, IndexedQuantum, write_index
+from ..delayed.run_directory import (
+    Recipe,
+    RunDirectory,
+    RunFacts,
+    bring_along,
+    default_name,
+    new_run_directory,
+    write_facts,
+)
+from ..delayed.status import RunPhase
+from .bindings import schedd
+from .configuration import CondorConfiguration
+from .dag_text import FINAL, FIRST, DagText, node_name
+from .events import dag_phase
+from .layout import FOLDER, Layout
+from .quoting import attribute, plain_name
+from .slots import check_requests, largest_slots
+from .submission import submit
+from .submit_description import RUN_ATTRIBUTE, JobKind, environment_for, submit_commands
+
+__all__ = ["CondorExecutor"]
+
+_TICK = 1.0
+"""Seconds between two looks at what jobs have written, while a run is followed."""
+
+
+class CondorExecutor(QuantumExecutor):
+    """Writes a run directory with a DAG, submits it, and if asked to follows it to its end.
+
+    Parameters
+    ----------
+    options
+        Where to write, how to bundle, what to do then.
+    """
+
+    delayed = True
+
+    def __init__(self, options: DelayedOptions | None = None):
+        self._options = options or DelayedOptions()
+        timings = read_timings(self._options.timings) if self._options.timings else {}
+        self._bundling = BundlingOptions(
+            self._options.bundle_size, self._options.bundle_by, self._options.bundle_seconds, timings
+        )
+        # Once here, so that a wrong setting is refused before anything is read.
+        self._configuration = CondorConfiguration.load(self._options.condor_config, self._options.condor)
+
+    @classmethod
+    def from_options(cls, options: ExecutorOptions) -> CondorExecutor:
+        """Make an instance for the command line."""
+        if options.debugger is not None:
+            raise UsageError("--pdb needs the terminal: run the quantum here with -j 1.")
+        if options.delayed.wait and not options.delayed.submit:
+            raise UsageError("--wait and --no-submit exclude each other.")
+        if options.processes != 1:
+            raise UsageError(
+                "-j is for processes of this machine: to run several quanta in a job at the same time, use --condor "
+                f"request_cpus={options.processes}."
+            )
+        return cls(options.delayed)
+
+    def check(self, context: ExecutionContext) -> None:
+        """Refuse, before anything is touched, what HTCondor could not do."""
+        if context.fail_fast:
+            raise UsageError(
+                "--fail-fast ends a run that goes on here: cancel a run on HTCondor with pipetask cancel."
+            )
+        labels = context.graph.structure.labels
+        CondorConfiguration.load(self._options.condor_config, self._options.condor, labels)
+        path = self._path(context)
+        if path.exists():
+            raise PipetaskError(
+                f"Run directory {path} exists: name another with --run-dir, or go on with it: pipetask restart {path}"
+            )
+        if self._options.submit:
+            schedd()
+            _check_place(path)
+            requests = [(f"task {label!r}", self._configuration.for_labels([label])) for label in labels]
+            check_requests(requests, largest_slots())
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        """Write a stream of quanta."""
+        taken = _Remembered(quanta)
+        path, nodes = self._path(context), bundle(taken, context.graph, self._bundling)
+        directory = self._write(path, nodes, context)
+        _say(f"{nodes.explain()}, written to {path}")
+        if not self._options.submit:
+            _say(f"Submit it with: pipetask restart {path}")
+            yield from (QuantumOutcome(id, Status.WRITTEN) for id in taken.ids)
+            return
+        cluster, _ = submit(
+            Layout(path).dag, directory.facts.id, self._configuration.dagman, directory.facts.output_run
+        )
+        _say(f"Submitted as {cluster}.  Watch it with: pipetask status {path}")
+        if self._options.wait:
+            yield from self._follow(directory, context)
+        else:
+            yield from (QuantumOutcome(id, Status.SUBMITTED) for id in taken.ids)
+
+    def _path(self, context: ExecutionContext) -> Path:
+        run = context.later.output_run if context.later is not None else "run"
+        return Path(self._options.run_dir or default_name(run)).absolute()
+
+    def _follow(
+        self, directory: RunDirectory, context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        layout = Layout(directory.path)
+
+        def wait() -> bool:
+            if not context.stop:
+                time.sleep(_TICK)
+            return dag_phase(layout) not in (RunPhase.WRITTEN, RunPhase.RUNNING, RunPhase.HELD)
+
+        yield from follow(directory, context.graph, context, wait)
+        if context.stop:
+            _say(
+                f"The run goes on.  Watch it with: pipetask status {directory.path}; end it with: pipetask cancel"
+            )
+            return
+        if not directory.summary.exists() and context.later is not None:
+            raise RegistrationError(
+                f"The final job has not registered the outputs: see {directory.path}/logs/{FINAL}.*.err, put that "
+                f"right, and use: pipetask run-node {directory.path} {FINAL}"
+            )
+
+    def _write(self, path: Path, nodes: NodeGraph, context: ExecutionContext) -> RunDirectory:
+        run_id = str(uuid.uuid4())
+        with new_run_directory(path) as draft:
+            (draft / FOLDER).mkdir()
+            files = bring_along(dict(context.runner.files), draft)
+            structure = context.graph.structure
+            tasks = [
+                (label, tuple(structure.data_id(structure.positions(label)[0]))) for label in structure.labels
+            ]
+            write_index(draft / "index.sqlite", tasks, _indexed(nodes.nodes, context))
+            self._write_dag(Layout(draft), Layout(path), nodes, run_id, context)
+            write_facts(draft, _facts(run_id, nodes, files, context), self._recipe(context))
+        return RunDirectory(path)
+
+    def _write_dag(
+        self, draft: Layout, final: Layout, nodes: NodeGraph, run_id: str, context: ExecutionContext
+    ) -> None:
+        configuration = self._configuration
+        draft.configuration.write_text(configuration.dump())
+        settings = configuration.dagman.settings
+        draft.dagman_config.write_text("".join(f"{name} = {text}\n" for name, text in settings.items()))
+        first = context.later is not None and context.later.deferred
+        kinds = list(_kinds(nodes.nodes, configuration, first=first))
+        text = DagText(
+            nodes.nodes,
+            {kind.labels: kind.name for kind in kinds if kind.labels},
+            {kind.name: _commands(kind, final, run_id) for kind in kinds} | {"no_job": _NO_JOB},
+            {RUN_ATTRIBUTE: attribute(run_id)},
+            final.dagman_config.name if settings else None,
+            first,
+            f"{nodes.explain()}; written by pipetask",
+        )
+        with draft.dag.open("w", encoding="utf-8") as out:
+            out.writelines(f"{line}\n" for line in text.lines())
+
+    def _recipe(self, context: ExecutionContext) -> Recipe:
+        source, labels = context.graph.source, context.graph.structure.labels
+        serial = any(not source.task_node(label).task_class.canMultiprocess for label in labels)
+        settings = [self._configuration.for_labels([label]) for label in labels]
+        shared = all(each.file_system == "shared" for each in settings)
+        retries = max(each.error_retries for each in settings)
+        # Paths of the draft would be gone: jobs say themselves where the files are.
+        return Recipe(context.runner.moved("."), context.later, context.timeout, serial, shared, retries)
+
+
+_NO_JOB = {"executable": "/bin/true", "universe": "local"}
+
+
+class _Remembered:
+    """A stream whose ids are remembered as it is read."""
+
+    def __init__(self, quanta: Iterable[QuantumData]):
+        self._quanta = quanta
+        self.ids = array("i")
+
+    def __iter__(self) -> Iterator[QuantumData]:
+        for quantum in self._quanta:
+            self.ids.append(quantum.id)
+            yield quantum
+
+
+def _kinds(nodes: Iterable[Node], configuration: CondorConfiguration, *, first: bool) -> Iterator[JobKind]:
+    for number, labels in enumerate(sorted({node.labels for node in nodes})):
+        name = f"kind{number}_{plain_name('+'.join(labels))}"
+        yield JobKind(name, labels, None, configuration.for_labels(labels))
+    if first:
+        yield JobKind(FIRST, (), FIRST, configuration.for_node(FIRST))
+    yield JobKind(FINAL, (), FINAL, configuration.for_node(FINAL))
+
+
+def _commands(kind: JobKind, layout: Layout, run_id: str) -> Mapping[str, str]:
+    variables = environment_for(kind.settings)
+    return dict(submit_commands(kind, layout.run_directory, run_id, variables))
+
+
+def _indexed(nodes: Iterable[Node], context: ExecutionContext) -> Iterator[IndexedNode]:
+    graph, structure = context.graph, context.graph.structure
+    for node in nodes:
+        members = set(node.ids)
+        quanta = []
+        for id in node.ids:
+            position = graph.position(id)
+            quanta.append(
+                IndexedQuantum(
+                    id,
+                    structure.task_index(position),
+                    structure.quantum_id_bytes(position),
+                    structure.data_values(position),
+                    position in context.registered_before,
+                    tuple(sorted(graph.prerequisites(position) & members)),
+                )
+            )
+        yield IndexedNode(node.number, node_name(node), node.needs, tuple(quanta))
+
+
+def _facts(run_id: str, nodes: NodeGraph, files: dict[str, str], context: ExecutionContext) -> RunFacts:
+    counts: dict[str, int] = dict.fromkeys(context.graph.structure.labels, 0)
+    for node in nodes.nodes:
+        for id in node.ids:
+            counts[context.graph.label(id)] += 1
+    later = context.later
+    return RunFacts(
+        id=run_id,
+        batch_system="condor",
+        output_run=later.output_run if later is not None else "run",
+        repository=later.repository if later is not None else "",
+        labels={label: count for label, count in counts.items() if count},
+        nodes=len(nodes.nodes),
+        files=files,
+    )
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a folder where DAGMan would not keep its log, or would not find it."""
+    if "$" in str(path):
+        raise PipetaskError(
+            f"Run directory {path} has a dollar in its name, which DAGMan takes for a macro: name another with "
+            "--run-dir."
+        )
+    if Path(os.path.realpath(path)).is_relative_to("/tmp"):
+        raise PipetaskError(
+            f"Run directory {path} is in /tmp, where DAGMan refuses to keep logs: name another with --run-dir."
+        )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

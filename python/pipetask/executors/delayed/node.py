@@ -1,0 +1,215 @@
+"""The worker side of a delayed run: run one node, in whatever place the batch system has chosen.
+
+A job may be killed at any moment and begin anew, elsewhere, or at the same time as a twin that is believed dead.  So
+every outcome is written when its quantum ends; what is finished is not run again; and the exit code tells the batch
+system whether another attempt makes sense.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ...errors import PipetaskError
+from ...outcome import QuantumOutcome, Status
+from ..base import ExecutionContext, QuantumExecutor, StopRequest
+from ..stop_signals import stop_on_signals
+from .batch_job import oom_kills, requested_memory
+from .index import IndexedNode, IndexedQuantum, NodeIndex
+from .outcomes import AttemptWriter, attempts_of
+from .part import PartOfGraph
+from .run_directory import Recipe, RunDirectory
+
+__all__ = ["ExitCode", "rerun_command", "run_node"]
+
+
+class ExitCode(IntEnum):
+    """What a job's exit code means, besides 20 (a repeatable error) and 21 (an invalid quantum)."""
+
+    DONE = 0
+    FAILED = 1
+    """A quantum failed, and running it again has not helped."""
+
+    INFRASTRUCTURE = 75
+    """Not the quantum's fault, as far as one can see: another attempt may succeed."""
+
+    OUT_OF_MEMORY = 76
+    """Another attempt needs more memory."""
+
+    INTERRUPTED = 143
+
+
+@dataclass(frozen=True)
+class _Job:
+    directory: RunDirectory
+    recipe: Recipe
+    index: NodeIndex
+    node: IndexedNode
+    processes: int
+
+
+def run_node(
+    directory: RunDirectory, name: str, *, processes: int = 1, quantum_ids: Collection[str] = ()
+) -> int:
+    """Run what is left to do of a node.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    name
+        Name or number of the node.
+    processes
+        Quanta to run at the same time.
+    quantum_ids
+        UUIDs of the only quanta to run; all if empty.
+
+    Returns
+    -------
+    exit_code
+        See `ExitCode`.
+
+    Raises
+    ------
+    PipetaskError
+        If there is no such node or quantum, or if outcomes cannot be written.
+    """
+    recipe = directory.recipe()
+    with directory.index() as index:
+        job = _Job(directory, recipe, index, index.node(name), processes)
+        earlier = attempts_of(directory.outcomes, job.node.number)
+        finished = {o.id for attempt in earlier for o in attempt.outcomes if o.status.unblocks}
+        wanted = _wanted(job, quantum_ids)
+        todo = [q for q in job.node.quanta if q.id not in finished and (wanted is None or q.id in wanted)]
+        if not todo:
+            return ExitCode.DONE
+        recipe.runner.prepare_process()
+        writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), requested_memory())
+        killed_before = oom_kills()
+        with stop_on_signals() as stop:
+            outcomes = _run_all(job, todo, writer, stop, again=bool(earlier))
+        code = _exit_code(outcomes.values(), stop, out_of_memory=oom_kills() > killed_before)
+        writer.end(code)
+        _say_what_failed(job, outcomes)
+        return code
+
+
+def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:
+    """Return the command that runs one node by hand, or one quantum of it."""
+    words = ["pipetask", "run-node", str(directory.path), node]
+    return shlex.join(words + (["--quantum", str(quantum_id)] if quantum_id is not None else []))
+
+
+def _wanted(job: _Job, quantum_ids: Collection[str]) -> set[int] | None:
+    if not quantum_ids:
+        return None
+    known = {str(job.index.quantum_id(quantum)): quantum.id for quantum in job.node.quanta}
+    for quantum_id in quantum_ids:
+        if quantum_id not in known:
+            raise PipetaskError(
+                f"Node {job.node.name} has no quantum {quantum_id}: leave --quantum out to run all."
+            )
+    return {known[quantum_id] for quantum_id in quantum_ids}
+
+
+def _run_all(
+    job: _Job,
+    todo: Sequence[IndexedQuantum],
+    writer: AttemptWriter,
+    stop: StopRequest,
+    *,
+    again: bool,
+) -> dict[int, QuantumOutcome]:
+    """Run quanta, then those again that have raised, as often as the run allows; return the last outcome of each."""
+    outcomes: dict[int, QuantumOutcome] = {}
+    for retry in range(job.recipe.error_retries + 1):
+        for outcome in _run(job, todo, stop, again=again or retry > 0):
+            writer.outcome(outcome)
+            outcomes[outcome.id] = outcome
+        unfinished = [q for q in todo if not outcomes[q.id].status.unblocks]
+        if stop or not any(_worth_another_try(outcomes[q.id]) for q in unfinished):
+            break
+        todo = unfinished
+    return outcomes
+
+
+def _run(
+    job: _Job, quanta: Sequence[IndexedQuantum], stop: StopRequest, *, again: bool
+) -> Iterator[QuantumOutcome]:
+    """Run some quanta once."""
+    spec = job.recipe.runner.moved(str(job.directory.path))
+    part = PartOfGraph(job.index, quanta)
+    context = ExecutionContext(
+        part,
+        spec.resuming() if again or not job.recipe.shared else spec,
+        stop,
+        timeout=job.recipe.timeout,
+        registered_before=part.registered_before,
+    )
+    with closing(_executor(job, isolate=again).execute(part, context)) as executed:
+        yield from executed
+
+
+def _executor(job: _Job, *, isolate: bool) -> QuantumExecutor:
+    """Return what runs quanta: warm workers for several at a time, for a timeout, or after a job has died.
+
+    The last, because a quantum that kills its process then costs itself only, and not those after it.
+    """
+    from ..in_process import InProcessExecutor
+    from ..pool import MultiprocessExecutor
+
+    recipe = job.recipe
+    if recipe.serial or (job.processes == 1 and recipe.timeout is None and not isolate):
+        return InProcessExecutor()
+    return MultiprocessExecutor(job.processes)
+
+
+def _worth_another_try(outcome: QuantumOutcome) -> bool:
+    """Return whether a quantum raised something that may go differently next time."""
+    match outcome.status:
+        case Status.TIMED_OUT:
+            return True
+        case Status.FAILED:
+            error = outcome.error
+            return error is None or (error.exit_code is None and not _is_memory_error(outcome))
+        case _:
+            return False
+
+
+def _is_memory_error(outcome: QuantumOutcome) -> bool:
+    return outcome.error is not None and outcome.error.type_name.rpartition(".")[2] == "MemoryError"
+
+
+def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_of_memory: bool) -> int:
+    if stop.signal is not None:
+        return 128 + stop.signal
+    codes = {outcome.error.exit_code for outcome in outcomes if outcome.error is not None}
+    statuses = {outcome.status for outcome in outcomes}
+    if all(status.unblocks for status in statuses):
+        return ExitCode.DONE
+    if 21 in codes:
+        return 21
+    if out_of_memory or any(map(_is_memory_error, outcomes)):
+        return ExitCode.OUT_OF_MEMORY
+    if Status.KILLED in statuses:
+        return ExitCode.INFRASTRUCTURE
+    return 20 if 20 in codes else ExitCode.FAILED
+
+
+def _say_what_failed(job: _Job, outcomes: Mapping[int, QuantumOutcome]) -> None:
+    for quantum in job.node.quanta:
+        outcome = outcomes.get(quantum.id)
+        if outcome is None or not outcome.status.is_failure:
+            continue
+        error = outcome.error
+        reason = f"{error.type_name}: {error.message}" if error is not None else outcome.reason
+        command = rerun_command(job.directory, job.node.name, job.index.quantum_id(quantum))
+        print(f"{job.index.describe(quantum)} {outcome.status.value}: {reason}", file=sys.stderr)
+        print(f"  run it again: {command}", file=sys.stderr)
+    if any(outcome.status.is_failure for outcome in outcomes.values()):
+        print(f"run the whole node again: {rerun_command(job.directory, job.node.name)}", file=sys.stderr)

@@ -1,0 +1,98 @@
+"""An execution model that executes nothing: it replays what the jobs of a delayed run have written down."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from ...outcome import QuantumOutcome, Status
+from ...quantum_data import QuantumData
+from ..base import ExecutionContext, QuantumExecutor
+from .outcomes import read_attempts
+from .run_directory import RunDirectory
+
+__all__ = ["ReplayExecutor", "all_done", "best_attempts"]
+
+
+class ReplayExecutor(QuantumExecutor):
+    """Yields the outcomes of a delayed run, so that they are registered and summarised like those of any run.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    register
+        Whether outputs are to be registered; otherwise the repository is only read.
+    over
+        Whether what has not run will not.
+    """
+
+    replays = True
+
+    def __init__(self, directory: RunDirectory, *, register: bool, over: bool = True):
+        self._directory = directory
+        self._over = over
+        self.executes = register
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        """Replay the outcomes of a stream of quanta."""
+        wanted = {quantum.id for quantum in quanta}
+        chosen = best_attempts(self._directory)
+        roots = self._roots(chosen)
+        for attempt in read_attempts(self._directory.outcomes):
+            for index, outcome in enumerate(attempt.outcomes):
+                if outcome.id in wanted and chosen[outcome.id][:2] == (attempt.path.name, index):
+                    yield outcome
+        with self._directory.index() as nodes:
+            for node in nodes.nodes():
+                for quantum in node.quanta:
+                    wanted.discard(quantum.id)
+                    if quantum.id not in chosen:
+                        yield self._not_run(quantum.id, node.name, roots[node.number])
+        # What is in the graph and in no node was done before the run was written.
+        for id in sorted(wanted):
+            yield QuantumOutcome(id, Status.SKIPPED, reason="done already when the run was written")
+
+    def _not_run(self, id: int, node: str, root: int | None) -> QuantumOutcome:
+        if root is not None:
+            reason = f"its node {node} waits for one that failed"
+            return QuantumOutcome(id, Status.BLOCKED, blocked_by=root, reason=reason)
+        if self._over:
+            return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: its node {node} has not run")
+        return QuantumOutcome(id, Status.SUBMITTED)
+
+    def _roots(self, chosen: dict[int, tuple[str, int, Status]]) -> dict[int, int | None]:
+        """Return, for each node, the quantum that went wrong first in it or in what it waits for."""
+        roots: dict[int, int | None] = {}
+        with self._directory.index() as index:
+            for node in index.nodes():
+                own = [q.id for q in node.quanta if q.id in chosen and chosen[q.id][2].is_failure]
+                above = [root for before in node.needs if (root := roots[before]) is not None]
+                roots[node.number] = min(own or above, default=None)
+        return roots
+
+
+def best_attempts(directory: RunDirectory) -> dict[int, tuple[str, int, Status]]:
+    """Return where the outcome that counts is of each quantum that has one.
+
+    Returns
+    -------
+    chosen
+        By id: name of the file, place in it, and status.  The last attempt counts, but none after a success.
+    """
+    chosen: dict[int, tuple[str, int, Status]] = {}
+    for attempt in read_attempts(directory.outcomes):
+        for index, outcome in enumerate(attempt.outcomes):
+            before = chosen.get(outcome.id)
+            if before is None or not before[2].unblocks:
+                chosen[outcome.id] = attempt.path.name, index, outcome.status
+    return chosen
+
+
+def all_done(directory: RunDirectory) -> bool:
+    """Return whether all quanta of a run have ended well."""
+    chosen = best_attempts(directory)
+    return len(chosen) == sum(directory.facts.labels.values()) and all(
+        status.unblocks for _, _, status in chosen.values()
+    )

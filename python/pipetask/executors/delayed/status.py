@@ -1,0 +1,149 @@
+"""Where a delayed run stands: how many quanta of each label are in which state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .outcomes import attempts_of
+from .run_directory import RunDirectory
+
+__all__ = ["Hold", "NodeState", "RunPhase", "RunStatus", "tabulate"]
+
+
+class NodeState(Enum):
+    """What a node, and each quantum in it, is up to."""
+
+    WAITING = "waiting"
+    """For other nodes, or to be submitted."""
+
+    IDLE = "idle"
+    """Submitted, and no machine has been found yet."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    HELD = "held"
+
+
+class RunPhase(Enum):
+    """What the run as a whole is up to."""
+
+    WRITTEN = "written"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    HELD = "held"
+    """Nothing runs, and something is held: somebody has to act."""
+
+    CANCELLED = "cancelled"
+
+    @property
+    def exit_code(self) -> int:
+        """What ``pipetask status`` exits with."""
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES = {
+    RunPhase.SUCCEEDED: 0,
+    RunPhase.FAILED: 1,
+    RunPhase.RUNNING: 3,
+    RunPhase.HELD: 4,
+    RunPhase.CANCELLED: 5,
+    RunPhase.WRITTEN: 6,
+}
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A node that is held."""
+
+    node: str
+    reason: str
+    code: int
+    subcode: int
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands."""
+
+    phase: RunPhase
+    counts: Mapping[str, Counter[NodeState]]
+    """Number of quanta by label and state, in pipeline order."""
+
+    nodes: Counter[NodeState]
+    holds: list[Hold] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Names of nodes that failed."""
+
+    rate: float | None = None
+    """Quanta a second, since the run was submitted."""
+
+    seconds_left: float | None = None
+
+    @property
+    def total(self) -> Counter[NodeState]:
+        """Number of quanta by state."""
+        return sum(self.counts.values(), Counter[NodeState]())
+
+    def json(self) -> dict[str, Any]:
+        """Return plain values for `json.dumps`."""
+        return {
+            "phase": self.phase.value,
+            "quanta": {label: {s.value: n for s, n in c.items() if n} for label, c in self.counts.items()},
+            "nodes": {state.value: number for state, number in self.nodes.items()},
+            "held": [hold.__dict__ for hold in self.holds],
+            "failed": self.failed,
+            "rate": self.rate,
+            "secondsLeft": self.seconds_left,
+        }
+
+
+def tabulate(directory: RunDirectory, states: Mapping[str, NodeState]) -> dict[str, Counter[NodeState]]:
+    """Count quanta by label and state.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    states
+        States of nodes by name; a node that is not there waits.
+
+    Notes
+    -----
+    Quanta of a node that is done are done, and those of a node that has not begun are what it is.  Only for others
+    the outcomes are looked at, one by one.
+    """
+    table = {label: Counter[NodeState]() for label in directory.facts.labels}
+    with directory.index() as index:
+        for number, (name, counts) in enumerate(index.counts().items()):
+            state = states.get(name, NodeState.WAITING)
+            if state in (NodeState.WAITING, NodeState.IDLE, NodeState.DONE):
+                for label, count in counts.items():
+                    table[label][state] += count
+                continue
+            ended = _ended(directory, number)
+            for quantum in index.node(str(number)).quanta:
+                table[index.labels[quantum.task]][ended.get(quantum.id, _of_rest(state))] += 1
+    return table
+
+
+def _of_rest(state: NodeState) -> NodeState:
+    """Return the state of quanta that have not ended, of a node in some state."""
+    return NodeState.WAITING if state is NodeState.FAILED else state
+
+
+def _ended(directory: RunDirectory, number: int) -> dict[int, NodeState]:
+    """Return how quanta of a node have ended; those that were blocked or interrupted still wait."""
+    ended: dict[int, NodeState] = {}
+    for attempt in attempts_of(directory.outcomes, number):
+        for outcome in attempt.outcomes:
+            if outcome.status.unblocks:
+                ended[outcome.id] = NodeState.DONE
+            elif outcome.status.is_failure and ended.get(outcome.id) is not NodeState.DONE:
+                ended[outcome.id] = NodeState.FAILED
+    return ended

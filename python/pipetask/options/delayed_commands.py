@@ -1,0 +1,82 @@
+"""Commands about runs on a batch system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .declaration import argument, option
+
+__all__ = ["CancelCommand", "CondorCommand", "RestartCommand", "RunNodeCommand", "StatusCommand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusCommand:
+    """Say how many quanta of a run are in which state, what is held and why, and how long it will take.
+
+    RUN_DIR is the run directory.  The exit code is 0 when all succeeded, 1 when some failed, 3 while it runs, 4 when
+    all that is left is held, 5 when it was cancelled, and 6 when it was never submitted.
+    """
+
+    run_dir: str = argument("Run directory.", complete="folders")
+    watch: bool = option("--watch", default=False, help="Go on until the run has ended.")
+    as_json: bool = option("--json", default=False, help="Print JSON.")
+    interval: float = option(
+        "--interval", metavar="SECONDS", default=5.0, above=0, help="Time between two looks with --watch."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelCommand:
+    """Remove a run from the batch system's queue, and wait until its jobs have left.
+
+    RUN_DIR is the run directory.  What has been done is registered all the same, and pipetask restart goes on later.
+    """
+
+    run_dir: str = argument("Run directory.", complete="folders")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartCommand:
+    """Submit what is missing of a run: after failures, after cancel, after a crash, or after --no-submit.
+
+    RUN_DIR is the run directory.
+    """
+
+    run_dir: str = argument("Run directory.", complete="folders")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunNodeCommand:
+    """Run the quanta of one job that are not done, here.  This is what jobs of a batch system run.
+
+    RUN_DIR is the run directory; NODE the name or the number of a node, or 'first' or 'final'.
+    """
+
+    run_dir: str = argument("Run directory.", complete="folders")
+    node: str = argument("Name or number of the node.")
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of worker processes."
+    )
+    quantum_ids: tuple[str, ...] = option(
+        "--quantum", metavar="UUID", default=(), help="Run only these quanta of the node."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CondorCommand:
+    """Show the settings for HTCondor that hold for the jobs of a task.
+
+    ACTION is 'show-config'; LABEL a task label, or 'first' or 'final'.
+    """
+
+    action: str = argument("What to do.", choices=("show-config",))
+    label: str = argument("Task label.")
+    run_dir: str | None = option(
+        "--run-dir", metavar="DIR", help="Show the settings of this run.", complete="folders"
+    )
+    condor: tuple[str, ...] = option(
+        "--condor", metavar="KEY=VALUE", default=(), split=False, help="Setting for HTCondor."
+    )
+    condor_config: str | None = option(
+        "--condor-config", metavar="FILE", help="A site's settings for HTCondor (YAML).", complete="files"
+    )

@@ -1,0 +1,78 @@
+"""Fixtures: a pool to submit to, and a folder that its jobs see."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from condor.personal_pool import PersonalPool, PoolOptions
+from condor.pool import ExistingPool, Pool
+from condor.root import PoolError
+
+
+@pytest.fixture(scope="session")
+def session_pool() -> Iterator[Pool]:
+    """Yield the pool of this test run: the one that answers, else one that is brought up."""
+    with _find_pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def pool(session_pool: Pool) -> Iterator[Pool]:
+    """Yield the pool, and remove what is in its queue when the test has ended."""
+    yield session_pool
+    session_pool.remove_jobs()
+
+
+@pytest.fixture
+def work(pool: Pool, request: pytest.FixtureRequest) -> Path:
+    """Return a new folder, owned by the pool's user, that the test and its jobs see at the same path."""
+    folder = pool.work / re.sub(r"\W+", "-", request.node.name)
+    folder.mkdir()
+    pool.hand_over(folder)
+    return folder
+
+
+@pytest.fixture
+def make_pool() -> Iterator[Callable[..., PersonalPool]]:
+    """Return a function that brings up a pool for one test; its arguments are those of `PoolOptions`."""
+    with ExitStack() as stack:
+
+        def make(**options: object) -> PersonalPool:
+            return stack.enter_context(_bring_up(PoolOptions(**options)))  # type: ignore[arg-type]
+
+        yield make
+
+
+def _find_pool() -> Pool:
+    # A schedd takes no jobs from root, so a pool that answers root is of no use to it.
+    if os.geteuid() != 0 and shutil.which("condor_q") and not subprocess.run(["condor_q"]).returncode:
+        return ExistingPool()
+    return _bring_up(PoolOptions())
+
+
+def _bring_up(options: PoolOptions) -> PersonalPool:
+    if os.geteuid() != 0:
+        _not_tested("no pool answers, and only root can bring one up")
+    if not shutil.which("apt-get"):
+        _not_tested("HTCondor is installed from Debian's packages, and this is no Debian")
+    try:
+        return PersonalPool(options)
+    except PoolError as error:
+        _not_tested(str(error))
+
+
+def _not_tested(why: str) -> NoReturn:
+    """Skip, or fail where everything has to be tested."""
+    message = f"NOT TESTED ON A REAL HTCONDOR POOL: {why}"
+    if os.environ.get("CI"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)

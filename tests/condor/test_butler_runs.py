@@ -1,0 +1,200 @@
+"""Graphs with a butler on a real pool, start to end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import fault_tasks
+from condor.personal_pool import PersonalPool
+from condor.pool import Pool, wait_until
+from conftest import Finished, run_pipetask
+from pipetask.testing import MockPipeline
+from repository_dump import read_chain, read_collections, read_registry
+
+PIPELINE = MockPipeline(exposures=2, detectors=3)
+
+
+def run(pool: Pool, root: Path, *more: str, timeout: float = 180) -> Finished:
+    """Run a graph in the pool's world, on the pool unless told otherwise."""
+    base = ["run", "-b", root, "-g", root / "graph.qg", "-o", "u/out", "-i", "input_chain"]
+    options = ["--register-dataset-types", "--mode", "condor", "--run-dir", root.parent / "run"]
+    return pool.pipetask(*base, *options, *more, timeout=timeout)
+
+
+def status(pool: Pool, run_dir: Path) -> dict[str, object]:
+    return json.loads(pool.pipetask("status", run_dir, "--json").out)
+
+
+def wait(pool: Pool, run_dir: Path) -> Finished:
+    return pool.pipetask("status", run_dir, "--watch", "--interval", "0.5", timeout=180)
+
+
+@pytest.fixture
+def make_root(pool: Pool, work: Path) -> Callable[..., Path]:
+    def make(pipeline: MockPipeline = PIPELINE, name: str = "repo") -> Path:
+        pipeline.make(work / name)
+        pool.hand_over(work / name)
+        return work / name
+
+    return make
+
+
+def datasets(root: Path) -> set[tuple[str, str]]:
+    """Return name and ID of all datasets that are registered, but for logs and what is never the same."""
+    return {(row["dataset_type_id"], row["id"]) for row in read_registry(root)["dataset"]}
+
+
+def test_what_is_registered_is_what_a_run_here_registers(
+    pool: Pool, make_root: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_root()
+    shutil.copytree(root, tmp_path / "here")
+    done = run(pool, root, "--wait")
+    assert done.code == 0, done.err
+    assert "14 quanta in" in done.err
+    assert "succeeded: 14 succeeded" in done.err
+    here = tmp_path / "here"
+    base = ["run", "-b", str(here), "-g", str(here / "graph.qg"), "-o", "u/out", "-i", "input_chain"]
+    assert run_pipetask(*base, "--register-dataset-types").code == 0
+    assert datasets(root) == datasets(here)
+    assert read_chain(root, "u/out") == read_chain(here, "u/out")
+    finished = pool.pipetask("status", root.parent / "run")
+    assert finished.code == 0
+    assert "succeeded" in finished.out
+    summary = json.loads((root.parent / "run" / "summary.json").read_text())
+    assert summary["counts"] == {
+        "isr": {"succeeded": 6},
+        "characterize": {"succeeded": 6},
+        "gather": {"succeeded": 2},
+    }
+
+
+def test_what_succeeded_is_registered_when_something_failed_and_restart_completes_it(
+    pool: Pool, make_root: Callable[..., Path], work: Path
+) -> None:
+    bomb = {"bomb": "fail", "bomb_where": "exposure=1 AND detector=1", "bomb_folder": str(work)}
+    pipeline = MockPipeline(
+        exposures=2,
+        detectors=3,
+        configs={"characterize": {**bomb, "bomb_once": True}},
+        task_classes={"characterize": fault_tasks.BombTask},
+    )
+    root, run_dir = make_root(pipeline), work / "run"
+    assert run(pool, root, "--bundle-by", "exposure").code == 0
+    assert wait(pool, run_dir).code == 1
+    names = [name for name, _ in datasets(root)]
+    assert names.count("calibrated") == 5
+    assert names.count("exposure_summary") == 1
+    report = pool.pipetask("report", run_dir)
+    assert report.code == 1
+    assert "ValueError: bomb" in report.err
+    assert f"run it alone: pipetask run-node {run_dir} " in report.err
+    (work / "defused").touch()
+    assert pool.pipetask("restart", run_dir).code == 0
+    assert wait(pool, run_dir).code == 0
+    names = [name for name, _ in datasets(root)]
+    assert names.count("calibrated") == 6
+    assert names.count("exposure_summary") == 2
+    assert names.count("characterize_metadata") == 6
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert summary["outcome"] == "succeeded"
+    assert summary["counts"]["isr"] == {"succeeded": 6}
+
+
+def test_cancel_registers_what_is_done(pool: Pool, make_root: Callable[..., Path], work: Path) -> None:
+    bomb = {"bomb": "hang", "bomb_where": "exposure=1", "bomb_folder": str(work), "bomb_once": True}
+    pipeline = MockPipeline(configs={"gather": bomb}, task_classes={"gather": fault_tasks.BombTask})
+    root, run_dir = make_root(pipeline), work / "run"
+    assert run(pool, root, "--bundle-size", "1").code == 0
+    wait_until(lambda: status(pool, run_dir)["quanta"]["gather"].get("done") == 1, "one is done", 120)
+    wait_until(lambda: (work / "armed").exists(), "the other one hangs")
+    assert pool.pipetask("cancel", run_dir, timeout=180).code == 0
+    names = [name for name, _ in datasets(root)]
+    assert names.count("exposure_summary") == 1
+    assert names.count("calibrated") == 4
+    (work / "defused").touch()
+    assert pool.pipetask("restart", run_dir).code == 0
+    assert wait(pool, run_dir).code == 0
+    assert [name for name, _ in datasets(root)].count("exposure_summary") == 2
+
+
+def test_the_first_job_makes_the_registry_ready_where_that_was_put_off(
+    pool: Pool, make_root: Callable[..., Path], work: Path
+) -> None:
+    root = make_root()
+    assert run(pool, root, "--registry-pre-update", "deferred", "--no-submit").code == 0
+    assert "u/out" not in read_collections(root)
+    assert pool.pipetask("restart", work / "run").code == 0
+    assert wait(pool, work / "run").code == 0
+    assert read_chain(root, "u/out")[0] == "u/out/run"
+    assert [name for name, _ in datasets(root)].count("exposure_summary") == 2
+    assert (work / "run" / "registry.ready").exists()
+
+
+def test_an_interrupt_leaves_the_run_alone(pool: Pool, make_root: Callable[..., Path], work: Path) -> None:
+    root = make_root()
+    base = ["run", "-b", root, "-g", root / "graph.qg", "-o", "u/out", "-i", "input_chain", "--wait"]
+    command = [*base, "--register-dataset-types", "--mode", "condor", "--run-dir", work / "run"]
+    process = pool.start("python", "-m", "pipetask.cli", *command)
+    wait_until(lambda: bool(pool.jobs()), "it is submitted")
+    pool.send_signal(process, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The run goes on." in err
+    assert wait(pool, work / "run").code == 0
+    assert [name for name, _ in datasets(root)].count("exposure_summary") == 2
+
+
+def test_too_small_slots_are_told_at_submission(pool: Pool, make_root: Callable[..., Path]) -> None:
+    root = make_root()
+    before = read_registry(root)
+    done = run(pool, root, "--condor", "labels.isr.request_memory=900GB")
+    assert done.code == 1
+    assert "Jobs of task 'isr' ask for 921600 MB" in done.err
+    assert "largest slot" in done.err
+    assert read_registry(root) == before
+    assert not (root.parent / "run").exists()
+
+
+def test_without_a_schedd_nothing_is_touched(pool: Pool, make_root: Callable[..., Path]) -> None:
+    root = make_root()
+    before = read_registry(root)
+    with pool.without_schedd():
+        done = run(pool, root)
+    assert done.code == 1
+    assert done.err.startswith("pipetask: HTCondor: no schedd answers")
+    assert done.err.count("\n") == 1
+    assert read_registry(root) == before
+
+
+def test_a_changed_graph_is_not_run(pool: Pool, make_root: Callable[..., Path], work: Path) -> None:
+    root = make_root()
+    assert run(pool, root, "--no-submit").code == 0
+    with (work / "run" / "graph.qg").open("ab") as out:
+        out.write(b"more")
+    done = pool.pipetask("restart", work / "run")
+    assert done.code == 1
+    assert "graph.qg has changed since the run was written" in done.err
+
+
+def test_jobs_that_do_not_see_the_run_directory_get_files_and_send_outcomes(
+    make_pool: Callable[..., PersonalPool],
+) -> None:
+    pool = make_pool(shared=False)
+    # Both machines reach the repository, in the /tmp of their world; the run directory only one of them does.
+    make = "from pathlib import Path; from pipetask.testing import MockPipeline; MockPipeline().make(Path('/tmp/repo'))"
+    assert pool.run("python", "-c", make).code == 0
+    run_dir = pool.work / "run"
+    base = ["run", "-b", "/tmp/repo", "-g", "/tmp/repo/graph.qg", "-o", "u/out", "-i", "input_chain"]
+    options = ["--register-dataset-types", "--mode", "condor", "--run-dir", run_dir, "--bundle-size", "2"]
+    done = pool.pipetask(*base, *options, "--condor", "file_system=transfer", "--wait", timeout=180)
+    assert done.code == 0, done.err
+    found = pool.run("butler", "query-datasets", "/tmp/repo", "exposure_summary", "--collections", "u/out")
+    assert found.out.count("exposure_summary") == 2, found.err
+    assert len(list((run_dir / "outcomes").rglob("*.outcomes"))) == 5

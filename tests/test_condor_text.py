@@ -1,0 +1,234 @@
+"""The text of DAGs and submit descriptions, and the settings behind it; no daemon is needed."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import classad2
+import htcondor2
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from dag_reader import read_dag, split_words, without_joins
+from pipetask.errors import PipetaskError, UsageError
+from pipetask.executors.condor.configuration import CondorConfiguration, megabytes
+from pipetask.executors.condor.dag_text import DagText, node_name, retried
+from pipetask.executors.condor.quoting import arguments, attribute, environment, plain_name, value, vars_text
+from pipetask.executors.condor.slots import Slot, check_requests
+from pipetask.executors.condor.submit_description import JobKind, environment_for, submit_commands
+from pipetask.executors.delayed.bundling import BundlingOptions, bundle
+from pipetask.testing import enumerated
+
+from test_enumeration import random_graphs  # isort: skip
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def text_of(counts: dict[str, int], edges: list, size: int, *, first: bool = False) -> tuple[str, list]:
+    graph = enumerated(counts, edges)
+    nodes = bundle(graph, graph, BundlingOptions(size=size)).nodes
+    kinds = {labels: f"kind{n}" for n, labels in enumerate(sorted({node.labels for node in nodes}))}
+    descriptions = {
+        name: {"executable": "/bin/true"} for name in [*kinds.values(), "first", "final", "no_job"]
+    }
+    text = DagText(nodes, kinds, descriptions, {"PipetaskRun": '"id"'}, "dagman.config", first, "a\nb")
+    return "".join(f"{line}\n" for line in text.lines()), nodes
+
+
+def check_golden(name: str, text: str) -> None:
+    """Compare with a file; PIPETASK_GOLDEN=write makes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("PIPETASK_GOLDEN") == "write":
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def test_the_dag_is_as_it_was() -> None:
+    edges = [(a, 3 + b) for a in range(3) for b in range(3)] + [(3, 6), (4, 6), (5, 6)]
+    check_golden("run.dag", text_of({"isr": 3, "co add": 3, "last": 1}, edges, 1, first=True)[0])
+
+
+def test_the_submit_description_is_as_it_was() -> None:
+    settings = ("python=/usr/bin/python3", "request_memory=3GB", "enforce_memory=true", "priority=5")
+    loaded = CondorConfiguration.load(None, settings)
+    kind = JobKind("kind0", ("isr", "b"), None, loaded.for_labels(["isr", "b"]))
+    variables = {"A": "b c", "D": "it's $5"}
+    lines = [f"{k} = {v}\n" for k, v in submit_commands(kind, Path("/runs/my run"), "the-id", variables)]
+    check_golden("submit_description", "".join(lines))
+
+
+@settings(max_examples=100, deadline=None)
+@given(drawn=random_graphs(), size=st.integers(1, 6), first=st.booleans())
+def test_a_dag_says_who_waits_for_whom(drawn: tuple[dict, list], size: int, first: bool) -> None:
+    text, nodes = text_of(*drawn, size, first=first)
+    dag, names = read_dag(text), [node_name(node) for node in nodes]
+    assert set(names) | dag.no_jobs | {"final"} | ({"first"} if first else set()) == set(dag.jobs)
+    wanted = {(names[before], names[node.number]) for node in nodes for before in node.needs}
+    roots = {("first", names[node.number]) for node in nodes if not node.needs} if first else set()
+    assert wanted | roots <= without_joins(dag)
+    assert set(dag.jobs.values()) <= set(dag.descriptions)
+    assert ("ALL_NODES", "node", "$(JOB)") in dag.variables
+    assert dag.others == ["CONFIG dagman.config"]
+
+
+ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+SAYABLE = ANY.filter(lambda text: not set(text) & set("\n\r") and "$$" not in text)
+
+
+@given(label=ANY)
+def test_whatever_a_label_is_a_node_has_a_plain_name(label: str) -> None:
+    text, nodes = text_of({label: 2}, [], 1)
+    dag = read_dag(text)
+    assert {node_name(node) for node in nodes} | {"final"} == set(dag.jobs)
+    assert re.fullmatch(r"[A-Za-z0-9_]+", plain_name(label))
+
+
+def expanded(command: str, text: str) -> str:
+    """Return what HTCondor takes the value of a submit command for."""
+    return htcondor2.Submit(f"{command} = {text}\n").expand(command)
+
+
+@given(words=st.lists(SAYABLE, min_size=1, max_size=4))
+def test_arguments_come_out_as_they_went_in(words: list[str]) -> None:
+    assert split_words(expanded("arguments", arguments(words))) == words
+
+
+@given(variables=st.dictionaries(st.from_regex(r"[A-Z_]{1,5}", fullmatch=True), SAYABLE, max_size=4))
+def test_environment_variables_come_out_as_they_went_in(variables: dict[str, str]) -> None:
+    assume(variables)
+    words = split_words(expanded("environment", environment(variables)))
+    assert dict(word.split("=", 1) for word in words) == variables
+
+
+@given(text=SAYABLE.filter(bool))
+def test_values_come_out_as_they_went_in(text: str) -> None:
+    try:
+        said = value(text, "it")
+    except UsageError:
+        assert text != text.strip() or text.endswith("\\")
+    else:
+        assert expanded("initialdir", said) == text
+
+
+@given(text=ANY)
+def test_attributes_come_out_as_they_went_in(text: str) -> None:
+    said = attribute(text)
+    assert "$" not in said
+    assert "\n" not in said
+    assert classad2.ExprTree(said).eval() == text
+
+
+@given(text=ANY.filter(lambda text: "\n" not in text))
+def test_variables_of_nodes_come_out_as_they_went_in(text: str) -> None:
+    assert (
+        read_dag(f"VARS a b={vars_text(text)}").variables[0][2] == text
+        or "\r" in text
+        or text != text.strip()
+    )
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\0b", "$$(x)", "a ", "a\\"])
+def test_what_cannot_be_said_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="the thing is"):
+        value(text, "the thing")
+
+
+def test_a_restart_says_what_is_done_and_what_needs_more_memory() -> None:
+    assert list(retried(["a-0"], {"b-1": 4096})) == ["DONE a-0", 'VARS b-1 memory="4096"']
+
+
+# Settings.
+
+
+def load(*overrides: str, path: Path | None = None, labels: list[str] | None = None) -> CondorConfiguration:
+    return CondorConfiguration.load(str(path) if path else None, overrides, labels)
+
+
+def test_a_label_and_the_command_line_go_over_the_site_over_what_is_shipped(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("jobs: {request_cpus: 2, priority: 3}\nlabels: {isr: {request_cpus: 4}}\n")
+    loaded = load("labels.isr.request_disk=5GB", "priority=7", path=site)
+    isr, other = loaded.for_labels(["isr"]), loaded.for_labels(["other"])
+    assert (isr.request_cpus, isr.request_disk, isr.priority) == (4, 5120, 7)
+    assert (other.request_cpus, other.request_disk, other.priority) == (2, 1024, 7)
+    assert loaded.for_node("final").universe == "local"
+
+
+def test_a_job_of_several_tasks_takes_the_largest_requests() -> None:
+    loaded = load("labels.a.request_memory=1GB", "labels.b.request_memory=900", "labels.b.request_cpus=3")
+    both = loaded.for_labels(["a", "b"])
+    assert (both.request_memory, both.request_cpus) == (1024, 3)
+
+
+def test_free_settings_are_added_up() -> None:
+    loaded = load("attributes.Project='\"x\"'", "labels.a.b.environment.V=1", "submit.nice_user=true")
+    settings = loaded.for_labels(["a.b"])
+    assert settings.attributes == {"Project": '"x"'}
+    assert settings.environment == {"V": "1"}
+    assert settings.submit == {"nice_user": "true"}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("request_memry=1", "setting 'request_memry' is unknown. Did you mean 'request_memory'"),
+        ("request_memory=lots", "request_memory cannot be 'lots'"),
+        ("request_cpus=0", "request_cpus cannot be 0"),
+        ("universe=grid", "universe cannot be 'grid': choose one of vanilla, local, container"),
+        ("labels.is.request_cpus=2", "the graph has no such task.  Did you mean 'isr'"),
+        ("dagman.max_idl=2", "Did you mean 'max_idle'"),
+        ("nodes.frist.universe=local", "Did you mean 'first'"),
+        ("request_cpus", "not of the form KEY=VALUE"),
+    ],
+)
+def test_what_means_nothing_is_refused(override: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("(", r"\(")):
+        load(override, labels=["isr"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("job: {}", "section 'job' is unknown. Did you mean 'jobs'"),
+        ("[1]", "does not hold sections"),
+        ("{", "cannot be read"),
+        ("jobs: 3", "does not hold settings"),
+        ("labels: {a: 3}", "labels.a does not hold settings"),
+    ],
+)
+def test_a_file_that_means_nothing_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "site.yaml").write_text(content)
+    with pytest.raises(UsageError, match=message):
+        load(path=tmp_path / "site.yaml")
+
+
+def test_what_is_written_down_of_a_run_can_be_read_again(tmp_path: Path) -> None:
+    loaded = load("labels.isr.request_memory=3GB", "attributes.X=1", "dagman.max_idle=3")
+    (tmp_path / "condor.yaml").write_text(loaded.dump())
+    assert load(path=tmp_path / "condor.yaml") == loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("2000", 2000), (2000, 2000), ("2GB", 2048), ("1.5 GiB", 1536), ("100K", 1), ("1T", 2**20)],
+)
+def test_sizes(text: object, number: int) -> None:
+    assert megabytes(text) == number
+
+
+def test_variables_are_passed_on_by_name_and_pattern() -> None:
+    settings = load("pass_environment=[PATH, LSST_*]", "environment.MINE=x").for_labels(["a"])
+    environ = {"PATH": "/bin", "LSST_A": "1", "SECRET": "s"}
+    assert environment_for(settings, environ) == {"PATH": "/bin", "LSST_A": "1", "MINE": "x"}
+
+
+def test_a_request_that_no_slot_can_satisfy_is_refused() -> None:
+    settings = load("request_memory=4GB").for_labels(["a"])
+    small, large = Slot("small", 8, 1024), Slot("large", 1, 8192)
+    check_requests([("a", settings)], [small, large])
+    check_requests([("a", settings)], [])
+    with pytest.raises(PipetaskError, match=r"a ask for 4096 MB and 1 CPUs, .* slot of the pool, small,"):
+        check_requests([("a", settings)], [small])
