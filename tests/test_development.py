@@ -46,7 +46,11 @@ from repository_dump import read_files, read_registry
 from conftest import Finished, Repository, environment  # isort: skip
 
 MakeRepository = Callable[..., Repository]
-MODES = {"in-process": [], "forkserver": ["-j", "2"], "spawn": ["-j", "2", "--start-method", "spawn"]}
+MODES = {
+    "in-process": [],
+    "forkserver": ["-j", "2"],
+    "spawn": ["--mode", "multiprocess", "--start-method", "spawn"],
+}
 DEBUG_MODULE = "import os, pathlib\npathlib.Path(__file__).with_name(f'imported-{os.getpid()}').touch()\n"
 ODD = MockPipeline(3, 1, task_classes={"isr": BrokenTask})
 
@@ -163,7 +167,7 @@ def test_a_worker_that_is_interrupted_still_tells(
     repository = make_repository(MockPipeline(3, 1, task_classes={"isr": BombTask}, configs={"isr": config}))
     file = tmp_path / "profile"
     profile = ProfileOptions(profile=str(file))
-    summary = execute(repository, MultiprocessExecutor(2), profile=profile, fail_fast=True)
+    summary = execute(repository, MultiprocessExecutor(1), profile=profile, fail_fast=True)
     assert summary.exit_code == 20
     assert calls(file, "repeatable", "fault_tasks") == 1
     assert "killed" not in caplog.text
@@ -355,23 +359,14 @@ def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepositor
     terminal.read_until("(Pdb) ")
     terminal.type("up")
     assert "fault_tasks.py" in terminal.read_until("(Pdb) ")
-    terminal.type("quit")
-    shown = terminal.read_until(None)
-    assert terminal.close() == 1
-    assert "2 failed" in shown
-    assert "timed" not in shown
-
-
-def test_an_interrupt_ends_what_waits_for_a_person(make_repository: MakeRepository, tmp_path: Path) -> None:
-    """The quantum has failed all the same, and that is reported."""
-    repository = make_repository(bombed(tmp_path, "exposure=0"))
-    terminal = Terminal(*repository.arguments("--pdb", "-j", "2"))
-    terminal.read_until("(Pdb) ")
-    os.kill(terminal.process.pid, signal.SIGINT)
+    os.kill(
+        terminal.process.pid, signal.SIGINT
+    )  # ends what waits for a person; the quantum has failed all the same
     shown = terminal.read_until(None)
     assert terminal.close() == 130
-    assert "ValueError: bomb" in shown
-    assert "1 failed" in shown
+    assert "2 failed" in shown
+    assert shown.count("ValueError: bomb") >= 2
+    assert "timed" not in shown
 
 
 def test_what_had_failed_before_its_worker_died_has_failed(
