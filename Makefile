@@ -1,12 +1,14 @@
 # Two commands to begin with: `make demo` and `make test`.  Each makes the environment that it needs.
 #
-#   PYTHON=python3.13 make test     uses another interpreter
+#   PYTHON=python3.13 make test                 uses another interpreter
+#   make test TESTS='tests/test_runs.py -x'     takes these tests, or other options of pytest
 
 PYTHON ?= python3
 VENV ?= .venv
 PEER ?= .venv-peer
 DEMO ?= demo
 JOBS ?= 2
+TESTS ?=
 
 .PHONY: demo test lint types bench docs clean
 
@@ -16,7 +18,7 @@ demo: $(VENV)/.installed
 	@echo "To use these commands: . $(VENV)/bin/activate"
 
 test: $(VENV)/.installed $(PEER)/.installed
-	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
