@@ -16,6 +16,7 @@ def run(invocation: Invocation) -> int:
     """Submit what is missing of a run."""
     options: RestartCommand = invocation.options
     directory = RunDirectory(options.run_dir)
+    _check_repository(directory.facts.repository)
     done = restart(directory)
     if done.found:
         print(f"It is in the queue already, as {done.cluster}.", file=sys.stderr)
@@ -27,3 +28,13 @@ def run(invocation: Invocation) -> int:
     for node, megabytes in done.memory.items():
         print(f"{node} now asks for {megabytes} MB.", file=sys.stderr)
     return 0
+
+
+def _check_repository(repository: str) -> None:
+    """Refuse to go on where each job would fail, and use up its retries, because the repository has moved."""
+    if not repository:
+        return  # what is run has none
+    from ..repository import open_repository
+
+    with open_repository(repository, writeable=True):
+        pass
