@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -47,8 +47,10 @@ def check_source(options: GraphCommand, selection: GraphSelection) -> None:
     if options.source.qgraph is None:
         _check_building(options, selection)
         return
+    # Executing a graph, too, leaves out what is done in its output run.
+    allowed = ("skip_existing", "skip_existing_in") if isinstance(options, RunCommand) else ("skip_existing",)
     for group in (options.pipeline, options.building):
-        if (flag := _first_given(group)) is not None:
+        if (flag := _first_given(group, allowed)) is not None:
             raise UsageError(
                 f"{flag} is for building a graph, and --qgraph names one that is built: give one of them."
             )
@@ -86,13 +88,11 @@ def request_of(options: GraphCommand) -> ShowRequest:
     return request
 
 
-def _first_given(options: PipelineOptions | GraphBuildOptions) -> str | None:
-    """Return the flag of the first option that has another value than by default."""
+def _first_given(options: PipelineOptions | GraphBuildOptions, allowed: Container[str]) -> str | None:
+    """Return the flag of the first option that has another value than by default, apart from those allowed."""
     default = type(options)()
     for each in fields(options):
-        if each.name == "skip_existing":
-            continue  # is about quanta that are left out, and executing a graph leaves them out as well
-        if getattr(options, each.name) != getattr(default, each.name):
+        if each.name not in allowed and getattr(options, each.name) != getattr(default, each.name):
             declared = each.metadata["option"]
             kinds = declared.kinds if isinstance(declared, Edits) else (declared,)
             return " or ".join(kind.flags[-1] for kind in kinds)

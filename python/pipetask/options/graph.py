@@ -138,7 +138,7 @@ class GraphBuildOptions:
         "--skip-existing-in",
         metavar="COLLECTION",
         default=(),
-        help="Leave out quanta that are done in these collections.",
+        help="Leave out quanta that are done in these collections; with --qgraph, only the output run counts.",
     )
     skip_existing: bool = option(
         "--skip-existing",
