@@ -163,6 +163,21 @@ def test_a_job_of_several_tasks_takes_the_largest_requests() -> None:
     assert (both.request_memory, both.request_cpus) == (1024, 3)
 
 
+def test_numbers_may_be_what_they_can_mean() -> None:
+    settings = load("priority=-5", "request_gpus=0", "memory_factor=1").for_labels(["isr"])
+    assert (settings.priority, settings.request_gpus, settings.memory_factor) == (-5, 0, 1)
+
+
+def test_a_file_of_a_site_may_have_labels_of_other_pipelines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("labels: {is: {request_cpus: 4}, coadd: {request_cpus: 2}}\n")
+    assert load(path=site, labels=["isr"]).for_labels(["isr"]).request_cpus == 1
+    (line,) = caplog.messages
+    assert line.endswith("the graph has no task 'is': did you mean 'isr'?")
+
+
 def test_free_settings_are_added_up() -> None:
     loaded = load("attributes.Project='\"x\"'", "labels.a.b.environment.V=1", "submit.nice_user=true")
     settings = loaded.for_labels(["a.b"])
@@ -174,13 +189,18 @@ def test_free_settings_are_added_up() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("request_memry=1", "setting 'request_memry' is unknown. Did you mean 'request_memory'"),
+        ("request_memry=1", "setting 'request_memry' is unknown: did you mean 'request_memory'"),
         ("request_memory=lots", "request_memory cannot be 'lots'"),
         ("request_cpus=0", "request_cpus cannot be 0"),
+        ("request_gpus=-1", "request_gpus cannot be -1"),
+        ("memory_factor=0.5", "memory_factor cannot be 0.5"),
+        ("memory_factor=.inf", "memory_factor cannot be inf"),
         ("universe=grid", "universe cannot be 'grid': choose one of vanilla, local, container"),
-        ("labels.is.request_cpus=2", "the graph has no such task.  Did you mean 'isr'"),
-        ("dagman.max_idl=2", "Did you mean 'max_idle'"),
-        ("nodes.frist.universe=local", "Did you mean 'first'"),
+        ("labels.is.request_cpus=2", "label 'is' is unknown: did you mean 'isr'"),
+        ("labels.other.request_cpus=2", "label 'other' is unknown: there are isr"),
+        ("labels.isr=2", "label 'isr' does not hold settings"),
+        ("dagman.max_idl=2", "did you mean 'max_idle'"),
+        ("nodes.frist.universe=local", "node 'frist' is unknown: did you mean 'first'"),
         ("request_cpus", "not of the form KEY=VALUE"),
     ],
 )
@@ -192,11 +212,11 @@ def test_what_means_nothing_is_refused(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("job: {}", "section 'job' is unknown. Did you mean 'jobs'"),
+        ("job: {}", "section 'job' is unknown: did you mean 'jobs'"),
         ("[1]", "does not hold sections"),
         ("{", "cannot be read"),
         ("jobs: 3", "does not hold settings"),
-        ("labels: {a: 3}", "labels.a does not hold settings"),
+        ("labels: {a: 3}", "label 'a' does not hold settings"),
     ],
 )
 def test_a_file_that_means_nothing_is_refused(tmp_path: Path, content: str, message: str) -> None:

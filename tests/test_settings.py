@@ -31,6 +31,12 @@ def test_a_site_overrides_what_it_names(tmp_path: Path, monkeypatch: pytest.Monk
     assert settings.modes == {"mine": "a.b.C"}
 
 
+def test_a_section_may_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = Settings.load()
+    site_file(tmp_path, monkeypatch, "pool:\n")
+    assert Settings.load() == shipped
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -44,6 +50,7 @@ def test_a_site_overrides_what_it_names(tmp_path: Path, monkeypatch: pytest.Monk
         ("modes: {mine: 3}", "modes.mine cannot be 3"),
         ("[1, 2]", "does not hold sections"),
         ("pool: {most: [", "cannot be read"),
+        ("pool: {most: 3}  # \0", "cannot be read"),
     ],
 )
 def test_a_bad_file_is_refused(

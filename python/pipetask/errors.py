@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["PipetaskError", "RegistrationError", "UsageError", "did_you_mean", "reason_of"]
+__all__ = ["PipetaskError", "RegistrationError", "UsageError", "closest", "did_you_mean", "reason_of"]
 
 _LISTED = 12
 """How many names a message lists at most."""
@@ -44,6 +44,13 @@ def reason_of(error: BaseException) -> str:
     return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that was probably meant by one that nobody knows; `None` if no name is like it."""
+    by_folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[close[0]] if close else None
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str:
     """Return how a sentence ends that begins with a name that nobody knows.
 
@@ -61,9 +68,9 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) 
     ending
         A colon and a hint, or a full stop.
     """
-    by_folded = {each.casefold(): each for each in known}
-    if close := difflib.get_close_matches(name.casefold(), by_folded, n=1):
-        return f": did you mean {by_folded[close[0]]!r}?"
-    if otherwise is None and 0 < len(by_folded) <= _LISTED:
-        otherwise = f"there are {', '.join(by_folded.values())}."
+    names = list(known)
+    if close := closest(name, names):
+        return f": did you mean {close!r}?"
+    if otherwise is None and 0 < len(names) <= _LISTED:
+        otherwise = f"there are {', '.join(names)}."
     return f": {otherwise}" if otherwise else "."

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from .errors import UsageError, did_you_mean
+from .errors import UsageError
+from .settings_file import check_key, read_sections, read_shipped, sections
 
 __all__ = ["VARIABLE", "Settings"]
 
@@ -41,30 +38,17 @@ class Settings:
         UsageError
             If the site's file is not there, is no YAML, or has a key or a value that means nothing.
         """
-        content = yaml.safe_load(files("pipetask").joinpath("config/defaults.yaml").read_text())
+        content = read_shipped("defaults.yaml")
         if path := os.environ.get(VARIABLE):
-            _overlay(content, _read(path), path)
+            _overlay(content, read_sections(path, f"{VARIABLE}={path}"), path)
         return cls(**content)
 
 
-def _read(path: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{VARIABLE}={path} cannot be read: {' '.join(str(error).split())}.") from error
-    if not isinstance(content or {}, dict):
-        raise UsageError(f"{VARIABLE}={path} does not hold sections with settings.")
-    return content or {}
-
-
 def _overlay(base: dict[str, Any], site: dict[str, Any], path: str) -> None:
-    for section, values in site.items():
-        _check_key(section, base, f"{path}: section")
-        if not isinstance(values, dict):
-            raise UsageError(f"{path}: section {section!r} does not hold settings.")
+    for section, values in sections(site, base, f"{path}: section"):
         for key, value in values.items():
             if section != "modes":
-                _check_key(key, base[section], f"{path}: setting of {section!r}")
+                check_key(key, base[section], f"{path}: setting of {section!r}")
             if not _fits(value, base[section].get(key, "")):
                 raise UsageError(f"{path}: {section}.{key} cannot be {value!r}.")
             base[section][key] = value
@@ -79,8 +63,3 @@ def _fits(value: object, default: object) -> bool:
             return type(value) is int and value > 0
         case _:
             return type(value) in (int, float) and float(str(value)) > 0
-
-
-def _check_key(key: object, known: dict[str, Any], what: str) -> None:
-    if key not in known:
-        raise UsageError(f"{what} {key!r} is unknown{did_you_mean(str(key), known)}")

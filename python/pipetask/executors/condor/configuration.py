@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
-import difflib
+import logging
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ...errors import UsageError
+from ...errors import UsageError, closest
+from ...settings_file import check_key, read_sections, read_shipped, sections
 
 __all__ = ["CondorConfiguration", "DagmanSettings", "JobSettings", "megabytes"]
+
+_LOG = logging.getLogger(__name__)
 
 _LARGEST = ("request_cpus", "request_memory", "request_disk", "request_gpus", "memory_limit")
 """Of these, a job that runs several tasks takes the largest."""
@@ -27,7 +28,8 @@ _FREE = ("environment", "submit", "attributes", "settings")
 
 _CHOICES = {"universe": ("vanilla", "local", "container"), "file_system": ("shared", "transfer")}
 _SIZES = ("request_memory", "request_disk", "memory_limit")
-_POSITIVE = ("request_cpus", "memory_factor")
+_LEAST = {"request_cpus": 1, "memory_factor": 1, "priority": -math.inf}
+"""Smallest number allowed, where it is not 0."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class CondorConfiguration:
 
     @classmethod
     def load(
-        cls, path: str | None = None, overrides: Sequence[str] = (), labels: Iterable[str] | None = None
+        cls, path: str | None = None, overrides: Sequence[str] = (), labels: Collection[str] | None = None
     ) -> CondorConfiguration:
         """Read the shipped settings, a site's file, and overrides.
 
@@ -97,20 +99,21 @@ class CondorConfiguration:
         overrides
             Texts of the form ``KEY=VALUE``.
         labels
-            The task labels there are; others are refused.
+            The task labels there are; others are refused in overrides.  A site's file may have more, for other
+            pipelines.
 
         Raises
         ------
         UsageError
             If the file cannot be read, or if a key or a value means nothing.
         """
-        content = yaml.safe_load(files("pipetask").joinpath("config/condor.yaml").read_text())
+        content = read_shipped("condor.yaml")
         shipped = copy.deepcopy(content)
         if path is not None:
-            _overlay(content, _read(path), shipped, path)
+            _overlay(content, read_sections(path), shipped, path)
+            _warn_of_labels(path, content["labels"], labels or ())
         for text in overrides:
-            _overlay(content, _override(text), shipped, f"--condor {text}")
-        _check_labels(content["labels"], labels)
+            _overlay(content, _override(text), shipped, f"--condor {text}", labels)
         return cls(content)
 
     @property
@@ -154,16 +157,6 @@ def megabytes(size: object) -> int:
     return math.ceil(number * {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}[unit])
 
 
-def _read(path: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
-    if not isinstance(content or {}, dict):
-        raise UsageError(f"{path} does not hold sections with settings.")
-    return content or {}
-
-
 def _override(text: str) -> dict[str, Any]:
     """Turn ``KEY=VALUE`` into what a file would hold."""
     key, sign, value = text.partition("=")
@@ -176,12 +169,11 @@ def _override(text: str) -> dict[str, Any]:
     head, _, rest = key.partition(".")
     match head:
         case "labels":  # a label may have dots itself
-            label, _, rest = rest.rpartition(".")
-            for free in _FREE:
-                outer, dot, inner = label.rpartition(".")
-                if dot and inner == free:
-                    return {"labels": {outer: {free: {rest: content}}}}
-            return {"labels": {label: {rest: content}}}
+            label, dot, setting = rest.rpartition(".")
+            outer, _, free = label.rpartition(".")
+            if free in _FREE and outer:
+                return {"labels": {outer: {free: {setting: content}}}}
+            return {"labels": {label: {setting: content}} if dot else {rest: content}}
         case "nodes" | "dagman" | "jobs":
             return _nested(key.split(".", 3 if head == "nodes" else 2), content)
         case _:
@@ -194,26 +186,25 @@ def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _overlay(base: dict[str, Any], site: dict[str, Any], shipped: Mapping[str, Any], where: str) -> None:
-    for section, values in site.items():
-        _check_key(section, shipped, f"{where}: section")
-        if not isinstance(values, dict):
-            raise UsageError(f"{where}: section {section!r} does not hold settings.")
-        match section:
-            case "labels" | "nodes":
-                for name, settings in values.items():
-                    if section == "nodes":
-                        _check_key(name, shipped["nodes"], f"{where}: node")
-                    if not isinstance(settings, dict):
-                        raise UsageError(f"{where}: {section}.{name} does not hold settings.")
-                    _lay(base[section].setdefault(name, {}), settings, shipped["jobs"], where)
-            case _:
-                _lay(base[section], values, shipped[section], where)
+def _overlay(
+    base: dict[str, Any],
+    over: Mapping[str, Any],
+    shipped: Mapping[str, Any],
+    where: str,
+    labels: Collection[str] | None = None,
+) -> None:
+    named = {"labels": labels, "nodes": shipped["nodes"]}
+    for section, values in sections(over, shipped, f"{where}: section"):
+        if section not in named:
+            _lay(base[section], values, shipped[section], where)
+            continue
+        for name, settings in sections(values, named[section], f"{where}: {section.removesuffix('s')}"):
+            _lay(base[section].setdefault(name, {}), settings, shipped["jobs"], where)
 
 
 def _lay(base: dict[str, Any], settings: Mapping[str, Any], shipped: Mapping[str, Any], where: str) -> None:
     for key, value in settings.items():
-        _check_key(key, shipped, f"{where}: setting")
+        check_key(key, shipped, f"{where}: setting")
         if key in _FREE and isinstance(value, dict):
             base[key] = {**base.get(key, {}), **value}
         else:
@@ -239,11 +230,9 @@ def _fits(key: str, value: Any, default: Any) -> bool:
         case bool():
             return isinstance(value, bool)
         case int():
-            return type(value) is int and value >= (
-                1 if key in _POSITIVE else 0 if key != "priority" else value
-            )
+            return type(value) is int and value >= _LEAST.get(key, 0)
         case float():
-            return type(value) in (int, float) and value >= 1
+            return type(value) in (int, float) and _LEAST.get(key, 0) <= value < math.inf
         case str():
             return isinstance(value, str | int | float)
         case list():
@@ -252,19 +241,11 @@ def _fits(key: str, value: Any, default: Any) -> bool:
             return False
 
 
-def _check_key(key: object, known: Mapping[str, Any], what: str) -> None:
-    if key not in known:
-        close = difflib.get_close_matches(str(key), known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else f" There are {', '.join(known)}."
-        raise UsageError(f"{what} {key!r} is unknown.{hint}")
-
-
-def _check_labels(settings: Mapping[str, Any], labels: Iterable[str] | None) -> None:
-    """Refuse labels given on the command line or in a file that are none of the graph's but close to one."""
-    known = list(labels) if labels is not None else list(settings)
-    for label in settings:
-        if label not in known and (close := difflib.get_close_matches(str(label), known, n=1)):
-            raise UsageError(f"labels.{label}: the graph has no such task.  Did you mean {close[0]!r}?")
+def _warn_of_labels(path: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Warn of labels that may be misspelt; a file of a site may have some of other pipelines."""
+    for label in given:
+        if label not in known and (close := closest(str(label), known)):
+            _LOG.warning("%s: the graph has no task %r: did you mean %r?", path, label, close)
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
