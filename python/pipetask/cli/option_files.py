@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from click.core import ParameterSource
 
-from ..errors import did_you_mean
+from ..errors import UsageError, did_you_mean
 from ..options.declaration import Declared, Edits, declared, item_type, option
+from ..settings_file import read_sections
 from .catalog import COMMANDS
 
 __all__ = ["EDITS", "PROFILE", "FileOptions", "load_defaults", "print_options"]
@@ -127,13 +127,12 @@ def _read(path: str, ctx: click.Context, options: Sequence[Declared]) -> Iterato
 
 def _content(path: str, ctx: click.Context) -> dict[str, dict[str, Any]]:
     try:
-        content = yaml.safe_load(Path(path).read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise click.UsageError(f"{path} cannot be read: {reason}.", ctx) from error
-    if not isinstance(content, dict) or not all(isinstance(part, dict | None) for part in content.values()):
+        content = read_sections(path)
+    except UsageError as error:
+        raise click.UsageError(str(error), ctx) from error
+    if not all(isinstance(part, dict) for part in content.values()):
         raise click.UsageError(f"{path} does not hold sections, one for each command, with options.", ctx)
-    return {str(name): part or {} for name, part in content.items()}
+    return content
 
 
 def _names(options: Iterable[Declared]) -> dict[str, Declared]:
@@ -172,7 +171,7 @@ def _given(path: str, name: str, value: Any, each: Declared, ctx: click.Context)
 
 def print_options(ctx: click.Context, options: Sequence[Declared], values: Mapping[str, Any]) -> None:
     """Print every option of a command, with its value and where it came from."""
-    shown = [each for each in options if each.name not in ("show_options", "help")]
+    shown = [each for each in options if each.name != "show_options"]
     width = max(len(each.long_name) for each in shown)
     for each in shown:
         text = _shown(values[each.name])
@@ -180,19 +179,17 @@ def print_options(ctx: click.Context, options: Sequence[Declared], values: Mappi
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple | frozenset):
-        return ", ".join(_shown(part) for part in value) or "none"
-    if isinstance(value, enum.Enum):
-        return str(value.value)
-    return (
-        {None: "none", True: "yes", False: "no", "": "none"}.get(value, str(value))
-        if _plain(value)
-        else str(value)
-    )
-
-
-def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, bool | str)
+    match value:
+        case tuple() | frozenset():
+            return ", ".join(_shown(part) for part in value) or "none"
+        case enum.Enum():
+            return str(value.value)
+        case bool():
+            return "yes" if value else "no"
+        case None | "":
+            return "none"
+        case _:
+            return str(value)
 
 
 def _origin(ctx: click.Context, each: Declared) -> str:

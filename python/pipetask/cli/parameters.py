@@ -100,7 +100,6 @@ def _option(each: Declared, option: Option) -> click.Parameter:
         metavar=option.metavar,
         type=None if flag else _click_type(item, option),
         help=option.help,
-        hidden=option.hidden,
         callback=None if flag else _converter(each, option),
         shell_complete=complete(option.complete),
         **more,

@@ -28,7 +28,7 @@ __all__ = [
     "section",
 ]
 
-Completion = Literal["labels", "subsets", "modes", "files", "folders"]
+Completion = Literal["labels", "modes", "files", "folders"]
 """What the shell may offer for a value."""
 
 _Model = TypeVar("_Model")
@@ -63,8 +63,6 @@ class Option:
     complete: Completion | None = None
     new_file: bool = False
     """Whether the value names a file that will be written; its folder has to be there."""
-
-    hidden: bool = False
 
 
 @dataclass(frozen=True)
