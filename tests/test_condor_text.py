@@ -34,7 +34,9 @@ def text_of(counts: dict[str, int], edges: list, size: int, *, first: bool = Fal
     descriptions = {
         name: {"executable": "/bin/true"} for name in [*kinds.values(), "first", "final", "no_job"]
     }
-    text = DagText(nodes, kinds, descriptions, {"PipetaskRun": '"id"'}, "dagman.config", first, "a\nb")
+    text = DagText(
+        nodes, kinds, descriptions, {"PipetaskRun": '"id"'}, "dagman.config", first, comment="a\nb"
+    )
     return "".join(f"{line}\n" for line in text.lines()), nodes
 
 
@@ -71,7 +73,8 @@ def test_a_dag_says_who_waits_for_whom(drawn: tuple[dict, list], size: int, firs
     assert wanted | roots <= without_joins(dag)
     assert set(dag.jobs.values()) <= set(dag.descriptions)
     assert ("ALL_NODES", "node", "$(JOB)") in dag.variables
-    assert dag.others == ["CONFIG dagman.config"]
+    assert "CONFIG dagman.config" in dag.others
+    assert "SCRIPT POST ALL_NODES /usr/bin/test $JOB != first -o $RETURN = 0" in dag.others
 
 
 ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)

@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 
 from conftest import environment
 from pipetask.errors import PipetaskError
-from pipetask.executors.base import ExecutionContext
+from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.condor import CondorExecutor
+from pipetask.executors.delayed import upstream
 from pipetask.executors.delayed.node import ExitCode, rerun_command, run_node
 from pipetask.executors.delayed.outcomes import AttemptTails, AttemptWriter, attempts_of, read_attempts
 from pipetask.executors.delayed.replay import ReplayExecutor, all_done
 from pipetask.executors.delayed.run_directory import RunDirectory
+from pipetask.executors.in_process import InProcessExecutor
 from pipetask.options.delayed import DelayedOptions
 from pipetask.outcome import QuantumOutcome, Status
+from pipetask.quantum_data import EnumeratedGraph
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
 
@@ -45,19 +48,29 @@ def write(tmp_path: Path) -> Write:
         edges: list[tuple[int, int]] = EDGES,
         **options: object,
     ) -> RunDirectory:
-        graph = enumerated(counts, edges)
-        run_dir = tmp_path / "run"
-        options = {"bundle_size": 6, **options}
-        executor = CondorExecutor(DelayedOptions(run_dir=str(run_dir), submit=False, **options))
-        context = ExecutionContext(graph, CallSpec(work or Recorder(tmp_path)))
-        executor.check(context)
-        written = list(executor.execute(graph, context))
-        context.stop.close()
-        assert {outcome.status for outcome in written} == {Status.WRITTEN}
-        assert [outcome.id for outcome in written] == [quantum.id for quantum in graph]
-        return RunDirectory(run_dir)
+        spec = CallSpec(work or Recorder(tmp_path))
+        return write_run(tmp_path / "run", enumerated(counts, edges), spec, **{"bundle_size": 6, **options})
 
     return make
+
+
+def write_run(folder: Path, graph: EnumeratedGraph, spec: CallSpec, **options: object) -> RunDirectory:
+    executor = CondorExecutor(DelayedOptions(run_dir=str(folder), submit=False, **options))
+    written = outcomes_of(executor, graph, spec)
+    assert {outcome.status for outcome in written.values()} == {Status.WRITTEN}
+    assert list(written) == [quantum.id for quantum in graph]
+    return RunDirectory(folder)
+
+
+def outcomes_of(
+    executor: QuantumExecutor, graph: EnumeratedGraph, spec: CallSpec
+) -> dict[int, QuantumOutcome]:
+    context = ExecutionContext(graph, spec)
+    executor.check(context)
+    outcomes = list(executor.execute(graph, context))
+    context.stop.close()
+    assert len(outcomes) == len({outcome.id for outcome in outcomes}), "exactly one each"
+    return {outcome.id: outcome for outcome in outcomes}
 
 
 def run_alone(directory: RunDirectory, node: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -66,13 +79,15 @@ def run_alone(directory: RunDirectory, node: str, *more: str) -> subprocess.Comp
     return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
 
 
+def replay(directory: RunDirectory, graph: EnumeratedGraph) -> dict[int, QuantumOutcome]:
+    return outcomes_of(ReplayExecutor(directory, register=False), graph, CallSpec(print))
+
+
 def statuses(directory: RunDirectory) -> dict[int, Status]:
     graph = enumerated(CHAINS, EDGES)
-    context = ExecutionContext(graph, CallSpec(print))
-    outcomes = list(ReplayExecutor(directory, register=False).execute(graph, context))
-    context.stop.close()
-    assert sorted(outcome.id for outcome in outcomes) == list(range(7)), "exactly one outcome each"
-    return {graph.position(outcome.id): outcome.status for outcome in outcomes}
+    outcomes = replay(directory, graph)
+    assert sorted(outcomes) == list(range(7))
+    return {graph.position(id): outcome.status for id, outcome in outcomes.items()}
 
 
 def test_a_node_runs_its_quanta_in_order_and_once(write: Write, tmp_path: Path) -> None:
@@ -92,20 +107,16 @@ def test_whatever_the_graph_each_quantum_is_written_once_and_needs_nothing_but_s
     tmp_path_factory: pytest.TempPathFactory, drawn: tuple[dict, list]
 ) -> None:
     graph = enumerated(*drawn)
-    folder = tmp_path_factory.mktemp("written") / "run"
-    executor = CondorExecutor(DelayedOptions(run_dir=str(folder), submit=False))
-    context = ExecutionContext(graph, CallSpec(print))
-    written = [outcome.id for outcome in executor.execute(graph, context)]
-    context.stop.close()
-    assert written == [quantum.id for quantum in graph]
-    with RunDirectory(folder).index() as index:
+    directory = write_run(tmp_path_factory.mktemp("written") / "run", graph, CallSpec(print))
+    with directory.index() as index:
         rows = {quantum.id: (node, quantum) for node in index.nodes() for quantum in node.quanta}
-    assert sorted(rows) == written
+    assert sorted(rows) == [quantum.id for quantum in graph]
     for quantum in graph:
         node, row = rows[quantum.id]
         assert index.labels[row.task] == quantum.label
         assert row.quantum_id == quantum.quantum_id.bytes
-        assert set(row.needs) == quantum.prerequisites & {other.id for other in node.quanta}
+        assert set(row.needs) == quantum.prerequisites
+        assert {rows[before][0].number for before in row.needs} <= {node.number, *node.needs}
 
 
 def test_several_at_a_time(write: Write, tmp_path: Path) -> None:
@@ -128,6 +139,64 @@ def test_what_was_never_begun_is_blocked_by_what_failed_above_it(write: Write, t
         6: Status.BLOCKED,
     }
     assert not all_done(directory)
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn=random_graphs(), size=st.integers(1, 4), bad=st.sets(st.integers(0, 9), max_size=3))
+def test_however_quanta_are_packed_those_run_that_would_run_here(
+    tmp_path_factory: pytest.TempPathFactory, drawn: tuple[dict, list], size: int, bad: set[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    work = Recorder(folder, bombs=tuple((id, "repeatable_error") for id in bad))
+    directory = write_run(folder / "run", enumerated(*drawn), CallSpec(work), bundle_size=size)
+    # Nodes run whatever became of those before them, as their DAG has it.
+    codes = [run_node(directory, str(number)) for number in range(directory.facts.nodes)]
+    replayed = replay(directory, enumerated(*drawn))
+    here = outcomes_of(InProcessExecutor(), enumerated(*drawn), CallSpec(work))
+    assert {id: (o.status, o.blocked_by) for id, o in replayed.items()} == {
+        id: (o.status, o.blocked_by) for id, o in here.items()
+    }
+    recorded = {o.id for attempt in read_attempts(directory.outcomes) for o in attempt.outcomes}
+    assert recorded == set(here), "blocked ones, too, are written down"
+    assert set(codes) <= {ExitCode.DONE, ExitCode.REPEATABLE, ExitCode.BLOCKED}
+    assert all_done(directory) == (set(codes) == {ExitCode.DONE})
+
+
+def test_a_node_says_that_it_waits_for_what_failed_elsewhere(write: Write, tmp_path: Path) -> None:
+    directory = write(Recorder(tmp_path, bombs=((0, "fail"),)))
+    assert run_node(directory, "0") == ExitCode.FAILED
+    done = run_alone(directory, "1")
+    assert done.returncode == ExitCode.BLOCKED
+    assert "1 quanta were not run, because they need what has failed" in done.stderr
+    assert statuses(directory)[6] is Status.BLOCKED
+
+
+def test_the_last_words_of_another_machine_are_waited_for(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = write(Recorder(tmp_path))
+    assert run_node(directory, "0") == ExitCode.DONE
+    hidden = shutil.move(directory.outcomes / "000", tmp_path / "not yet")
+    monkeypatch.setattr(upstream.time, "sleep", lambda _: shutil.move(hidden, directory.outcomes / "000"))
+    assert run_node(directory, "1") == ExitCode.DONE
+    assert "waiting for what node 0 has written" in capfd.readouterr().err
+
+
+def test_what_was_killed_and_said_nothing_is_given_up(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "PATIENCE", 0.0)
+    directory = write(Recorder(tmp_path, bombs=((2, "kill_self"),)))
+    assert run_alone(directory, "0").returncode == -signal.SIGKILL
+    assert run_node(directory, "1") == ExitCode.BLOCKED
+
+
+def test_where_jobs_do_not_see_each_other_the_batch_system_sees_to_it(write: Write, tmp_path: Path) -> None:
+    directory = write(Recorder(tmp_path, bombs=((0, "fail"),)), condor=("file_system=transfer",))
+    assert "SCRIPT POST" not in (directory.path / "dagman" / "run.dag").read_text()
+    assert run_node(directory, "0") == ExitCode.FAILED
+    assert statuses(directory)[6] is Status.BLOCKED
+    assert run_node(directory, "1") == ExitCode.DONE, "it takes for done what it cannot see"
 
 
 def test_what_nobody_began_is_cancelled(write: Write) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from condor.plain_runs import PlainRun
 from condor.pool import Pool, wait_until
+from pipetask.executors.delayed.node import ExitCode
 from pipetask.outcome import Status
 
 CHAIN = {"a": 4, "b": 4}
@@ -69,6 +70,21 @@ def test_a_failure_is_tried_again_by_its_job_and_named_with_the_command_to_run_i
     assert pool.pipetask(*command.split()).code == 0
     assert run.statuses()[0] is Status.SUCCEEDED
     assert run.starts(1) == 1
+
+
+def test_a_failure_stops_what_needs_it_and_not_what_needs_its_neighbours(
+    make_run: Callable[..., PlainRun],
+) -> None:
+    edges = [(0, 4), (1, 4), (2, 5), (3, 5)]
+    run = make_run({"a": 4, "b": 2}, edges, bombs=((0, "repeatable_error"),), options={"bundle_size": 4})
+    run.submit()
+    assert run.wait()["phase"] == "failed"
+    assert run.job("a-0")["ExitCode"] == ExitCode.REPEATABLE
+    assert run.job("b-1")["ExitCode"] == ExitCode.BLOCKED
+    statuses = run.statuses()
+    assert (statuses.pop(0), statuses.pop(4)) == (Status.FAILED, Status.BLOCKED)
+    assert set(statuses.values()) == {Status.SUCCEEDED}
+    assert len(statuses) == 4
 
 
 def test_restart_runs_what_is_missing_after_a_failure(make_run: Callable[..., PlainRun]) -> None:

@@ -40,6 +40,9 @@ class DagText:
     first: bool
     """Whether there is a node before all others."""
 
+    goes_on: bool = True
+    """Whether a node runs when those that it waits for have ended, however they did: its job finds out what can run."""
+
     comment: str = ""
 
     def lines(self) -> Iterator[str]:
@@ -53,6 +56,9 @@ class DagText:
             yield from _description(name, commands)
         yield from self._jobs()
         yield 'VARS ALL_NODES node="$(JOB)"'
+        if self.goes_on:
+            # To DAGMan a node has succeeded if its script has; without the registry made ready, none makes sense.
+            yield f"SCRIPT POST ALL_NODES /usr/bin/test $JOB != {FIRST} -o $RETURN = 0"
         yield from self._edges()
         yield f"FINAL {FINAL} {FINAL}"
 

@@ -175,6 +175,7 @@ class CondorExecutor(QuantumExecutor):
             {RUN_ATTRIBUTE: attribute(run_id)},
             final.dagman_config.name if settings else None,
             first,
+            self._shared(context),
             f"{nodes.explain()}; written by pipetask",
         )
         with draft.dag.open("w", encoding="utf-8") as out:
@@ -183,11 +184,16 @@ class CondorExecutor(QuantumExecutor):
     def _recipe(self, context: ExecutionContext) -> Recipe:
         source, labels = context.graph.source, context.graph.structure.labels
         serial = any(not source.task_node(label).task_class.canMultiprocess for label in labels)
-        settings = [self._configuration.for_labels([label]) for label in labels]
-        shared = all(each.file_system == "shared" for each in settings)
-        retries = max(each.error_retries for each in settings)
+        retries = max(self._configuration.for_labels([label]).error_retries for label in labels)
         # Paths of the draft would be gone: jobs say themselves where the files are.
-        return Recipe(context.runner.moved("."), context.later, context.timeout, serial, shared, retries)
+        return Recipe(
+            context.runner.moved("."), context.later, context.timeout, serial, self._shared(context), retries
+        )
+
+    def _shared(self, context: ExecutionContext) -> bool:
+        """Return whether all jobs see the run directory."""
+        settings = map(self._configuration.for_labels, ([label] for label in context.graph.structure.labels))
+        return all(each.file_system == "shared" for each in settings)
 
 
 _NO_JOB = {"executable": "/bin/true", "universe": "local"}
@@ -223,7 +229,6 @@ def _commands(kind: JobKind, layout: Layout, run_id: str) -> Mapping[str, str]:
 def _indexed(nodes: Iterable[Node], context: ExecutionContext) -> Iterator[IndexedNode]:
     graph, structure = context.graph, context.graph.structure
     for node in nodes:
-        members = set(node.ids)
         quanta = []
         for id in node.ids:
             position = graph.position(id)
@@ -234,7 +239,7 @@ def _indexed(nodes: Iterable[Node], context: ExecutionContext) -> Iterator[Index
                     structure.quantum_id_bytes(position),
                     structure.data_values(position),
                     position in context.registered_before,
-                    tuple(sorted(graph.prerequisites(position) & members)),
+                    tuple(sorted(graph.prerequisites(position))),
                 )
             )
         yield IndexedNode(node.number, node_name(node), node.needs, tuple(quanta))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ..base import ExecutionContext
-from .node import ExitCode
+from .node import FINAL_CODES
 from .outcomes import AttemptTails
 from .replay import ReplayExecutor
 from .run_directory import RunDirectory
@@ -55,7 +55,7 @@ def follow(
                     yield from _once(outcome, left)
                 else:
                     failed.setdefault(attempt.number, []).append(outcome)
-            if attempt.exit_code in (ExitCode.FAILED, 20, 21):
+            if attempt.exit_code in FINAL_CODES:
                 for outcome in _last(failed.pop(attempt.number, ())):
                     yield from _once(outcome, left)
     if context.stop:

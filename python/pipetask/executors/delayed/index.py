@@ -1,7 +1,7 @@
 """The index of a delayed run: which quanta each node runs.
 
 An SQLite file that is written once and then only read, in immutable mode, so that no lock is ever taken on a shared
-file system.  A job reads the one row that concerns it.
+file system.  A job reads the rows of its node and of those that it waits for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -24,7 +25,7 @@ _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE label (task INTEGER PRIMARY KEY, label TEXT, dimensions TEXT);
-CREATE TABLE node (number INTEGER PRIMARY KEY, name TEXT, counts TEXT, needs TEXT, quanta TEXT);
+CREATE TABLE node (number INTEGER PRIMARY KEY, name TEXT, counts TEXT, needs TEXT, quanta BLOB);
 CREATE INDEX node_name ON node (name);
 """
 
@@ -47,7 +48,7 @@ class IndexedQuantum:
     """Whether the registry holds outputs of an earlier attempt that did not succeed."""
 
     needs: tuple[int, ...]
-    """Ids of the quanta of the same node that it waits for."""
+    """Ids of the quanta that it waits for, in whatever node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,9 @@ def _row(node: IndexedNode) -> tuple[Any, ...]:
         [q.id, q.task, q.quantum_id.hex(), list(q.data_values), int(q.registered_before), list(q.needs)]
         for q in node.quanta
     ]
-    return node.number, node.name, _dump(counts), _dump(node.needs), _dump(quanta)
+    # Half as large, and read as fast.
+    packed = zlib.compress(_dump(quanta).encode(), level=1)
+    return node.number, node.name, _dump(counts), _dump(node.needs), packed
 
 
 def _dump(value: object) -> str:
@@ -179,7 +182,8 @@ class NodeIndex:
 
 def _node(row: tuple[Any, ...]) -> IndexedNode:
     number, name, needs, quanta = row
-    return IndexedNode(number, name, tuple(json.loads(needs)), tuple(map(_quantum, json.loads(quanta))))
+    rows = json.loads(zlib.decompress(quanta))
+    return IndexedNode(number, name, tuple(json.loads(needs)), tuple(map(_quantum, rows)))
 
 
 def _quantum(values: list[Any]) -> IndexedQuantum:

@@ -24,16 +24,23 @@ from .index import IndexedNode, IndexedQuantum, NodeIndex
 from .outcomes import AttemptWriter, attempts_of
 from .part import PartOfGraph
 from .run_directory import Recipe, RunDirectory
+from .upstream import blocked, failed_upstream
 
-__all__ = ["ExitCode", "rerun_command", "run_node"]
+__all__ = ["FINAL_CODES", "ExitCode", "rerun_command", "run_node"]
 
 
 class ExitCode(IntEnum):
-    """What a job's exit code means, besides 20 (a repeatable error) and 21 (an invalid quantum)."""
+    """What a job's exit code means."""
 
     DONE = 0
     FAILED = 1
     """A quantum failed, and running it again has not helped."""
+
+    REPEATABLE = 20
+    """A quantum failed with an error that will come again, as it says itself."""
+
+    INVALID = 21
+    """A quantum cannot be run at all, as it says itself."""
 
     INFRASTRUCTURE = 75
     """Not the quantum's fault, as far as one can see: another attempt may succeed."""
@@ -41,7 +48,16 @@ class ExitCode(IntEnum):
     OUT_OF_MEMORY = 76
     """Another attempt needs more memory."""
 
+    BLOCKED = 77
+    """No quantum failed here, and some were not run because they need what failed elsewhere."""
+
     INTERRUPTED = 143
+
+
+FINAL_CODES = frozenset(
+    {ExitCode.DONE, ExitCode.FAILED, ExitCode.REPEATABLE, ExitCode.INVALID, ExitCode.BLOCKED}
+)
+"""After these, the batch system makes no other attempt."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +104,16 @@ def run_node(
         todo = [q for q in job.node.quanta if q.id not in finished and (wanted is None or q.id in wanted)]
         if not todo:
             return ExitCode.DONE
-        recipe.runner.prepare_process()
+        outcomes = _blocked(job, todo, finished)
+        todo = [quantum for quantum in todo if quantum.id not in outcomes]
+        if todo:
+            recipe.runner.prepare_process()
         writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), requested_memory())
+        for outcome in outcomes.values():
+            writer.outcome(outcome)
         killed_before = oom_kills()
         with stop_on_signals() as stop:
-            outcomes = _run_all(job, todo, writer, stop, again=bool(earlier))
+            outcomes |= _run_all(job, todo, writer, stop, again=bool(earlier))
         code = _exit_code(outcomes.values(), stop, out_of_memory=oom_kills() > killed_before)
         writer.end(code)
         _say_what_failed(job, outcomes)
@@ -117,6 +138,18 @@ def _wanted(job: _Job, quantum_ids: Collection[str]) -> set[int] | None:
     return {known[quantum_id] for quantum_id in quantum_ids}
 
 
+def _blocked(
+    job: _Job, todo: Sequence[IndexedQuantum], finished: Collection[int]
+) -> dict[int, QuantumOutcome]:
+    """Return outcomes of the quanta that cannot run, because of what they need in this node or in others."""
+    running = {quantum.id for quantum in todo}
+    roots = {q.id: q.id for q in job.node.quanta if q.id not in running and q.id not in finished}
+    if job.recipe.shared:  # elsewhere a node starts only if all that it waits for has succeeded
+        roots |= failed_upstream(job.directory, job.index, job.node, todo)
+    causes = blocked(todo, roots)
+    return {id: QuantumOutcome(id, Status.BLOCKED, blocked_by=root) for id, root in causes.items()}
+
+
 def _run_all(
     job: _Job,
     todo: Sequence[IndexedQuantum],
@@ -127,7 +160,7 @@ def _run_all(
 ) -> dict[int, QuantumOutcome]:
     """Run quanta, then those again that have raised, as often as the run allows; return the last outcome of each."""
     outcomes: dict[int, QuantumOutcome] = {}
-    for retry in range(job.recipe.error_retries + 1):
+    for retry in range(job.recipe.error_retries + 1 if todo else 0):
         for outcome in _run(job, todo, stop, again=again or retry > 0):
             writer.outcome(outcome)
             outcomes[outcome.id] = outcome
@@ -192,13 +225,15 @@ def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_o
     statuses = {outcome.status for outcome in outcomes}
     if all(status.unblocks for status in statuses):
         return ExitCode.DONE
-    if 21 in codes:
-        return 21
+    if ExitCode.INVALID in codes:
+        return ExitCode.INVALID
     if out_of_memory or any(map(_is_memory_error, outcomes)):
         return ExitCode.OUT_OF_MEMORY
     if Status.KILLED in statuses:
         return ExitCode.INFRASTRUCTURE
-    return 20 if 20 in codes else ExitCode.FAILED
+    if ExitCode.REPEATABLE in codes:
+        return ExitCode.REPEATABLE
+    return ExitCode.BLOCKED if all(s.unblocks or s is Status.BLOCKED for s in statuses) else ExitCode.FAILED
 
 
 def _say_what_failed(job: _Job, outcomes: Mapping[int, QuantumOutcome]) -> None:
@@ -213,3 +248,5 @@ def _say_what_failed(job: _Job, outcomes: Mapping[int, QuantumOutcome]) -> None:
         print(f"  run it again: {command}", file=sys.stderr)
     if any(outcome.status.is_failure for outcome in outcomes.values()):
         print(f"run the whole node again: {rerun_command(job.directory, job.node.name)}", file=sys.stderr)
+    if waiting := sum(outcome.status is Status.BLOCKED for outcome in outcomes.values()):
+        print(f"{waiting} quanta were not run, because they need what has failed", file=sys.stderr)

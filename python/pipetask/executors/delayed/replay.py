@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
+from .index import IndexedNode
 from .outcomes import read_attempts
 from .run_directory import RunDirectory
+from .upstream import blocked
 
 __all__ = ["ReplayExecutor", "all_done", "best_attempts"]
 
@@ -39,38 +41,41 @@ class ReplayExecutor(QuantumExecutor):
         """Replay the outcomes of a stream of quanta."""
         wanted = {quantum.id for quantum in quanta}
         chosen = best_attempts(self._directory)
-        roots = self._roots(chosen)
         for attempt in read_attempts(self._directory.outcomes):
             for index, outcome in enumerate(attempt.outcomes):
                 if outcome.id in wanted and chosen[outcome.id][:2] == (attempt.path.name, index):
                     yield outcome
-        with self._directory.index() as nodes:
-            for node in nodes.nodes():
-                for quantum in node.quanta:
-                    wanted.discard(quantum.id)
-                    if quantum.id not in chosen:
-                        yield self._not_run(quantum.id, node.name, roots[node.number])
+        for node, roots in self._nodes({id: status for id, (_, _, status) in chosen.items()}):
+            for quantum in node.quanta:
+                wanted.discard(quantum.id)
+                if quantum.id not in chosen:
+                    yield self._not_run(quantum.id, node.name, roots.get(quantum.id))
         # What is in the graph and in no node was done before the run was written.
         for id in sorted(wanted):
             yield QuantumOutcome(id, Status.SKIPPED, reason="done already when the run was written")
 
     def _not_run(self, id: int, node: str, root: int | None) -> QuantumOutcome:
         if root is not None:
-            reason = f"its node {node} waits for one that failed"
-            return QuantumOutcome(id, Status.BLOCKED, blocked_by=root, reason=reason)
+            return QuantumOutcome(id, Status.BLOCKED, blocked_by=root)
         if self._over:
             return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: its node {node} has not run")
         return QuantumOutcome(id, Status.SUBMITTED)
 
-    def _roots(self, chosen: dict[int, tuple[str, int, Status]]) -> dict[int, int | None]:
-        """Return, for each node, the quantum that went wrong first in it or in what it waits for."""
-        roots: dict[int, int | None] = {}
+    def _nodes(self, statuses: Mapping[int, Status]) -> Iterator[tuple[IndexedNode, Mapping[int, int]]]:
+        """Yield each node, with the quantum that went wrong first for each quantum that cannot run."""
+        shared = self._directory.recipe().shared
+        roots = {id: id for id, status in statuses.items() if status.is_failure}
+        failed: dict[int, int] = {}
         with self._directory.index() as index:
             for node in index.nodes():
-                own = [q.id for q in node.quanta if q.id in chosen and chosen[q.id][2].is_failure]
-                above = [root for before in node.needs if (root := roots[before]) is not None]
-                roots[node.number] = min(own or above, default=None)
-        return roots
+                left = [q for q in node.quanta if q.id not in statuses or not statuses[q.id].unblocks]
+                roots |= blocked(left, roots)
+                above = [failed[number] for number in node.needs if number in failed]
+                if above and not shared:  # there a node starts only if all that it waits for has succeeded
+                    roots |= {quantum.id: min(above) for quantum in left if quantum.id not in roots}
+                if own := [roots[quantum.id] for quantum in left if quantum.id in roots]:
+                    failed[node.number] = min(own)
+                yield node, roots
 
 
 def best_attempts(directory: RunDirectory) -> dict[int, tuple[str, int, Status]]:
