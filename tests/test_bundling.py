@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import networkx
@@ -56,15 +57,15 @@ def test_nodes_hold_each_quantum_once_and_wait_for_all_that_theirs_need(
 
 
 @settings(max_examples=200, deadline=None)
-@given(drawn=random_graphs(), options=OPTIONS)
+@given(drawn=random_graphs(), options=OPTIONS, dense=st.sampled_from([0, 1.5, DENSE]))
 def test_the_edges_that_are_written_make_no_cycle_and_lose_no_order(
-    drawn: tuple[dict, list], options: BundlingOptions
+    drawn: tuple[dict, list], options: BundlingOptions, dense: float
 ) -> None:
     graph = enumerated(*drawn)
     nodes = packed(graph, options).nodes
     dag = networkx.DiGraph()
     dag.add_nodes_from(node.number for node in nodes)
-    for number, edges in enumerate(edges_of(nodes)):
+    for number, edges in enumerate(edges_of(nodes, dense)):
         dag.add_edges_from((parent, ("join", number)) for parent in edges.parents)
         dag.add_edges_from((("join", number), child) for child in edges.children)
     assert networkx.is_directed_acyclic_graph(dag)
@@ -73,10 +74,11 @@ def test_the_edges_that_are_written_make_no_cycle_and_lose_no_order(
 
 
 def test_a_dense_graph_is_written_in_lines_proportional_to_its_nodes() -> None:
-    size = 60
+    size = 100
     # Each b needs all but one of the a, another one each time: no two need the same.
     edges = [(i, size + j) for i in range(size) for j in range(size) if i != j]
     nodes = packed(enumerated({"a": size, "b": size}, edges), BundlingOptions(size=1)).nodes
+    assert sum(edges.ends for edges in edges_of(nodes, math.inf)) > DENSE * len(nodes)
     assert sum(edges.ends for edges in edges_of(nodes)) <= DENSE * len(nodes)
 
 
