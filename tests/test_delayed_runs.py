@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -351,6 +352,18 @@ def test_a_run_directory_is_all_or_nothing(
     monkeypatch.setattr("pipetask.executors.condor.writer.write_index", fail)
     with pytest.raises(PipetaskError, match=r"run cannot be written \(No space left on device\)"):
         write()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("room", [1_000, 9_000, 20_000])
+def test_wherever_room_ends_nothing_is_left(write: Write, tmp_path: Path, room: int) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(PipetaskError, match=r"run cannot be written \(.+\): make room"):
+            write(counts={"a": 2000}, edges=[], bundle_size=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.iterdir())
 
 

@@ -76,13 +76,21 @@ def write_index(
         Label and names of the required dimensions of each task, in pipeline order.
     nodes
         The nodes, taken one at a time.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
     """
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(_SCHEMA)
-        rows = ((task, label, json.dumps(names)) for task, (label, names) in enumerate(tasks))
-        database.executemany("INSERT INTO label VALUES (?, ?, ?)", rows)
-        database.executemany("INSERT INTO node VALUES (?, ?, ?, ?, ?)", map(_row, nodes))
-        database.commit()
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(_SCHEMA)
+            rows = ((task, label, json.dumps(names)) for task, (label, names) in enumerate(tasks))
+            database.executemany("INSERT INTO label VALUES (?, ?, ?)", rows)
+            database.executemany("INSERT INTO node VALUES (?, ?, ?, ?, ?)", map(_row, nodes))
+            database.commit()
+    except sqlite3.OperationalError as error:
+        raise OSError(str(error)) from error
 
 
 def _row(node: IndexedNode) -> tuple[Any, ...]:
