@@ -20,6 +20,7 @@ from pipetask.executors.condor.quoting import arguments, attribute, environment,
 from pipetask.executors.condor.slots import Slot, check_requests
 from pipetask.executors.condor.submit_description import JobKind, environment_for, submit_commands
 from pipetask.executors.delayed.bundling import BundlingOptions, bundle
+from pipetask.executors.delayed.graph_parts import deal
 from pipetask.testing import enumerated
 
 from test_enumeration import random_graphs  # isort: skip
@@ -27,7 +28,9 @@ from test_enumeration import random_graphs  # isort: skip
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def text_of(counts: dict[str, int], edges: list, size: int, *, first: bool = False) -> tuple[str, list]:
+def text_of(
+    counts: dict[str, int], edges: list, size: int, *, first: bool = False, in_parts: bool = False
+) -> tuple[str, list]:
     graph = enumerated(counts, edges)
     nodes = bundle(graph, graph, BundlingOptions(size=size)).nodes
     kinds = {labels: f"kind{n}" for n, labels in enumerate(sorted({node.labels for node in nodes}))}
@@ -35,7 +38,15 @@ def text_of(counts: dict[str, int], edges: list, size: int, *, first: bool = Fal
         name: {"executable": "/bin/true"} for name in [*kinds.values(), "first", "final", "no_job"]
     }
     text = DagText(
-        nodes, kinds, descriptions, {"PipetaskRun": '"id"'}, "dagman.config", first, comment="a\nb"
+        nodes,
+        kinds,
+        descriptions,
+        {"PipetaskRun": '"id"'},
+        "dagman.config",
+        first,
+        goes_on=not in_parts,
+        comment="a\nb",
+        parts=list(deal(nodes)) if in_parts else (),
     )
     return "".join(f"{line}\n" for line in text.lines()), nodes
 
@@ -53,6 +64,11 @@ def test_the_dag_is_as_it_was() -> None:
     check_golden("run.dag", text_of({"isr": 3, "co add": 3, "last": 1}, edges, 1, first=True)[0])
 
 
+def test_the_dag_of_a_run_whose_jobs_get_parts_of_it_is_as_it_was() -> None:
+    edges = [(0, 3), (1, 3), (2, 3), (3, 4)]
+    check_golden("parts.dag", text_of({"isr": 3, "coadd": 1, "last": 1}, edges, 1, in_parts=True)[0])
+
+
 def test_the_submit_description_is_as_it_was() -> None:
     settings = ("python=/usr/bin/python3", "request_memory=3GB", "enforce_memory=true", "priority=5")
     loaded = CondorConfiguration.load(None, settings)
@@ -60,6 +76,18 @@ def test_the_submit_description_is_as_it_was() -> None:
     variables = {"A": "b c", "D": "it's $5"}
     lines = [f"{k} = {v}\n" for k, v in submit_commands(kind, Path("/runs/my run"), "the-id", variables)]
     check_golden("submit_description", "".join(lines))
+
+
+def test_jobs_get_files_and_send_outcomes_where_they_do_not_see_the_run_directory() -> None:
+    kind = JobKind("kind0", ("a",), None, load("file_system=transfer").for_labels(["a"]))
+    commands = dict(submit_commands(kind, Path("/runs/run"), "the-id", {}))
+    assert {name: text for name, text in commands.items() if "transfer" in name} == {
+        "transfer_executable": "False",
+        "should_transfer_files": "YES",
+        "transfer_input_files": "run.json, recipe.pickle, parts/$(part)/",
+        "transfer_output_files": "outcomes",
+        "when_to_transfer_output": "ON_EXIT_OR_EVICT",
+    }
 
 
 @settings(max_examples=100, deadline=None)
@@ -204,6 +232,7 @@ def test_free_settings_are_added_up() -> None:
         ("labels.isr=2", "label 'isr' does not hold settings"),
         ("dagman.max_idl=2", "did you mean 'max_idle'"),
         ("nodes.frist.universe=local", "node 'frist' is unknown: did you mean 'first'"),
+        ("nodes.final.file_system=transfer", "the final job needs all of the run directory"),
         ("request_cpus", "not of the form KEY=VALUE"),
     ],
 )

@@ -7,7 +7,7 @@ For testing execution models of your own, and for benchmarks.  The tasks are tho
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,9 @@ class CallSpec:
     def moved(self, folder: str) -> CallSpec:
         """Return itself: it reads nothing."""
         return self
+
+    def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
+        """Do nothing: it reads nothing."""
 
     def resuming(self) -> CallSpec:
         """Return itself: functions leave nothing."""

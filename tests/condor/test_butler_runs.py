@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,8 +129,18 @@ def test_the_first_job_makes_the_registry_ready_where_that_was_put_off(
     pool: Pool, make_root: Callable[..., Path], work: Path
 ) -> None:
     root = make_root()
-    assert run(pool, root, "--registry-pre-update", "deferred", "--no-submit").code == 0
+    python = work / "python"
+    python.write_text(f'#!/bin/sh\ntest -e {work}/defused && exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    options = ["--registry-pre-update", "deferred", "--no-submit", "--condor", f"nodes.first.python={python}"]
+    assert run(pool, root, *options).code == 0
     assert "u/out" not in read_collections(root)
+    assert pool.pipetask("restart", work / "run").code == 0
+    assert wait(pool, work / "run").code == 1
+    assert not list((work / "run" / "outcomes").iterdir()), "no node runs without a registry"
+    report = pool.pipetask("report", work / "run")
+    assert report.err.startswith(f"pipetask: The first job of {work / 'run'} has not made the registry ready")
+    (work / "defused").touch()
     assert pool.pipetask("restart", work / "run").code == 0
     assert wait(pool, work / "run").code == 0
     assert read_chain(root, "u/out")[0] == "u/out/run"
@@ -183,18 +194,38 @@ def test_a_changed_graph_is_not_run(pool: Pool, make_root: Callable[..., Path], 
     assert "graph.qg has changed since the run was written" in done.err
 
 
-def test_jobs_that_do_not_see_the_run_directory_get_files_and_send_outcomes(
+MAKE_REPOSITORY = """
+from pathlib import Path; from pipetask.testing import MockPipeline
+MockPipeline(8).make(Path("/tmp/repo"))
+"""
+
+LIST_DATASETS = """
+import sys; from pathlib import Path; from repository_dump import read_registry
+print(sorted((row["dataset_type_id"], row["id"]) for row in read_registry(Path(sys.argv[1]))["dataset"]))
+"""
+
+
+def test_jobs_that_do_not_see_the_run_directory_get_a_part_of_it_and_send_outcomes(
     make_pool: Callable[..., PersonalPool],
 ) -> None:
     pool = make_pool(shared=False)
     # Both machines reach the repository, in the /tmp of their world; the run directory only one of them does.
-    make = "from pathlib import Path; from pipetask.testing import MockPipeline; MockPipeline().make(Path('/tmp/repo'))"
-    assert pool.run("python", "-c", make).code == 0
+    assert pool.run("python", "-c", MAKE_REPOSITORY).code == 0
+    assert pool.run("cp", "-r", "/tmp/repo", "/tmp/here").code == 0
     run_dir = pool.work / "run"
-    base = ["run", "-b", "/tmp/repo", "-g", "/tmp/repo/graph.qg", "-o", "u/out", "-i", "input_chain"]
-    options = ["--register-dataset-types", "--mode", "condor", "--run-dir", run_dir, "--bundle-size", "2"]
-    done = pool.pipetask(*base, *options, "--condor", "file_system=transfer", "--wait", timeout=180)
+    options = ["-g", "/tmp/repo/graph.qg", "-o", "u/out", "-i", "input_chain", "--register-dataset-types"]
+    condor = ["--mode", "condor", "--run-dir", run_dir, "--condor", "file_system=transfer", "--wait"]
+    done = pool.pipetask("run", "-b", "/tmp/repo", *options, *condor, "--bundle-size", "8", timeout=180)
     assert done.code == 0, done.err
-    found = pool.run("butler", "query-datasets", "/tmp/repo", "exposure_summary", "--collections", "u/out")
-    assert found.out.count("exposure_summary") == 2, found.err
     assert len(list((run_dir / "outcomes").rglob("*.outcomes"))) == 5
+    ads = pool.history("PipetaskLabels isnt undefined")
+    assert sorted(ad["TransferInput"].split("/")[1] for ad in ads) == ["00", "01", "01", "02", "02"]
+    for ad in ads:
+        common, part = ["run.json", "recipe.pickle"], ad["TransferInput"].split(",")[-1]
+        files = [run_dir / name for name in (*common, f"{part}graph.qg", f"{part}index.sqlite")]
+        assert ad["BytesRecvd"] == sum(file.stat().st_size for file in files)
+    here = pool.pipetask("run", "-b", "/tmp/here", *options)
+    assert here.code == 0, here.err
+    there, here = (pool.run("python", "-c", LIST_DATASETS, root) for root in ("/tmp/repo", "/tmp/here"))
+    assert "exposure_summary" in here.out
+    assert there.out == here.out

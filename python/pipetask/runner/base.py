@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..outcome import QuantumOutcome
@@ -55,6 +56,15 @@ class RunnerSpec(Protocol):
 
     def moved(self, folder: str) -> RunnerSpec:
         """Return a recipe that reads copies of its files in a folder, and that works in any working directory."""
+
+    def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
+        """Write, in place of copies, files with what some quanta need and as little else as possible.
+
+        Parameters
+        ----------
+        parts
+            Folders that exist, and the UUIDs of the quanta that a recipe moved there has to run.
+        """
 
     def resuming(self) -> RunnerSpec:
         """Return a recipe for quanta that may have been begun before, and may have left files."""

@@ -39,7 +39,9 @@ def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uui
     """
     if _SEEKS_GO_ASTRAY:
         reader.address_reader.read_all()
-    reader.read_quantum_datasets(quantum_ids)
+    # In the order of the file: to go back in a member of a zip file means to read it again from its beginning.
+    find = reader.address_reader.find
+    reader.read_quantum_datasets(sorted(quantum_ids, key=lambda id: find(id).addresses[0].offset))
 
 
 def load_storage_classes(config: str, search_path: Sequence[str] = ()) -> ButlerConfig:
@@ -109,18 +111,34 @@ class QuantumReader:
             Task node and quantum by ID.  Nothing of them is kept here.
         """
         ids = list(quantum_ids)
+        components = self.part(ids)
+        quanta = components.assemble().build_execution_quanta(ids)
+        tasks = self.pipeline_graph.tasks
+        return {id: (tasks[components.quantum_datasets[id].task_label], quanta[id]) for id in ids}
+
+    def part(self, quantum_ids: Iterable[uuid.UUID]) -> PredictedQuantumGraphComponents:
+        """Read some quanta with what they share with all others; counts and thin graph are not theirs.
+
+        Parameters
+        ----------
+        quantum_ids
+            Which ones.
+
+        Raises
+        ------
+        LookupError
+            If the file does not have one of them.
+        """
         # Components of their own for each bundle, so that memory does not grow with what was read before.
         components = PredictedQuantumGraphComponents(
-            header=self._shared.header,
+            header=self._shared.header.model_copy(),
             pipeline_graph=self._shared.pipeline_graph,
             dimension_data=self._shared.dimension_data,
             init_quanta=self._shared.init_quanta,
         )
         self._reader.components = components
-        read_datasets(self._reader, ids)
-        quanta = components.assemble().build_execution_quanta(ids)
-        tasks = self.pipeline_graph.tasks
-        return {id: (tasks[components.quantum_datasets[id].task_label], quanta[id]) for id in ids}
+        read_datasets(self._reader, quantum_ids)
+        return components
 
     def close(self) -> None:
         """Close the file."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from .quantum_runner import QuantumRunner
 
 __all__ = ["ButlerRunnerSpec", "absolute_config"]
+
+_GRAPH = "graph.qg"
 
 
 def absolute_config(config: str) -> str:
@@ -72,15 +75,23 @@ class ButlerRunnerSpec:
     @property
     def files(self) -> Mapping[str, str]:
         """The graph file."""
-        return {"graph.qg": self.graph}
+        return {_GRAPH: self.graph}
 
     def moved(self, folder: str) -> ButlerRunnerSpec:
         """Return a recipe for other working directories, which reads the graph file's copy in a folder."""
         return replace(
             self,
-            graph=str(Path(folder) / "graph.qg"),
+            graph=str(Path(folder) / _GRAPH),
             butler_config=absolute_config(self.butler_config),
             datastore_cache=None,  # it ends with this process
+        )
+
+    def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
+        """Write a part of the graph into each of some folders."""
+        from .part_writer import write_parts
+
+        write_parts(
+            self.graph, ((folder / _GRAPH, [uuid.UUID(bytes=id) for id in ids]) for folder, ids in parts)
         )
 
     def resuming(self) -> ButlerRunnerSpec:

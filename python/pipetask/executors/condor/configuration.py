@@ -114,6 +114,7 @@ class CondorConfiguration:
             _warn_of_labels(path, content["labels"], labels or ())
         for text in overrides:
             _overlay(content, _override(text), shipped, f"--condor {text}", labels)
+        _check_nodes(content["nodes"])
         return cls(content)
 
     @property
@@ -239,6 +240,15 @@ def _fits(key: str, value: Any, default: Any) -> bool:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         case _:
             return False
+
+
+def _check_nodes(nodes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse to run those jobs elsewhere that look at the whole run."""
+    for kind, settings in nodes.items():
+        if settings["file_system"] == "transfer":
+            raise UsageError(
+                f"nodes.{kind}.file_system cannot be 'transfer': the {kind} job needs all of the run directory."
+            )
 
 
 def _warn_of_labels(path: str, given: Iterable[str], known: Collection[str]) -> None:

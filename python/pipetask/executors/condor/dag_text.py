@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..delayed.bundling import Node
+from ..delayed.graph_parts import Part
 from ..delayed.joins import Edges, edges_of
 from .quoting import plain_name, vars_text
 
@@ -44,6 +45,8 @@ class DagText:
     """Whether a node runs when those that it waits for have ended, however they did: its job finds out what can run."""
 
     comment: str = ""
+    parts: Sequence[Part] = ()
+    """Nodes whose jobs do not see the run directory, and get a part of it."""
 
     def lines(self) -> Iterator[str]:
         """Yield the lines."""
@@ -56,6 +59,7 @@ class DagText:
             yield from _description(name, commands)
         yield from self._jobs()
         yield 'VARS ALL_NODES node="$(JOB)"'
+        yield from self._parts()
         if self.goes_on:
             # To DAGMan a node has succeeded if its script has; without the registry made ready, none makes sense.
             yield f"SCRIPT POST ALL_NODES /usr/bin/test $JOB != {FIRST} -o $RETURN = 0"
@@ -67,6 +71,11 @@ class DagText:
             yield f"JOB {FIRST} {FIRST}"
         for node in self.nodes:
             yield f"JOB {node_name(node)} {self.kinds[node.labels]}"
+
+    def _parts(self) -> Iterator[str]:
+        for part in self.parts:
+            for node in part.nodes:
+                yield f"VARS {node_name(node)} part={vars_text(part.name)}"
 
     def _edges(self) -> Iterator[str]:
         names = [node_name(node) for node in self.nodes]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..delayed.graph_parts import FOLDER as PARTS
 from .configuration import JobSettings
 from .memory import memory_request, policy
 from .quoting import Macro, arguments, attribute, environment, value
@@ -18,8 +19,8 @@ __all__ = ["RUN_ATTRIBUTE", "JobKind", "environment_for", "submit_commands"]
 RUN_ATTRIBUTE = "PipetaskRun"
 """Job attribute with the id of the run."""
 
-_FILES = ("run.json", "recipe.pickle", "graph.qg", "index.sqlite")
-"""What a job needs where it does not see the run directory."""
+_FILES = ("run.json", "recipe.pickle", f"{PARTS}/$(part)/")
+"""What a job needs where it does not see the run directory; of a folder with a slash, HTCondor brings what is in it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class JobKind:
     """The tasks they run; none for the first and the final job."""
 
     node: str | None
-    """The node's name where there is only one; else each node tells its own in the macro ``node``."""
+    """The node's name where there is only one; else each node tells its own in the macro ``node``, and its part of the
+    graph in the macro ``part``."""
 
     settings: JobSettings
 

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from array import array
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import PipetaskError, RegistrationError, UsageError
@@ -18,6 +18,7 @@ from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
 from ..delayed.bundling import BundlingOptions, Node, NodeGraph, bundle, read_timings
 from ..delayed.follow import follow
+from ..delayed.graph_parts import Part, deal, write_parts
 from ..delayed.index import IndexedNode, IndexedQuantum, write_index
 from ..delayed.run_directory import (
     Recipe,
@@ -154,13 +155,32 @@ class CondorExecutor(QuantumExecutor):
             tasks = [
                 (label, tuple(structure.data_id(structure.positions(label)[0]))) for label in structure.labels
             ]
-            write_index(draft / "index.sqlite", tasks, _indexed(nodes.nodes, context))
-            self._write_dag(Layout(draft), Layout(path), nodes, run_id, context)
+
+            def write_nodes(target: Path, some: Iterable[Node]) -> None:
+                write_index(target, tasks, _indexed(some, context))
+
+            write_nodes(draft / "index.sqlite", nodes.nodes)
+            parts = self._parts(nodes.nodes)
+            if parts:
+                write_parts(draft, parts, context, write_nodes)
+            self._write_dag(Layout(draft), Layout(path), nodes, parts, run_id, context)
             write_facts(draft, _facts(run_id, nodes, files, context), self._recipe(context))
         return RunDirectory(path)
 
+    def _parts(self, nodes: Sequence[Node]) -> list[Part]:
+        """Deal those nodes into parts whose jobs do not see the run directory."""
+        kinds = {node.labels for node in nodes}
+        brought = {kind for kind in kinds if self._configuration.for_labels(kind).file_system == "transfer"}
+        return list(deal([node for node in nodes if node.labels in brought]))
+
     def _write_dag(
-        self, draft: Layout, final: Layout, nodes: NodeGraph, run_id: str, context: ExecutionContext
+        self,
+        draft: Layout,
+        final: Layout,
+        nodes: NodeGraph,
+        parts: Sequence[Part],
+        run_id: str,
+        context: ExecutionContext,
     ) -> None:
         configuration = self._configuration
         draft.configuration.write_text(configuration.dump())
@@ -177,6 +197,7 @@ class CondorExecutor(QuantumExecutor):
             first,
             self._shared(context),
             f"{nodes.explain()}; written by pipetask",
+            parts,
         )
         with draft.dag.open("w", encoding="utf-8") as out:
             out.writelines(f"{line}\n" for line in text.lines())
