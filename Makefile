@@ -27,7 +27,7 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.installed $(PEER)/.installed
+bench: $(VENV)/.installed $(PEER)/.bps
 	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m benchmarks
 
 docs: $(VENV)/.installed
@@ -46,4 +46,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 $(PEER)/.installed:
 	$(PYTHON) -m venv --clear $(PEER)
 	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-mpexec
+	touch $@
+
+# What only benchmarks compare with: LSST's way to HTCondor.  It needs bindings that HTCondor 25 has no more.
+$(PEER)/.bps: $(PEER)/.installed
+	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-htcondor 'htcondor<25'
 	touch $@

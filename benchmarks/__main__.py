@@ -94,8 +94,8 @@ def machine() -> str:
 
 def write_docs(figures: list[Figure], repeat: int) -> None:
     made = (
-        f"Measured on {machine()}; medians of {repeat} runs or more, side by side (LSST's command at 82,000 "
-        "quanta: one run); `make bench` measures anew."
+        f"Measured on {machine()}; medians of {repeat} runs or more, side by side (LSST's commands at 82,000 "
+        "quanta and on HTCondor: one run); `make bench` measures anew."
     )
     text = f"{table(figures)}\n\n{made}"
     (ROOT / "doc/figures.md").write_text(f"# Figures\n\n{text}\n{notes()}")

@@ -41,12 +41,12 @@ class Figure:
         return self.reached >= self.wanted if self.at_least else self.reached <= self.wanted
 
     def row(self) -> list[str]:
-        other = "" if self.other is None else f"{self.other:.4g} {self.unit}"
+        other = "" if self.other is None else f"{_number(self.other)} {self.unit}".rstrip()
         sign = "≥" if self.at_least else "≤"
         verdict = "reached" if self.ok else "**missed**"
         return [
             self.name,
-            f"{self.ours:.4g} {self.unit}",
+            f"{_number(self.ours)} {self.unit}".rstrip(),
             f"{other} ({self.against})" if other else self.against,
             f"{self.reached:.3g}" if self.reached < 100 else f"{self.reached:.0f}",
             f"{sign} {self.wanted:g}",
@@ -55,6 +55,10 @@ class Figure:
 
     def json(self) -> dict[str, object]:
         return asdict(self) | {"ok": self.ok}
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if value < 10_000 else f"{value:,.0f}"
 
 
 Bench = Callable[[int], Iterable[Figure]]

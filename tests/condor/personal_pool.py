@@ -79,12 +79,15 @@ class PoolOptions:
         Whether the execute node sees the folder ``work``. Without it, files go by HTCondor's file transfer.
     configuration
         More lines for the configuration of both machines.
+    seen
+        More folders that commands and jobs see at the same path, where they can only read.
     """
 
     cpus: int = 4
     memory: int = 8192
     shared: bool = True
     configuration: str = ""
+    seen: tuple[Path, ...] = ()
 
 
 class PersonalPool(Pool):
@@ -110,7 +113,7 @@ class PersonalPool(Pool):
             stack.callback(shutil.rmtree, self._state)
             super().__init__(self._state / "work")
             self._configure(options)
-            self._world = World(root, self._state, options.shared)
+            self._world = World(root, self._state, options.shared, options.seen)
             stack.callback(self._world.end)
             self._wait_until_ready()
             self._check_interpreter()

@@ -45,11 +45,13 @@ class World:
         ``work``; ``world.log`` is written into it.
     shared
         Whether the execute node sees ``work``.
+    seen
+        More folders that are at the same path inside as outside.
     """
 
-    def __init__(self, root: Path, state: Path, shared: bool) -> None:
+    def __init__(self, root: Path, state: Path, shared: bool, seen: Sequence[Path]) -> None:
         self._log = state / "world.log"
-        script = [SCRIPT, root, state, UID, GID, "yes" if shared else "no", *_to_be_seen()]
+        script = [SCRIPT, root, state, UID, GID, "yes" if shared else "no", *_to_be_seen(seen)]
         command = ["unshare", *NAMESPACES, "--fork", "--kill-child", "sh", *map(str, script)]
         there, self._lifeline = os.pipe()
         try:
@@ -108,9 +110,9 @@ class World:
         self._unshare.wait(timeout=30)
 
 
-def _to_be_seen() -> list[Path]:
-    """Return the folders of the interpreter and of all that it imports."""
-    names = [sys.prefix, sys.base_prefix, str(TESTS.parent), *sys.path]
+def _to_be_seen(more: Sequence[Path]) -> list[Path]:
+    """Return the folders of the interpreter and of all that it imports, and some more."""
+    names = [sys.prefix, sys.base_prefix, str(TESTS.parent), *sys.path, *map(str, more)]
     paths = {path for path in map(Path, map(os.path.abspath, names)) if path.is_dir()}
     paths -= {
         Path("/"),
