@@ -47,8 +47,14 @@ def _final(directory: RunDirectory) -> int:
     from ..observe.summary_file import write_summary
 
     directory.check_files()
-    if directory.recipe().later is None:  # no registry takes part
+    recipe = directory.recipe()
+    if recipe.later is None:  # no registry takes part
         return 0 if all_done(directory) else ExitCode.FAILED
+    try:
+        directory.check_begun(recipe)
+    except PipetaskError as error:  # waiting does not help
+        print(f"pipetask run-node: {error}", file=sys.stderr)
+        return ExitCode.FAILED
     directory.summary.unlink(missing_ok=True)
     summary = replayed(directory, register=True)
     if summary.error is None:

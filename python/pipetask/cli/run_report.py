@@ -32,11 +32,13 @@ def report_on_run(path: str) -> int:
 
 def replayed(directory: RunDirectory, *, register: bool) -> RunSummary:
     """Return the summary of a run, from what its jobs have written down; register outputs if asked to."""
-    later = directory.recipe().later
+    recipe = directory.recipe()
+    later = recipe.later
     if later is None:
         raise PipetaskError(
             f"{directory.path} was written without a repository: there is nothing to register."
         )
+    directory.check_begun(recipe)
     over = register or directory.summary.exists()
     summary = later.end(str(directory.graph), ReplayExecutor(directory, register=register, over=over))
     times = [

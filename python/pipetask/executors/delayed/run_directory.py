@@ -150,6 +150,20 @@ class RunDirectory:
             ) from error
         return content
 
+    def check_begun(self, recipe: Recipe) -> None:
+        """Check that the first job has made the registry ready, where that was put off.
+
+        Raises
+        ------
+        PipetaskError
+            If it has not.
+        """
+        if recipe.later is not None and recipe.later.deferred and not self.begun.exists():
+            raise PipetaskError(
+                f"The first job of {self.path} has not made the registry ready: if it has ended, see its logs/first.*, "
+                f"put that right, and use: pipetask restart {self.path}"
+            )
+
     def check_files(self) -> None:
         """Check that the graph is the one that was written about.
 
