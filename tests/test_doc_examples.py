@@ -1,7 +1,8 @@
-"""The code that the user guide shows is run as it stands there; the commands in it have the options they are given."""
+"""The code that the user guide shows is run as it stands there; what it names is there, options of commands too."""
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -106,3 +107,26 @@ def test_commands_in_the_guide_have_their_options(page: str, line: str) -> None:
         assert command is not None
         context = click.Context(command, parent=context, info_name=name)
     context.command.make_parser(context).parse_args(words)
+
+
+NAME = re.compile(r"`~?((?:pipetask|lsst)(?:\.\w+)+)`")
+ELSEWHERE = {"pipetask.yaml", "lsst.ctrl.mpexec"}
+"""A file, and a package that is not installed."""
+
+
+def names_in_texts() -> set[str]:
+    """Return the full names that docstrings and pages mention."""
+    texts = [*(ROOT / "python").rglob("*.py"), *(ROOT / "doc").rglob("*.md"), *ROOT.glob("*.md")]
+    return {name for path in texts for name in NAME.findall(path.read_text())} - ELSEWHERE
+
+
+def test_names_in_docstrings_and_pages_exist() -> None:
+    names = names_in_texts()
+    assert "pipetask.graph_components.write_graph" in names
+    missing = {}
+    for name in names:
+        try:
+            pkgutil.resolve_name(name)
+        except (AttributeError, ImportError) as error:
+            missing[name] = error
+    assert not missing

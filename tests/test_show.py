@@ -16,6 +16,7 @@ import pipetask.cli.build  # noqa: F401  imported before the forks
 from forked import run_forked
 from peer import peer_session
 from pipetask.errors import UsageError
+from pipetask.graph_components import read_graph
 from pipetask.pipeline.show import GRAPH_ITEMS, PIPELINE_ITEMS, ShowRequest
 from pipetask.pipeline.show_config import show_config, show_history
 from pipetask.pipeline.show_graph import show_graph
@@ -45,7 +46,6 @@ def test_items_keep_their_order() -> None:
 def test_what_items_need(item: str) -> None:
     request = ShowRequest.parse([f"{item}=x" if item == "history" else item])
     assert request.needs_pipeline_graph is (item not in ("pipeline", "subsets", *GRAPH_ITEMS))
-    assert request.needs_quanta is (item in ("graph", "uri"))
 
 
 REFUSED = {
@@ -199,23 +199,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shown") / "repo"
     MockPipeline().make(root)
     with Butler.from_config(str(root), writeable=True) as butler:
-        read_graph(root).pipeline_graph.register_dataset_types(butler)
+        graph_of(root).pipeline_graph.register_dataset_types(butler)
     return root
 
 
-def read_graph(root: Path, *, quanta: bool = True) -> PredictedQuantumGraph:
-    with PredictedQuantumGraph.open(str(root / "graph.qg")) as reader:
-        if quanta:
-            reader.read_execution_quanta()
-        else:
-            reader.read_thin_graph()
-        return reader.components.assemble()
+def graph_of(root: Path) -> PredictedQuantumGraph:
+    return read_graph(str(root / "graph.qg")).assemble()
 
 
 def shown(root: Path, item: str) -> str:
     out = io.StringIO()
-    request = ShowRequest.parse([item])
-    show_graph(request, read_graph(root, quanta=request.needs_quanta), str(root), out)
+    show_graph(ShowRequest.parse([item]), graph_of(root), str(root), out)
     return out.getvalue()
 
 
@@ -241,4 +235,4 @@ def test_places_are_told_before_types_are_registered(tmp_path: Path) -> None:
 
 def test_places_need_a_repository(root: Path) -> None:
     with pytest.raises(UsageError, match="-b"):
-        show_graph(ShowRequest.parse(["uri"]), read_graph(root), None, io.StringIO())
+        show_graph(ShowRequest.parse(["uri"]), graph_of(root), None, io.StringIO())

@@ -61,7 +61,7 @@ def build_graph(
     Returns
     -------
     components
-        The graph, which has at least one quantum; `pipetask.graph_file.write_graph` writes it, and
+        The graph, which has at least one quantum; `pipetask.graph_components.write_graph` writes it, and
         `pipetask.graph_executor.QuantumGraphExecutor` executes it.
 
     Raises

@@ -25,10 +25,8 @@ class LogLevel(NamedTuple):
     def parse(cls, text: str) -> LogLevel:
         """Read the value of ``--log-level``."""
         component, _, level = text.rpartition("=")
-        if level.upper() not in ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "TRACE"):
-            raise ValueError(
-                f"{level!r} is not a level; there are CRITICAL, ERROR, WARNING, INFO, VERBOSE, DEBUG, TRACE"
-            )
+        if level.upper() not in _LEVELS:
+            raise ValueError(f"{level!r} is not a level; there are {', '.join(_LEVELS)}")
         return cls(component or None, level.upper())
 
 

@@ -78,11 +78,6 @@ class ShowRequest:
         """Whether the pipeline has to be made into a graph, for which tasks are imported."""
         return any(item.name not in _YAML_ITEMS for item in self.pipeline_items)
 
-    @property
-    def needs_quanta(self) -> bool:
-        """Whether all of the quantum graph has to be read, and not only its structure."""
-        return any(item.name in ("graph", "uri") for item in self.graph_items)
-
 
 def show_pipeline(request: ShowRequest, source: PipelineSource, butler: Butler | None, out: TextIO) -> None:
     """Write what is to be shown of a pipeline.

@@ -25,7 +25,7 @@ def show_graph(
     request
         What; items of pipelines are left out.
     graph
-        The graph, with its datasets if `ShowRequest.needs_quanta`.
+        The graph, with the datasets of its quanta.
     butler_config
         Repository that tells where datasets are.
     out
