@@ -24,7 +24,7 @@ from repository_dump import read_files, read_registry
 
 from conftest import Finished, Repository, environment, run_pipetask  # isort: skip
 
-HEAVY = {"lsst", "numpy", "rich", "astropy", "networkx", "sqlalchemy", "multiprocessing"}
+HEAVY = {"lsst", "numpy", "rich", "astropy", "networkx", "sqlalchemy", "multiprocessing", "yaml"}
 OPTIONS = [parameter for parameter in COMMANDS["run"].command().params if isinstance(parameter, click.Option)]
 
 
