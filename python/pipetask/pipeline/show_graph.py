@@ -93,15 +93,15 @@ def _uri_lines(graph: PredictedQuantumGraph, butler_config: str | None) -> Itera
         raise UsageError(
             "--show uri needs the repository in which the datasets are, or will be: give it with -b."
         )
-    quanta = graph.build_execution_quanta()
+    built, tasks = graph.build_execution_quanta(), graph.pipeline_graph.tasks
     with open_repository(butler_config, writeable=False) as butler:
-        for quantum_id, node in graph.quantum_only_xgraph.nodes.items():
-            quantum = quanta[quantum_id]
-            yield f"Quantum {quantum_id}: {node['pipeline_node'].task_class_name}"
-            yield "  inputs:"
-            yield from _place_lines(butler, quantum.inputs)
-            yield "  outputs:"
-            yield from _place_lines(butler, quantum.outputs)
+        for label, quanta in graph.quanta_by_task.items():
+            for quantum_id in quanta.values():
+                yield f"Quantum {quantum_id}: {tasks[label].task_class_name}"
+                yield "  inputs:"
+                yield from _place_lines(butler, built[quantum_id].inputs)
+                yield "  outputs:"
+                yield from _place_lines(butler, built[quantum_id].outputs)
 
 
 def _place_lines(butler: Butler, datasets: Mapping[Any, tuple[DatasetRef, ...]]) -> Iterator[str]:
