@@ -10,7 +10,10 @@ import pytest
 
 from condor.plain_runs import PlainRun
 from condor.pool import Pool, wait_until
+from pipetask.executors.condor.layout import Layout
+from pipetask.executors.condor.node_status import NodeStatusFile
 from pipetask.executors.delayed.node import ExitCode
+from pipetask.executors.delayed.status import NodeState
 from pipetask.outcome import Status
 
 CHAIN = {"a": 4, "b": 4}
@@ -61,7 +64,7 @@ def test_a_failure_is_tried_again_by_its_job_and_named_with_the_command_to_run_i
     run.submit()
     status = run.wait()
     assert status["phase"] == "failed"
-    assert status["quanta"] == {"a": {"failed": 1, "done": 3}, "b": {"waiting": 1, "done": 3}}
+    assert status["quanta"] == {"a": {"failed": 1, "done": 3}, "b": {"blocked": 1, "done": 3}}
     assert run.starts(0) == 3
     assert run.job("a_b-0")["NumJobStarts"] == 1
     (log,) = (run.run_dir / "logs").glob("a_b-0.*.err")
@@ -78,13 +81,32 @@ def test_a_failure_stops_what_needs_it_and_not_what_needs_its_neighbours(
     edges = [(0, 4), (1, 4), (2, 5), (3, 5)]
     run = make_run({"a": 4, "b": 2}, edges, bombs=((0, "repeatable_error"),), options={"bundle_size": 4})
     run.submit()
-    assert run.wait()["phase"] == "failed"
+    status = run.wait()
+    assert status["phase"] == "failed"
+    assert status["nodes"] == {"failed": 1, "blocked": 1}
+    assert status["quanta"] == {"a": {"failed": 1, "done": 3}, "b": {"blocked": 1, "done": 1}}
     assert run.job("a-0")["ExitCode"] == ExitCode.REPEATABLE
     assert run.job("b-1")["ExitCode"] == ExitCode.BLOCKED
     statuses = run.statuses()
     assert (statuses.pop(0), statuses.pop(4)) == (Status.FAILED, Status.BLOCKED)
     assert set(statuses.values()) == {Status.SUCCEEDED}
     assert len(statuses) == 4
+
+
+def test_nodes_that_will_never_run_are_shown_as_blocked(make_run: Callable[..., PlainRun]) -> None:
+    run = make_run(
+        {"a": 2, "b": 1},
+        [(0, 2), (1, 2)],
+        bombs=((0, "repeatable_error"),),
+        options={"bundle_size": 1},
+        condor=("file_system=transfer",),
+    )
+    run.submit()
+    status = run.wait()
+    assert status["nodes"] == {"failed": 1, "done": 1, "blocked": 1}
+    assert status["quanta"] == {"a": {"failed": 1, "done": 1}, "b": {"blocked": 1}}
+    account = NodeStatusFile(Layout(run.run_dir).node_status)
+    assert account.states() == {"a-0": NodeState.FAILED, "b-2": NodeState.BLOCKED}
 
 
 def test_restart_runs_what_is_missing_after_a_failure(make_run: Callable[..., PlainRun]) -> None:
@@ -192,14 +214,15 @@ def test_a_hold_by_accident_is_released(make_run: Callable[..., PlainRun], pool:
     assert run.job("a")["NumHolds"] >= 1
 
 
+@pytest.mark.parametrize("file_system", ["shared", "transfer"])
 def test_memory_rises_after_running_out_of_it_and_restart_remembers(
-    make_run: Callable[..., PlainRun],
+    make_run: Callable[..., PlainRun], file_system: str
 ) -> None:
     run = make_run(
         {"a": 1, "b": 1},
         [(0, 1)],
         bombs=((0, "need_300_megabytes"), (1, "fail_until_defused")),
-        condor=("request_memory=128", "memory_factor=2", "memory_limit=1GB"),
+        condor=("request_memory=128", "memory_factor=2", "memory_limit=1GB", f"file_system={file_system}"),
     )
     run.submit()
     assert run.wait()["phase"] == "failed"

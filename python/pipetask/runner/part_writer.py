@@ -50,11 +50,11 @@ def write_parts(path: str, parts: Iterable[tuple[Path, Iterable[uuid.UUID]]]) ->
 
 
 def _needed_records(components: PredictedQuantumGraphComponents) -> DimensionDataAttacher:
-    """Return the dimension records of all data IDs of a part, and no others: regions can be most of a graph."""
+    """Return the dimension records of all data IDs of a part, and no others: those with regions are large."""
     assert components.dimension_data is not None, "a reader has read it"
-    data_ids: dict[DimensionGroup, set[DataCoordinate]] = defaultdict(set)
-    for dimensions, values in set(_data_ids(components)):
-        data_ids[dimensions].add(DataCoordinate.from_full_values(dimensions, values))
+    data_ids: dict[DimensionGroup, list[DataCoordinate]] = defaultdict(list)
+    for dimensions, values in dict.fromkeys(_data_ids(components)):
+        data_ids[dimensions].append(DataCoordinate.from_full_values(dimensions, values))
     extractor = DimensionDataExtractor.from_dimension_group(
         DimensionGroup.union(*data_ids, universe=components.pipeline_graph.universe)
     )

@@ -6,6 +6,7 @@
     recipe.pickle    how to run a quantum, and how to begin and end the run
     graph.qg         the graph: a hard link where that can be, else a copy
     index.sqlite     node → quanta
+    parts/           parts of these two for jobs that do not see this folder; see `graph_parts`
     outcomes/        grows by one file for each attempt at a node
     logs/            standard output and error of jobs
     …                what the batch system needs, in a folder of its own
