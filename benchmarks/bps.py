@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,8 @@ class Bps:
     def variables(self) -> dict[str, str]:
         """Environment variables that it needs."""
         return {
-            # A source install sets these, and its commands are found by them.
+            # Newer versions find their commands by the first, older ones by the next two, which a source install sets.
+            "PATH": os.pathsep.join([str(self.environment / "bin"), os.defpath]),
             "CTRL_MPEXEC_DIR": str(self.environment),
             "DAF_BUTLER_DIR": str(self.environment),
             # Its defaults ask for this, so that jobs see the above, but it ignores settings that are not configured.
