@@ -277,10 +277,46 @@ def test_variables_are_passed_on_by_name_and_pattern() -> None:
     assert environment_for(settings, environ) == {"PATH": "/bin", "LSST_A": "1", "MINE": "x"}
 
 
-def test_a_request_that_no_slot_can_satisfy_is_refused() -> None:
-    settings = load("request_memory=4GB").for_labels(["a"])
-    small, large = Slot("small", 8, 1024), Slot("large", 1, 8192)
-    check_requests([("a", settings)], [small, large])
+SMALL, LARGE = Slot("small", 8, 1024, 9000), Slot("large", 1, 8192, 9000, 2)
+
+
+def test_a_request_that_some_slot_can_satisfy_is_taken() -> None:
+    settings = load("request_memory=4GB", "request_gpus=2").for_labels(["a"])
+    check_requests([("a", settings)], [SMALL, LARGE])
     check_requests([("a", settings)], [])
-    with pytest.raises(PipetaskError, match=r"a ask for 4096 MB and 1 CPUs, .* slot of the pool, small,"):
-        check_requests([("a", settings)], [small])
+    check_requests([("final", load("request_cpus=99").for_node("final"))], [SMALL])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["request_memory=9GB"],
+            "9216 MB of memory, and the largest slot of the pool, large, has 8192 MB of",
+        ),
+        (["request_disk=9TB"], "9437184 MB of disk, and the largest slot of the pool, small, has 9000 MB of"),
+        (
+            ["request_gpus=3"],
+            "3 GPUs, and the largest slot of the pool, large, has 2 GPUs: lower request_gpus (",
+        ),
+        (["request_cpus=9", "request_gpus=3"], "9 CPUs, 3 GPUs, and .* lower request_cpus or request_gpus"),
+        (
+            ["request_cpus=2", "request_gpus=1"],
+            "2 CPUs, .*, 1 GPUs together, and .* small, has 8 CPUs, .*, 0 GPUs",
+        ),
+    ],
+)
+def test_a_request_that_no_slot_can_satisfy_is_refused(overrides: list[str], message: str) -> None:
+    settings = load("request_memory=1GB", *overrides).for_labels(["a"])
+    with pytest.raises(PipetaskError, match=f"Jobs of a ask for {message.replace('(', '[(]')}"):
+        check_requests([("a", settings)], [SMALL, LARGE])
+
+
+def test_what_the_access_point_runs_needs_no_machine() -> None:
+    loaded = load("request_gpus=1", "requirements=TARGET.Fast", "container_image=/image.sif")
+    asked = [
+        dict(submit_commands(JobKind("k", labels, None, settings), Path("/run"), "id", {}))
+        for labels, settings in [(("a",), loaded.for_labels(["a"])), ((), loaded.for_node("final"))]
+    ]
+    names = {"request_gpus", "requirements", "container_image", "transfer_container"}
+    assert [names & set(commands) for commands in asked] == [names, set()]

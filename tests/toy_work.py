@@ -139,6 +139,18 @@ def need_300_megabytes(folder: Path) -> None:
         raise MemoryError
 
 
+def eat_600_megabytes(folder: Path) -> None:
+    """Take as much memory, and stay until somebody minds, where the slot has less."""
+    food = b"x" * (600 * 2**20)
+    machine = Path(os.environ["_CONDOR_MACHINE_AD"]).read_text()
+    if int(re.search(r"^Memory = (\d+)", machine, re.MULTILINE).group(1)) * 2**20 < len(food):
+        time.sleep(3600)
+
+
+def note_environment(folder: Path) -> None:
+    (folder / f"{os.getpid()}.environment").write_bytes(Path("/proc/self/environ").read_bytes())
+
+
 def hang(folder: Path) -> None:
     time.sleep(3600)
 

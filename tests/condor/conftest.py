@@ -17,6 +17,18 @@ from condor.personal_pool import PersonalPool, PoolOptions
 from condor.pool import ExistingPool, Pool
 from condor.root import PoolError
 
+SITE = """
+# Two kinds of slots.
+MACHINE_RESOURCE_GPUs = CUDA0, CUDA1
+SLOT_TYPE_1 = cpus=3, memory=25%, gpus=2
+SLOT_TYPE_2 = cpus=1, memory=75%, gpus=0
+NUM_SLOTS_TYPE_2 = 1
+SLOT_TYPE_2_PARTITIONABLE = True
+LICENCE_LIMIT = 1
+SINGULARITY = {folder}/stand_in_for_singularity.sh
+USER_JOB_WRAPPER = {folder}/memory_limit.sh
+"""
+
 
 @pytest.fixture(scope="session")
 def session_pool() -> Iterator[Pool]:
@@ -39,6 +51,15 @@ def work(pool: Pool, request: pytest.FixtureRequest) -> Path:
     folder.mkdir()
     pool.hand_over(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def site_pool() -> Iterator[Pool]:
+    """Yield a pool that has what some sites have: GPUs, licences, containers, slots of two kinds, a wrapper."""
+    with _bring_up(
+        PoolOptions(memory=16384, configuration=SITE.format(folder=Path(__file__).parent))
+    ) as pool:
+        yield pool
 
 
 @pytest.fixture

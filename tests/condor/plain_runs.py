@@ -67,15 +67,19 @@ class PlainRun:
     def run_dir(self) -> Path:
         return self.folder / self.name
 
-    def submit(self) -> Finished:
+    def submit(self, **env: str) -> Finished:
         """Write and submit it; the quanta's notes are in the run's folder."""
+        done = self.try_to_submit(**env)
+        assert done.code == 0, done.err
+        return done
+
+    def try_to_submit(self, **env: str) -> Finished:
+        """Do so, and let it fail."""
         fields = ("folder", "counts", "edges", "bombs", "seconds", "condor", "options", "name", "lose_answer")
         content = {name: getattr(self, name) for name in fields}
         description = self.folder / "description.json"
         description.write_text(json.dumps(content, default=str))
-        done = self.pool.run(sys.executable, "-m", "condor.plain_runs", description)
-        assert done.code == 0, done.err
-        return done
+        return self.pool.run(sys.executable, "-m", "condor.plain_runs", description, env=env)
 
     def command(self, name: str, *more: str, timeout: float = 120) -> Finished:
         """Run one of the commands that take a run directory."""

@@ -17,6 +17,10 @@ for path in "$@"; do
     mkdir -p "$root$path"
     mount -o bind,ro "$path" "$root$path"
 done
+if [ -d /sys/fs/cgroup ]; then
+    mkdir -p "$root/sys/fs/cgroup"
+    mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
+fi
 mkdir -p "$root$state"
 mount --bind "$state" "$root$state"
 hostname pool

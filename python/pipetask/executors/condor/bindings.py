@@ -9,7 +9,10 @@ from typing import Any
 
 from ...errors import PipetaskError, reason_of
 
-__all__ = ["condor", "says_condor", "schedd"]
+__all__ = ["condor", "remedy", "says_condor", "schedd"]
+
+_CHANNEL_BINDING = "Directory name doesn't match server's network address"
+"""What bindings of version 25 say when FS authentication with an older schedd lacks what they insist on."""
 
 
 def condor() -> Any:
@@ -60,6 +63,15 @@ def says_condor(what: str) -> Iterator[None]:
     except PipetaskError:
         raise
     except Exception as error:
-        raise PipetaskError(
-            f"HTCondor: {what} ({reason_of(error)}): is CONDOR_CONFIG right, and does condor_q work here?"
-        ) from error
+        cure = remedy(error) or "is CONDOR_CONFIG right, and does condor_q work here?"
+        raise PipetaskError(f"HTCondor: {what} ({reason_of(error)}): {cure}") from error
+
+
+def remedy(error: Exception) -> str | None:
+    """Return what to do about an error of the bindings, `None` if that does not show."""
+    if _CHANNEL_BINDING in str(error):
+        return (
+            "the schedd is older than the bindings, so put SEC_FS_ENFORCE_CHANNEL_BINDING = False into HTCondor's "
+            "configuration here, or _CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING=False into the environment."
+        )
+    return None

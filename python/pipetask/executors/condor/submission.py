@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import PipetaskError, reason_of
-from .bindings import condor, says_condor, schedd
+from .bindings import condor, remedy, says_condor, schedd
 from .configuration import DagmanSettings
 from .quoting import attribute, value
 from .submit_description import RUN_ATTRIBUTE
@@ -57,12 +57,13 @@ def submit(dag: Path, run_id: str, settings: DagmanSettings, name: str) -> tuple
     try:
         return int(queue.submit(description).cluster()), False
     except Exception as error:
-        cluster = _look_for(run_id)
+        cure = remedy(error)
+        cluster = _look_for(run_id) if cure is None else None
         if cluster is not None:
             return cluster, True
         raise PipetaskError(
-            f"HTCondor has not taken {dag} ({reason_of(error)}): when it does again, submit it with 'pipetask restart "
-            f"{dag.parent.parent}'."
+            f"HTCondor has not taken {dag} ({reason_of(error)}): {cure or 'wait until it does again.'}  Then submit it "
+            f"with 'pipetask restart {dag.parent.parent}'."
         ) from error
 
 

@@ -104,12 +104,16 @@ def _requests(settings: JobSettings) -> Iterator[tuple[str, str]]:
     yield "request_cpus", str(settings.request_cpus)
     yield "request_memory", memory_request(settings)
     yield "request_disk", f"{settings.request_disk}MB"
+    if settings.universe == "local":
+        return  # the access point runs it itself: on no other machine, in no slot, and in no container
     if settings.request_gpus:
         yield "request_gpus", str(settings.request_gpus)
     if settings.requirements:
         yield "requirements", value(settings.requirements, "requirements")
     if settings.container_image:
         yield "container_image", value(settings.container_image, "container_image")
+        if settings.file_system == "shared":  # of the image, too, nothing is to be transferred
+            yield "transfer_container", "False"
 
 
 def _standing(settings: JobSettings) -> Iterator[tuple[str, str]]:

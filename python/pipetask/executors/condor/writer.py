@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import uuid
@@ -96,7 +97,9 @@ class CondorExecutor(QuantumExecutor):
         if self._options.submit:
             schedd()
             _check_place(path)
+            # Each task by itself: what jobs of several ask for is known when quanta are packed.
             requests = [(f"task {label!r}", self._configuration.for_labels([label])) for label in labels]
+            requests += [(f"the {kind} node", self._configuration.for_node(kind)) for kind in (FIRST, FINAL)]
             check_requests(requests, largest_slots())
 
     def execute(
@@ -111,6 +114,7 @@ class CondorExecutor(QuantumExecutor):
             _say(f"Submit it with: pipetask restart {path}")
             yield from (QuantumOutcome(id, Status.WRITTEN) for id in taken.ids)
             return
+        self._check_kinds(nodes, path)
         cluster, _ = submit(
             Layout(path).dag, directory.facts.id, self._configuration.dagman, directory.facts.output_run
         )
@@ -119,6 +123,19 @@ class CondorExecutor(QuantumExecutor):
             yield from self._follow(directory, context)
         else:
             yield from (QuantumOutcome(id, Status.SUBMITTED) for id in taken.ids)
+
+    def _check_kinds(self, nodes: NodeGraph, path: Path) -> None:
+        """Refuse to submit jobs of several tasks that ask together for what no slot has."""
+        kinds = _kinds(nodes.nodes, self._configuration, first=False)
+        requests = [
+            ("tasks " + ", ".join(map(repr, kind.labels)), kind.settings) for kind in kinds if kind.labels
+        ]
+        check_requests(
+            requests,
+            largest_slots(),
+            "and write the run anew (--run-dir, --extend-run); or, when the pool has such a slot, submit it: pipetask "
+            f"restart {path}",
+        )
 
     def _path(self, context: ExecutionContext) -> Path:
         run = context.later.output_run if context.later is not None else "run"
@@ -285,9 +302,9 @@ def _facts(run_id: str, nodes: NodeGraph, files: dict[str, str], context: Execut
 
 def _check_place(path: Path) -> None:
     """Refuse a folder where DAGMan would not keep its log, or would not find it."""
-    if "$" in str(path):
+    if re.search(r"\$\w*\(|\$\$", str(path)):
         raise PipetaskError(
-            f"Run directory {path} has a dollar in its name, which DAGMan takes for a macro: name another with "
+            f"Run directory {path} has '$(' or '$$' in its name, which DAGMan takes for a macro: name another with "
             "--run-dir."
         )
     if Path(os.path.realpath(path)).is_relative_to("/tmp"):
