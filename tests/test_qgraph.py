@@ -21,10 +21,11 @@ from forked import run_forked
 from graph_dump import comparable_graph, known_datasets, timeless
 from in_process import run_here
 from peer import peer_session
+from pipetask.errors import PipetaskError
 from pipetask.graph_building import EmptyGraphError, build_graph
 from pipetask.graph_components import read_graph, write_graph
 from pipetask.options.collections import OutputOptions
-from pipetask.options.graph import GraphBuildOptions
+from pipetask.options.graph import GraphBuildOptions, GraphSelection
 from pipetask.options.pipeline import PipelineOptions
 from pipetask.pipeline.build import build_pipeline
 from repository_dump import read_files, read_registry
@@ -260,6 +261,13 @@ def test_part_of_a_graph_can_be_saved_and_executed(shapes: Shapes, tmp_path: Pat
     finished = run_forked("run", "-b", str(repo), "-g", str(part), "--register-dataset-types")
     assert finished.code == 0, finished.err
     assert "2 succeeded" in finished.err
+
+
+def test_the_quantum_that_a_graph_does_not_have_is_named(shapes: Shapes) -> None:
+    graph, unknown = str(shapes("rc2").graph), uuid.UUID(int=1)
+    chosen = frozenset({*read_graph(graph).quantum_datasets, unknown})
+    with pytest.raises(PipetaskError, match=f"has no quantum {unknown}: check --qgraph-node-id"):
+        read_graph(graph, GraphSelection(quantum_ids=chosen))
 
 
 @pytest.mark.parametrize("extension", [".qg", ".qgraph"])

@@ -148,11 +148,14 @@ class GraphFile:
 
 def _read_part(reader: PredictedQuantumGraphReader, quantum_ids: Collection[uuid.UUID], path: str) -> None:
     """Make the thin graph of a few quanta from their datasets, without reading that of all."""
-    for quantum_id in quantum_ids:
-        try:
-            read_datasets(reader, [quantum_id])
-        except LookupError as error:
-            raise _no_quantum(path, quantum_id) from error
+    try:
+        read_datasets(reader, quantum_ids)
+    except LookupError as error:
+        addresses = reader.address_reader
+        addresses.read_all()
+        if unknown := [id for id in quantum_ids if id not in addresses.rows]:
+            raise _no_quantum(path, min(unknown)) from error
+        raise
     reader.components.set_thin_graph()
 
 
