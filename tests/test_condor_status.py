@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,15 +10,20 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from conftest import environment
+from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.condor import CondorExecutor
-from pipetask.executors.condor.events import run_status
+from pipetask.executors.condor.event_log import BEGINNING
 from pipetask.executors.condor.layout import OURS, Layout
+from pipetask.executors.condor.node_status import NodeStatusFile
+from pipetask.executors.condor.watch import RunWatch
 from pipetask.executors.delayed.node import run_node
 from pipetask.executors.delayed.run_directory import RunDirectory
 from pipetask.executors.delayed.status import NodeState, RunPhase
+from pipetask.observe.delayed_status import status_table
 from pipetask.options.delayed import DelayedOptions
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
@@ -36,6 +42,18 @@ ENDED = (
 )
 HELD = "012 ({job:03}.000.000) 2026-01-01 00:00:20 Job was held.\n\tdisk full\n\tCode 12 Subcode 28\n...\n"
 RELEASED = "013 ({job:03}.000.000) 2026-01-01 00:00:30 Job was released.\n\tvia condor_release\n...\n"
+POST = (
+    "016 ({job:03}.000.000) 2026-01-01 00:01:50 POST Script terminated.\n"
+    "\t(1) Normal termination (return value 0)\n    DAG Node: {node}\n...\n"
+)
+NOT_SUBMITTED = POST.replace("{job:03}", "-01")
+KILLED = ENDED.replace(
+    "(1) Normal termination (return value {code})", "(0) Abnormal termination (signal 9)\n\t(0) No core file"
+)
+SIZE = "006 ({job:03}.000.000) 2026-01-01 00:00:15 Image size of job updated: 1000\n...\n"
+NODE_STATUS = (Path(__file__).parent / "golden" / "failed.node_status").read_text()
+"""What DAGMan of HTCondor 23.9 wrote about nodes a-0 to a-3 when a-1 had failed, for which a-3 waits."""
+
 ABORTED = "009 ({job:03}.000.000) 2026-01-01 00:00:40 Job was aborted.\n\tvia condor_rm\n...\n"
 
 
@@ -69,10 +87,10 @@ def run(tmp_path: Path) -> Run:
 
 def test_labels_by_states_rate_and_time_left(run: Run) -> None:
     run.dagman(SUBMITTED, STARTED)
-    run.node(0, SUBMITTED, STARTED, ENDED)
-    run.node(1, SUBMITTED, STARTED)
-    run.node(2, SUBMITTED)
-    status = run_status(run.directory)
+    for number, events in enumerate([(SUBMITTED, STARTED), (SUBMITTED, STARTED), (SUBMITTED,)]):
+        run.node(number, *events)
+    run.node(0, ENDED)
+    status = RunWatch(run.directory).look()
     assert status.phase is RunPhase.RUNNING
     assert status.counts == {
         "a": Counter({NodeState.DONE: 2, NodeState.RUNNING: 2, NodeState.IDLE: 2, NodeState.WAITING: 2})
@@ -85,11 +103,102 @@ def test_what_has_ended_in_a_job_that_failed_is_told_apart(run: Run) -> None:
     assert run_node(run.directory, "1") == 1
     run.dagman(SUBMITTED, STARTED, ENDED, code=1)
     run.node(1, SUBMITTED, STARTED, ENDED, code=1)
-    status = run_status(run.directory)
+    status = RunWatch(run.directory).look()
     assert status.phase is RunPhase.FAILED
     assert status.failed == ["a-1"]
     assert status.counts["a"][NodeState.DONE] == 1
     assert status.counts["a"][NodeState.FAILED] == 1
+
+
+def test_what_waits_for_a_failure_is_blocked_and_takes_no_time(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    run.node(0, SUBMITTED, STARTED)
+    run.node(1, SUBMITTED, STARTED)
+    run.node(0, ENDED)
+    assert run_node(run.directory, "1") == 1
+    run.node(1, ENDED, code=1)
+    look = RunWatch(run.directory).look
+    assert look().nodes == {NodeState.DONE: 1, NodeState.FAILED: 1, NodeState.WAITING: 2}
+    assert look().seconds_left == pytest.approx(4 * 100 / 3)
+    run.layout.node_status.write_text(NODE_STATUS)
+    status = look()
+    assert status.nodes == {
+        NodeState.DONE: 1,
+        NodeState.FAILED: 1,
+        NodeState.WAITING: 1,
+        NodeState.BLOCKED: 1,
+    }
+    assert status.counts["a"] == {
+        NodeState.DONE: 3,
+        NodeState.FAILED: 1,
+        NodeState.WAITING: 2,
+        NodeState.BLOCKED: 2,
+    }
+    assert status.seconds_left == pytest.approx(2 * 100 / 3)
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(status_table(status))
+    assert shown.getvalue().splitlines()[0].split() == [
+        "task",
+        "waiting",
+        "idle",
+        "running",
+        "done",
+        "failed",
+        "blocked",
+        "held",
+    ]
+    assert "running: nodes 1 waiting, 1 done, 1 failed, 1 blocked," in shown.getvalue()
+
+
+def test_a_job_that_could_do_nothing_is_blocked_whatever_its_script_says(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    run.node(0, SUBMITTED, STARTED, ENDED, POST, code=1)
+    run.node(1, SUBMITTED, STARTED, ENDED, POST, code=77)
+    run.node(2, SUBMITTED, STARTED, KILLED, POST)
+    run.node(3, SUBMITTED, STARTED, ENDED, POST, code=0)
+    status = RunWatch(run.directory).look()
+    assert status.failed == ["a-0", "a-2"]
+    assert status.nodes == {NodeState.FAILED: 2, NodeState.BLOCKED: 1, NodeState.DONE: 1}
+    assert status.counts["a"] == {NodeState.BLOCKED: 6, NodeState.DONE: 2}
+
+
+def test_a_job_that_the_schedd_never_took_has_failed(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    run.node(0, NOT_SUBMITTED)
+    assert RunWatch(run.directory).look().failed == ["a-0"]
+
+
+def test_after_a_failed_run_nothing_waits(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED, ENDED, code=1)
+    run.node(1, SUBMITTED, STARTED, ENDED, code=1)
+    assert RunWatch(run.directory).look().nodes == {NodeState.FAILED: 1, NodeState.BLOCKED: 3}
+
+
+def test_events_are_newer_than_what_dagman_wrote_down(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    run.node(3, SUBMITTED, STARTED)
+    run.layout.node_status.write_text(NODE_STATUS)
+    status = RunWatch(run.directory).look()
+    assert status.nodes == {NodeState.WAITING: 2, NodeState.FAILED: 1, NodeState.RUNNING: 1}
+
+
+def test_what_dagman_wrote_down_while_all_went_well_is_not_read_further(tmp_path: Path) -> None:
+    path = tmp_path / "status"
+    path.write_text(NODE_STATUS.replace("NodesFutile = 1;", "NodesFutile = 0;"))
+    assert NodeStatusFile(path).states() == {"a-1": NodeState.FAILED, "a-3": NodeState.BLOCKED}
+    path.write_text(
+        NODE_STATUS.replace("NodesFutile = 1;", "NodesFutile = 0;").replace(
+            "NodesFailed = 1;", "NodesFailed = 0;"
+        )
+    )
+    assert NodeStatusFile(path).states() == {}
+
+
+def test_a_damaged_account_of_dagman_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "status"
+    path.write_text("[\n  Nodes")
+    with pytest.raises(PipetaskError, match="status cannot be read"):
+        NodeStatusFile(path).states()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +217,7 @@ def test_the_exit_code_says_what_the_run_is_up_to(
     run: Run, events: tuple[str, ...], code: int, phase: RunPhase, exit_code: int
 ) -> None:
     run.dagman(*events, code=code)
-    assert run_status(run.directory).phase is phase
+    assert RunWatch(run.directory).look().phase is phase
     command = [sys.executable, "-m", "pipetask.cli", "status", str(run.directory.path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
     assert done.returncode == exit_code, done.stderr
@@ -119,14 +228,14 @@ def test_a_run_whose_last_jobs_are_all_held_says_so_with_reasons(run: Run) -> No
     run.dagman(SUBMITTED, STARTED)
     for number in (0, 1):
         run.node(number, SUBMITTED, STARTED, HELD)
-    status = run_status(run.directory)
+    status = RunWatch(run.directory).look()
     assert status.phase is RunPhase.HELD
     assert [(hold.node, hold.reason, hold.code, hold.subcode) for hold in status.holds] == [
         ("a-0", "disk full", 12, 28),
         ("a-1", "disk full", 12, 28),
     ]
     run.node(0, RELEASED)
-    status = run_status(run.directory)
+    status = RunWatch(run.directory).look()
     assert status.phase is RunPhase.RUNNING
     assert [hold.node for hold in status.holds] == ["a-1"]
 
@@ -134,11 +243,58 @@ def test_a_run_whose_last_jobs_are_all_held_says_so_with_reasons(run: Run) -> No
 def test_what_was_done_before_a_restart_counts(run: Run) -> None:
     run.layout.rescue(1).write_text(f"{OURS}\nDONE a-0\nDONE a-1\n")
     run.dagman(SUBMITTED, STARTED)
-    assert run_status(run.directory).counts["a"][NodeState.DONE] == 4
+    assert RunWatch(run.directory).look().counts["a"][NodeState.DONE] == 4
 
 
 def test_a_half_written_event_is_waited_for(run: Run) -> None:
+    look = RunWatch(run.directory).look
     run.node(0, SUBMITTED)
+    started = STARTED.format(job=2)
     with run.layout.node_log.open("a") as log:
-        log.write(STARTED.format(job=2)[:30])
-    assert run_status(run.directory).counts["a"][NodeState.IDLE] == 2
+        log.write(started[:30])
+    assert look().counts["a"][NodeState.IDLE] == 2
+    with run.layout.node_log.open("a") as log:
+        log.write(started[30:])
+    assert look().counts["a"][NodeState.RUNNING] == 2
+
+
+def test_another_look_reads_only_what_is_new(run: Run) -> None:
+    look = RunWatch(run.directory).look
+    run.node(0, SUBMITTED, STARTED)
+    assert look().nodes[NodeState.RUNNING] == 1
+    read = run.layout.node_log.stat().st_size
+    run.node(0, ENDED)
+    run.dagman(SUBMITTED, STARTED)
+    # What was read before and is read again would now be an error.
+    with run.layout.node_log.open("r+") as log:
+        log.seek(BEGINNING)
+        log.write("x" * (read - BEGINNING - 1))
+    status = look()
+    assert status.phase is RunPhase.RUNNING
+    assert status.nodes[NodeState.DONE] == 1
+
+
+@pytest.mark.parametrize("seen_empty", [False, True])
+def test_a_log_that_dagman_begins_anew_is_read_anew(run: Run, seen_empty: bool) -> None:
+    look = RunWatch(run.directory).look
+    run.dagman(SUBMITTED, STARTED, ENDED, code=1)
+    run.node(0, SUBMITTED, STARTED, ENDED)
+    run.node(1, SUBMITTED, STARTED, ENDED, code=1)
+    assert look().nodes == {NodeState.DONE: 1, NodeState.FAILED: 1, NodeState.BLOCKED: 2}
+    run.layout.rescue(1).write_text(f"{OURS}\nDONE a-0\n")
+    run.dagman(SUBMITTED, STARTED)
+    run.layout.node_log.write_text("")
+    assert look().nodes == {NodeState.DONE: 1, NodeState.WAITING: 3}
+    run.node(
+        1, *[event.replace("{job:03}", "010") for event in (SUBMITTED, STARTED, SIZE, SIZE, SIZE, ENDED)]
+    )
+    run.node(2, SUBMITTED, *[SIZE] * 10)
+    assert look().nodes == {NodeState.DONE: 2, NodeState.IDLE: 1, NodeState.WAITING: 1}
+
+
+def test_a_log_of_another_form_is_told(run: Run) -> None:
+    run.layout.node_log.write_text('<c>\n    <a n="MyType"><s>SubmitEvent</s></a>\n</c>\n...\n')
+    with pytest.raises(
+        PipetaskError, match=r"begins with b'<c>.*': set HTCondor's DEFAULT_USERLOG_FORMAT_OPTIONS"
+    ):
+        RunWatch(run.directory).look()

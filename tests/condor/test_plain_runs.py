@@ -105,8 +105,8 @@ def test_nodes_that_will_never_run_are_shown_as_blocked(make_run: Callable[..., 
     status = run.wait()
     assert status["nodes"] == {"failed": 1, "done": 1, "blocked": 1}
     assert status["quanta"] == {"a": {"failed": 1, "done": 1}, "b": {"blocked": 1}}
-    account = NodeStatusFile(Layout(run.run_dir).node_status)
-    assert account.states() == {"a-0": NodeState.FAILED, "b-2": NodeState.BLOCKED}
+    account = NodeStatusFile(Layout(run.run_dir).node_status).states()
+    assert account == {"a-0": NodeState.FAILED, "b-2": NodeState.BLOCKED, "final": NodeState.FAILED}
 
 
 def test_restart_runs_what_is_missing_after_a_failure(make_run: Callable[..., PlainRun]) -> None:

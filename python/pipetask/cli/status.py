@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from ..executors.condor.events import run_status
+from ..executors.condor.watch import RunWatch
 from ..executors.delayed.run_directory import RunDirectory
 from ..executors.delayed.status import RunPhase
 from ..options.delayed_commands import StatusCommand
@@ -22,19 +22,19 @@ def run(invocation: Invocation) -> int:
     from ..observe.delayed_status import status_table
 
     options: StatusCommand = invocation.options
-    directory = RunDirectory(options.run_dir)
-    status = run_status(directory)
+    watch = RunWatch(RunDirectory(options.run_dir))
+    status = watch.look()
     console = Console(soft_wrap=True)
     if options.watch and not options.as_json:
         with Live(status_table(status), console=console, auto_refresh=False) as live:
             while status.phase is RunPhase.RUNNING:
                 time.sleep(options.interval)
-                status = run_status(directory)
+                status = watch.look()
                 live.update(status_table(status), refresh=True)
         return status.phase.exit_code
     while options.watch and status.phase is RunPhase.RUNNING:
         time.sleep(options.interval)
-        status = run_status(directory)
+        status = watch.look()
     if options.as_json:
         print(json.dumps(status.json(), indent=2))
     else:

@@ -20,6 +20,7 @@ _STYLES = {
     NodeState.RUNNING: "cyan",
     NodeState.DONE: "green",
     NodeState.FAILED: "bold red",
+    NodeState.BLOCKED: "red",
     NodeState.HELD: "bold yellow",
 }
 _PHASES = {RunPhase.SUCCEEDED: "bold green", RunPhase.FAILED: "bold red", RunPhase.HELD: "bold yellow"}

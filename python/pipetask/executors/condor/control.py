@@ -113,6 +113,7 @@ def restart(directory: RunDirectory) -> Restarted:
             "remove them with pipetask cancel."
         )
     directory.summary.unlink(missing_ok=True)
+    layout.node_status.unlink(missing_ok=True)
     done, memory = list(_done(directory, layout)), _risen(directory, layout, configuration)
     if done or memory or layout.dagman_log.exists():
         _write_rescue(layout, done, memory)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..delayed.bundling import Node
 from ..delayed.graph_parts import Part
 from ..delayed.joins import Edges, edges_of
+from .layout import NODE_STATUS
 from .quoting import plain_name, vars_text
 
 __all__ = ["FINAL", "FIRST", "DagText", "node_name"]
@@ -17,6 +18,9 @@ FIRST, FINAL = "first", "final"
 
 _JOIN = "join"
 _NO_JOB = "no_job"
+
+_INTERVAL = 120
+"""Seconds, at least, between two times that DAGMan writes its account of all nodes: 15 MB where there are 80,000."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class DagText:
         yield f"# {self.comment.encode('unicode_escape').decode()}"
         if self.config is not None:
             yield f"CONFIG {self.config}"
+        yield f"NODE_STATUS_FILE {NODE_STATUS} {_INTERVAL}"
         for name, expression in self.attributes.items():
             yield f"SET_JOB_ATTR {name} = {expression}"
         for name, commands in self.descriptions.items():

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DAG", "FOLDER", "Layout"]
+__all__ = ["DAG", "FOLDER", "NODE_STATUS", "Layout"]
 
 FOLDER = "dagman"
 DAG = "run.dag"
+NODE_STATUS = f"{DAG}.node_status"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Layout:
     def node_log(self) -> Path:
         """Events of the nodes' jobs."""
         return self.folder / f"{DAG}.nodes.log"
+
+    @property
+    def node_status(self) -> Path:
+        """DAGMan's own account of the nodes, which lags behind their events."""
+        return self.folder / NODE_STATUS
 
     @property
     def dagman_log(self) -> Path:

@@ -34,7 +34,7 @@ from ..delayed.status import RunPhase
 from .bindings import schedd
 from .configuration import CondorConfiguration
 from .dag_text import FINAL, FIRST, DagText, node_name
-from .events import dag_phase
+from .events import DagmanEvents
 from .layout import FOLDER, Layout
 from .quoting import attribute, plain_name
 from .slots import check_requests, largest_slots
@@ -144,12 +144,12 @@ class CondorExecutor(QuantumExecutor):
     def _follow(
         self, directory: RunDirectory, context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
-        layout = Layout(directory.path)
+        dagman = DagmanEvents(Layout(directory.path))
 
         def wait() -> bool:
             if not context.stop:
                 time.sleep(_TICK)
-            return dag_phase(layout) not in (RunPhase.WRITTEN, RunPhase.RUNNING, RunPhase.HELD)
+            return dagman.phase() not in (RunPhase.WRITTEN, RunPhase.RUNNING, RunPhase.HELD)
 
         yield from follow(directory, context.graph, context, wait)
         if context.stop:

@@ -12,7 +12,7 @@ import pickle
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from ...errors import PipetaskError
 from ...outcome import QuantumOutcome
 
-__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_of", "read_attempts"]
+__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_of", "attempts_of_each", "read_attempts"]
 
 _HEAD = struct.Struct("<II")
 _SUFFIX = ".outcomes"
@@ -106,6 +106,16 @@ def attempts_of(folder: Path, number: int) -> list[Attempt]:
     ]
 
 
+def attempts_of_each(folder: Path, numbers: Collection[int]) -> dict[int, list[Attempt]]:
+    """Return all attempts at some nodes, oldest first, by node; a node that has not begun is left out."""
+    attempts: dict[int, list[Attempt]] = {}
+    for shard in sorted({_shard(folder, number) for number in numbers}):
+        for path in sorted(shard.glob(f"*{_SUFFIX}"), key=_began):
+            if (number := _number(path)) in numbers:
+                attempts.setdefault(number, []).append(_read(path))
+    return attempts
+
+
 def read_attempts(folder: Path) -> Iterator[Attempt]:
     """Read all attempts of a run, by node, oldest first."""
     for shard in sorted(folder.iterdir()):
@@ -115,6 +125,10 @@ def read_attempts(folder: Path) -> Iterator[Attempt]:
 
 def _shard(folder: Path, number: int) -> Path:
     return folder / f"{number // _SHARD:03}"
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.partition("-")[0])
 
 
 def _began(path: Path) -> int:
@@ -157,7 +171,7 @@ class AttemptTails:
 
 
 def _new(path: Path) -> Attempt:
-    return Attempt(int(path.stem.partition("-")[0]), path, _began(path) / 1e9, "", None)
+    return Attempt(_number(path), path, _began(path) / 1e9, "", None)
 
 
 def _read(path: Path) -> Attempt:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from .outcomes import attempts_of
+from .outcomes import Attempt, attempts_of_each
 from .run_directory import RunDirectory
 
 __all__ = ["Hold", "NodeState", "RunPhase", "RunStatus", "tabulate"]
@@ -26,6 +26,9 @@ class NodeState(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    BLOCKED = "blocked"
+    """Waits for what has failed: it will not run unless the run is restarted."""
+
     HELD = "held"
 
 
@@ -103,15 +106,19 @@ class RunStatus:
         }
 
 
-def tabulate(directory: RunDirectory, states: Mapping[str, NodeState]) -> dict[str, Counter[NodeState]]:
+def tabulate(
+    directory: RunDirectory, sizes: Mapping[str, Mapping[str, int]], states: Mapping[str, NodeState]
+) -> dict[str, Counter[NodeState]]:
     """Count quanta by label and state.
 
     Parameters
     ----------
     directory
         The run.
+    sizes
+        Number of quanta by node and label, as the index has it.
     states
-        States of nodes by name; a node that is not there waits.
+        States of all nodes, in the same order.
 
     Notes
     -----
@@ -119,28 +126,33 @@ def tabulate(directory: RunDirectory, states: Mapping[str, NodeState]) -> dict[s
     the outcomes are looked at, one by one.
     """
     table = {label: Counter[NodeState]() for label in directory.facts.labels}
+    parted = {number for number, state in enumerate(states.values()) if state in _PARTED}
+    attempts = attempts_of_each(directory.outcomes, parted)
     with directory.index() as index:
-        for number, (name, counts) in enumerate(index.counts().items()):
-            state = states.get(name, NodeState.WAITING)
-            if state in (NodeState.WAITING, NodeState.IDLE, NodeState.DONE):
+        for number, (state, counts) in enumerate(zip(states.values(), sizes.values(), strict=True)):
+            if number not in attempts:
                 for label, count in counts.items():
-                    table[label][state] += count
+                    table[label][_of_rest(state)] += count
                 continue
-            ended = _ended(directory, number)
+            ended = _ended(attempts[number])
             for quantum in index.node(str(number)).quanta:
                 table[index.labels[quantum.task]][ended.get(quantum.id, _of_rest(state))] += 1
     return table
 
 
+_PARTED = frozenset({NodeState.RUNNING, NodeState.FAILED, NodeState.BLOCKED, NodeState.HELD})
+"""States of nodes whose quanta may be in several."""
+
+
 def _of_rest(state: NodeState) -> NodeState:
     """Return the state of quanta that have not ended, of a node in some state."""
-    return NodeState.WAITING if state is NodeState.FAILED else state
+    return NodeState.BLOCKED if state is NodeState.FAILED else state
 
 
-def _ended(directory: RunDirectory, number: int) -> dict[int, NodeState]:
-    """Return how quanta of a node have ended; those that were blocked or interrupted still wait."""
+def _ended(attempts: Iterable[Attempt]) -> dict[int, NodeState]:
+    """Return how quanta of a node have ended; those that were blocked or interrupted have not."""
     ended: dict[int, NodeState] = {}
-    for attempt in attempts_of(directory.outcomes, number):
+    for attempt in attempts:
         for outcome in attempt.outcomes:
             if outcome.status.unblocks:
                 ended[outcome.id] = NodeState.DONE

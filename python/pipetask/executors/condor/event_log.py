@@ -1,0 +1,177 @@
+"""A job event log of HTCondor's, read as it grows.
+
+The bindings read some 70,000 events a second, and a large run has several hundred thousand, nearly all of which say in
+their first lines all that there is to know.  So those lines, of a form that HTCondor's manual lays down, are read here,
+and the bindings get the rest: what was held, and what ended in another way than well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, BinaryIO, NamedTuple
+
+from ...errors import PipetaskError
+from .bindings import condor, says_condor
+
+__all__ = ["BEGINNING", "EventKind", "EventLog", "JobEvent"]
+
+_END = b"\n...\n"
+_HEAD = re.compile(rb"(\d{3}) \((-?\d+)\.")
+_NODE = re.compile(rb"\n    DAG Node: (\S+)")
+_WELL = b"\n\t(1) Normal termination (return value 0)\n"
+
+_CHUNK = 1 << 25
+"""Bytes that are read at a time: more than any event has."""
+
+BEGINNING = 100
+"""Bytes that tell one log from another: the first event has its job's number and the time."""
+
+
+class EventKind(IntEnum):
+    """Numbers of HTCondor's event types, as in its job event logs."""
+
+    SUBMIT = 0
+    EXECUTE = 1
+    EVICTED = 4
+    TERMINATED = 5
+    ABORTED = 9
+    HELD = 12
+    RELEASED = 13
+    POST_SCRIPT_TERMINATED = 16
+
+
+class JobEvent(NamedTuple):
+    """Something that happened to a job."""
+
+    kind: int
+    """One of `EventKind`, or another number that HTCondor has."""
+
+    cluster: int
+    """The job's; negative where a node of a DAG got none."""
+
+    node: str | None
+    """The node of the DAG, where the event names it."""
+
+    ad: Any
+    """What the bindings read in it; `None`, for a job that has ended well and for what needs no more than the above."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of a job that has ended; `None` for one that was killed."""
+        if self.ad is None:
+            return 0
+        return int(self.ad["ReturnValue"]) if self.ad.get("TerminatedNormally") else None
+
+
+class EventLog:
+    """A log, and how far it has been read.
+
+    Parameters
+    ----------
+    path
+        The file, which need not exist yet.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._offset = 0
+        self._beginning = b""
+
+    def begins_anew(self) -> bool:
+        """Return whether the log is another than was read so far: DAGMan empties it when a run is submitted again.
+
+        What has been read is void then, and `news` starts from the beginning.
+        """
+        beginning = b""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                beginning = file.read(BEGINNING)
+        if beginning.startswith(self._beginning):
+            return False
+        self._offset, self._beginning = 0, b""
+        return True
+
+    def news(self) -> Iterator[JobEvent]:
+        """Yield the events that have come since the last call; one that is half written comes next time.
+
+        The first and the last of many have an ad in any case, which has their times.
+
+        Raises
+        ------
+        PipetaskError
+            If the log cannot be read.
+        """
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            for texts in self._whole_events(file):
+                yield from self._parsed(texts)
+
+    def _whole_events(self, file: BinaryIO) -> Iterator[list[bytes]]:
+        while True:
+            file.seek(self._offset)
+            whole, end, _ = file.read(_CHUNK).rpartition(_END)
+            if not end:
+                return
+            if self._offset == 0:
+                self._beginning = (whole + end)[:BEGINNING]
+            self._offset += len(whole) + len(end)
+            yield whole.split(_END)
+
+    def _parsed(self, texts: Sequence[bytes]) -> Iterator[JobEvent]:
+        kinds, clusters = self._heads(texts)
+        last = len(texts) - 1
+        wanted = [
+            number in (0, last) or _says_more(kinds[number], texts[number]) for number in range(last + 1)
+        ]
+        ads = iter(self._ads([text for text, more in zip(texts, wanted, strict=True) if more]))
+        for kind, cluster, text, more in zip(kinds, clusters, texts, wanted, strict=True):
+            yield JobEvent(kind, cluster, _node(kind, text), next(ads) if more else None)
+
+    def _heads(self, texts: Sequence[bytes]) -> tuple[list[int], list[int]]:
+        kinds, clusters = [], []
+        for text in texts:
+            if (head := _HEAD.match(text)) is None:
+                raise PipetaskError(
+                    f"{self._path} has an event that begins with {text[:20]!r}: set HTCondor's "
+                    "DEFAULT_USERLOG_FORMAT_OPTIONS so that logs are written as text."
+                )
+            kinds.append(int(head[1]))
+            clusters.append(int(head[2]))
+        return kinds, clusters
+
+    def _ads(self, texts: Sequence[bytes]) -> list[Any]:
+        """Let the bindings read events; they do so only from a file."""
+        with says_condor(f"{self._path} cannot be read"), NamedTemporaryFile(prefix="pipetask-") as file:
+            file.writelines(text + _END for text in texts)
+            file.flush()
+            with condor().JobEventLog(file.name) as source:
+                ads = list(source.events(stop_after=0))
+        if len(ads) != len(texts):
+            raise PipetaskError(
+                f"HTCondor's bindings read {len(ads)} of {len(texts)} events of {self._path}: is it damaged, or does "
+                "a newer HTCondor write it?"
+            )
+        return ads
+
+
+def _says_more(kind: int, text: bytes) -> bool:
+    """Return whether an event has to be read whole."""
+    match kind:
+        case EventKind.TERMINATED:
+            return _WELL not in text
+        case EventKind.HELD:
+            return True
+        case _:
+            return False
+
+
+def _node(kind: int, text: bytes) -> str | None:
+    if kind not in (EventKind.SUBMIT, EventKind.POST_SCRIPT_TERMINATED):
+        return None
+    named = _NODE.search(text)
+    return named[1].decode() if named else None
