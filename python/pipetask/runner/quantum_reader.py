@@ -39,9 +39,7 @@ def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uui
     """
     if _SEEKS_GO_ASTRAY:
         reader.address_reader.read_all()
-    # In the order of the file: to go back in a member of a zip file means to read it again from its beginning.
-    find = reader.address_reader.find
-    reader.read_quantum_datasets(sorted(quantum_ids, key=lambda id: find(id).addresses[0].offset))
+    reader.read_quantum_datasets(quantum_ids)
 
 
 def load_storage_classes(config: str, search_path: Sequence[str] = ()) -> ButlerConfig:
@@ -137,7 +135,9 @@ class QuantumReader:
             init_quanta=self._shared.init_quanta,
         )
         self._reader.components = components
-        read_datasets(self._reader, quantum_ids)
+        # To go back in a member of a zip file means to read it again from its beginning.
+        find = self._reader.address_reader.find
+        read_datasets(self._reader, sorted(quantum_ids, key=lambda id: find(id).addresses[0].offset))
         return components
 
     def close(self) -> None:
