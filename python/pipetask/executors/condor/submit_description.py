@@ -82,7 +82,7 @@ def submit_commands(
     yield from _standing(settings)
     yield f"My.{RUN_ATTRIBUTE}", attribute(run_id)
     if kind.labels:
-        yield "My.PipetaskLabels", attribute(", ".join(kind.labels))
+        yield "My.PipetaskLabels", attribute(" ".join(", ".join(kind.labels).split()))  # no line breaks
     for name, text in settings.attributes.items():
         yield f"My.{name}", value(text, f"attribute {name}")
     for name, text in settings.submit.items():
