@@ -24,7 +24,7 @@ _HEAD = re.compile(rb"(\d{3}) \((-?\d+)\.")
 _NODE = re.compile(rb"\n    DAG Node: (\S+)")
 _WELL = b"\n\t(1) Normal termination (return value 0)\n"
 
-_CHUNK = 1 << 25
+_CHUNK = 1 << 21
 """Bytes that are read at a time: more than any event has."""
 
 BEGINNING = 100
@@ -32,7 +32,7 @@ BEGINNING = 100
 
 
 class EventKind(IntEnum):
-    """Numbers of HTCondor's event types, as in its job event logs."""
+    """Kinds of events that change what a job is up to, by HTCondor's numbers for them."""
 
     SUBMIT = 0
     EXECUTE = 1
@@ -44,11 +44,13 @@ class EventKind(IntEnum):
     POST_SCRIPT_TERMINATED = 16
 
 
+_KINDS = {b"%03d" % kind: kind for kind in EventKind}
+
+
 class JobEvent(NamedTuple):
     """Something that happened to a job."""
 
-    kind: int
-    """One of `EventKind`, or another number that HTCondor has."""
+    kind: EventKind
 
     cluster: int
     """The job's; negative where a node of a DAG got none."""
@@ -96,7 +98,9 @@ class EventLog:
         return True
 
     def news(self) -> Iterator[JobEvent]:
-        """Yield the events that have come since the last call; one that is half written comes next time.
+        """Yield the events, of the kinds in `EventKind`, that have come since the last call.
+
+        One that is half written comes next time.
 
         The first and the last of many have an ad in any case, which has their times.
 
@@ -123,26 +127,22 @@ class EventLog:
             yield whole.split(_END)
 
     def _parsed(self, texts: Sequence[bytes]) -> Iterator[JobEvent]:
-        kinds, clusters = self._heads(texts)
-        last = len(texts) - 1
-        wanted = [
-            number in (0, last) or _says_more(kinds[number], texts[number]) for number in range(last + 1)
+        heads = list(map(_HEAD.match, texts))
+        if None in heads:
+            raise PipetaskError(
+                f"{self._path} has an event that begins with {texts[heads.index(None)][:20]!r}: set HTCondor's "
+                "DEFAULT_USERLOG_FORMAT_OPTIONS so that logs are written as text."
+            )
+        events = [
+            (kind, head[2], text)
+            for head, text in zip(heads, texts, strict=True)
+            if head is not None and (kind := _KINDS.get(head[1])) is not None
         ]
-        ads = iter(self._ads([text for text, more in zip(texts, wanted, strict=True) if more]))
-        for kind, cluster, text, more in zip(kinds, clusters, texts, wanted, strict=True):
-            yield JobEvent(kind, cluster, _node(kind, text), next(ads) if more else None)
-
-    def _heads(self, texts: Sequence[bytes]) -> tuple[list[int], list[int]]:
-        kinds, clusters = [], []
-        for text in texts:
-            if (head := _HEAD.match(text)) is None:
-                raise PipetaskError(
-                    f"{self._path} has an event that begins with {text[:20]!r}: set HTCondor's "
-                    "DEFAULT_USERLOG_FORMAT_OPTIONS so that logs are written as text."
-                )
-            kinds.append(int(head[1]))
-            clusters.append(int(head[2]))
-        return kinds, clusters
+        last = len(events) - 1
+        wanted = {n for n, (kind, _, text) in enumerate(events) if n in (0, last) or _says_more(kind, text)}
+        ads = iter(self._ads([events[n][2] for n in sorted(wanted)]))
+        for n, (kind, cluster, text) in enumerate(events):
+            yield JobEvent(kind, int(cluster), _node(kind, text), next(ads) if n in wanted else None)
 
     def _ads(self, texts: Sequence[bytes]) -> list[Any]:
         """Let the bindings read events; they do so only from a file."""
@@ -159,19 +159,13 @@ class EventLog:
         return ads
 
 
-def _says_more(kind: int, text: bytes) -> bool:
+def _says_more(kind: EventKind, text: bytes) -> bool:
     """Return whether an event has to be read whole."""
-    match kind:
-        case EventKind.TERMINATED:
-            return _WELL not in text
-        case EventKind.HELD:
-            return True
-        case _:
-            return False
+    return kind is EventKind.HELD or (kind is EventKind.TERMINATED and _WELL not in text)
 
 
-def _node(kind: int, text: bytes) -> str | None:
-    if kind not in (EventKind.SUBMIT, EventKind.POST_SCRIPT_TERMINATED):
+def _node(kind: EventKind, text: bytes) -> str | None:
+    if kind is not EventKind.SUBMIT and kind is not EventKind.POST_SCRIPT_TERMINATED:
         return None
     named = _NODE.search(text)
     return named[1].decode() if named else None

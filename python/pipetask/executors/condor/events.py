@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from ..delayed.node import ExitCode
 from ..delayed.status import Hold, NodeState, RunPhase
@@ -65,10 +65,10 @@ class DagEvents:
             when = event.ad["EventTime"]
             self.first = self.first or when
             self.last = max(self.last or when, when)
-        if event.kind == EventKind.SUBMIT and event.node is not None:
+        if event.kind is EventKind.SUBMIT and event.node is not None:
             self._names[event.cluster] = event.node
             self._set(event.node, NodeState.IDLE)
-        elif event.kind == EventKind.POST_SCRIPT_TERMINATED and event.cluster < 0 and event.node is not None:
+        elif event.kind is EventKind.POST_SCRIPT_TERMINATED and event.cluster < 0 and event.node is not None:
             # The script ran without a job: the schedd has not taken that.
             self._set(event.node, NodeState.FAILED)
         elif name := self._names.get(event.cluster):
@@ -82,12 +82,14 @@ class DagEvents:
                 self._set(name, _ENDS.get(event.exit_code, NodeState.FAILED))
             case EventKind.HELD:
                 self._held(name, event.ad)
-            case EventKind.RELEASED | EventKind.EVICTED:
+            case EventKind.RELEASED | EventKind.EVICTED | EventKind.SUBMIT:
                 self._set(name, NodeState.IDLE)
             case EventKind.ABORTED:
                 self._set(name, NodeState.FAILED)
-            case _:
-                pass  # how large it is, whether it is connected, its script, …: the state stays
+            case EventKind.POST_SCRIPT_TERMINATED:
+                pass  # what became of the job is known
+            case unknown:
+                assert_never(unknown)
 
     def _set(self, name: str, state: NodeState) -> None:
         self.states[name] = state
@@ -141,5 +143,7 @@ def _phase_after(event: JobEvent) -> RunPhase | None:
             return RunPhase.HELD
         case EventKind.ABORTED:
             return RunPhase.CANCELLED
-        case _:
-            return None
+        case EventKind.POST_SCRIPT_TERMINATED:
+            return None  # that of a larger DAG, which this one is a part of
+        case unknown:
+            assert_never(unknown)

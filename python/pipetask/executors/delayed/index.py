@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +170,14 @@ class NodeIndex:
         yield from map(_node, self._database.execute(query))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of quanta by node name and label."""
+        """Return the number of quanta by node name and label, in the order of the nodes' numbers."""
         rows = self._database.execute("SELECT name, counts FROM node ORDER BY number")
-        return {
-            name: {self.labels[int(task)]: count for task, count in json.loads(counts).items()}
-            for name, counts in rows
-        }
+        # There are few different ones, and reading the JSON of each of many nodes takes long.
+        by_label = cache(self._by_label)
+        return {name: by_label(counts) for name, counts in rows}
+
+    def _by_label(self, counts: str) -> dict[str, int]:
+        return {self.labels[int(task)]: count for task, count in json.loads(counts).items()}
 
     def describe(self, quantum: IndexedQuantum) -> str:
         """Return label and data ID, for a person."""
