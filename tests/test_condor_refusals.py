@@ -53,3 +53,16 @@ def test_a_run_directory_that_exists_is_left_alone(repository: Repository, tmp_p
     assert finished.code == 1
     assert f"Run directory {tmp_path / 'run'} exists" in finished.err
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
+
+
+def test_a_variable_that_jobs_cannot_be_given_is_told_before_anything_is_touched(
+    repository: Repository, tmp_path: Path
+) -> None:
+    before = read_registry(repository.root)
+    finished = condor(repository, tmp_path / "run", "--no-submit", "--condor", 'environment.NOTE="a\\nb"')
+    assert finished.code == 2
+    line = finished.err.splitlines()[-1]
+    assert r"an environment variable is 'NOTE=a\nb': HTCondor takes no line breaks" in line
+    assert line.endswith("Leave it out of pass_environment, or set it with environment.")
+    assert not (tmp_path / "run").exists()
+    assert read_registry(repository.root) == before

@@ -43,7 +43,10 @@ def environment(variables: Mapping[str, str]) -> str:
     for name in variables:
         if not re.fullmatch(r"[^\s='\"]+", name):
             raise UsageError(f"environment variable {name!r}: HTCondor cannot be told of such a name.")
-    return _quoted((f"{name}={text}" for name, text in variables.items()), "an environment variable")
+    try:
+        return _quoted((f"{name}={text}" for name, text in variables.items()), "an environment variable")
+    except UsageError as error:
+        raise UsageError(f"{error}  Leave it out of pass_environment, or set it with environment.") from error
 
 
 class Macro(str):

@@ -94,13 +94,15 @@ class CondorExecutor(QuantumExecutor):
             raise PipetaskError(
                 f"Run directory {path} exists: name another with --run-dir, or go on with it: pipetask restart {path}"
             )
+        # Each task by itself: what jobs of several ask for is known when quanta are packed.
+        kinds = [JobKind(label, (label,), None, self._configuration.for_labels([label])) for label in labels]
+        kinds += [JobKind(name, (), name, self._configuration.for_node(name)) for name in (FIRST, FINAL)]
+        for kind in kinds:
+            _commands(kind, Layout(path), "")
         if self._options.submit:
             schedd()
             _check_place(path)
-            # Each task by itself: what jobs of several ask for is known when quanta are packed.
-            requests = [(f"task {label!r}", self._configuration.for_labels([label])) for label in labels]
-            requests += [(f"the {kind} node", self._configuration.for_node(kind)) for kind in (FIRST, FINAL)]
-            check_requests(requests, largest_slots())
+            check_requests(((_called(kind), kind.settings) for kind in kinds), largest_slots())
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
@@ -127,11 +129,8 @@ class CondorExecutor(QuantumExecutor):
     def _check_kinds(self, nodes: NodeGraph, path: Path) -> None:
         """Refuse to submit jobs of several tasks that ask together for what no slot has."""
         kinds = _kinds(nodes.nodes, self._configuration, first=False)
-        requests = [
-            ("tasks " + ", ".join(map(repr, kind.labels)), kind.settings) for kind in kinds if kind.labels
-        ]
         check_requests(
-            requests,
+            ((_called(kind), kind.settings) for kind in kinds),
             largest_slots(),
             "and write the run anew (--run-dir, --extend-run); or, when the pool has such a slot, submit it: pipetask "
             f"restart {path}",
@@ -257,6 +256,17 @@ def _kinds(nodes: Iterable[Node], configuration: CondorConfiguration, *, first: 
     if first:
         yield JobKind(FIRST, (), FIRST, configuration.for_node(FIRST))
     yield JobKind(FINAL, (), FINAL, configuration.for_node(FINAL))
+
+
+def _called(kind: JobKind) -> str:
+    """Return what jobs of a kind are called in a message."""
+    match kind.labels:
+        case ():
+            return f"the {kind.node} node"
+        case (label,):
+            return f"task {label!r}"
+        case labels:
+            return f"tasks {', '.join(map(repr, labels))}"
 
 
 def _commands(kind: JobKind, layout: Layout, run_id: str) -> Mapping[str, str]:
