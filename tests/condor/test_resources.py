@@ -171,6 +171,6 @@ def test_what_no_slot_has_together_is_refused_and_the_written_run_is_kept(
     done = run.try_to_submit()
     assert done.code == 1
     assert "Jobs of tasks 'a', 'b' ask for 2 CPUs, 8192 MB of memory, 1024 MB of disk together" in done.err
-    assert f"submit it: pipetask restart {run.run_dir}" in done.err
+    assert f"submit it with 'pipetask restart {run.run_dir}'." in done.err
     assert not site.jobs()
     assert (run.run_dir / "dagman" / "run.dag").exists()

@@ -132,8 +132,8 @@ class CondorExecutor(QuantumExecutor):
         check_requests(
             ((_called(kind), kind.settings) for kind in kinds),
             largest_slots(),
-            "and write the run anew (--run-dir, --extend-run); or, when the pool has such a slot, submit it: pipetask "
-            f"restart {path}",
+            "and write the run anew (--run-dir, --extend-run); or, when the pool has such a slot, submit it with "
+            f"'pipetask restart {path}'",
         )
 
     def _path(self, context: ExecutionContext) -> Path:
