@@ -292,6 +292,20 @@ def test_a_log_that_dagman_begins_anew_is_read_anew(run: Run, seen_empty: bool) 
     assert look().nodes == {NodeState.DONE: 2, NodeState.IDLE: 1, NodeState.WAITING: 1}
 
 
+def test_events_that_change_nothing_may_come_alone(run: Run) -> None:
+    look = RunWatch(run.directory).look
+    run.node(0, SUBMITTED, STARTED)
+    assert look().nodes[NodeState.RUNNING] == 1
+    run.node(0, SIZE)
+    assert look().nodes[NodeState.RUNNING] == 1
+
+
+def test_a_log_that_cannot_be_read_is_one_line(run: Run) -> None:
+    run.layout.node_log.mkdir()
+    with pytest.raises(PipetaskError, match=r"nodes\.log cannot be read \(Is a directory\)"):
+        RunWatch(run.directory).look()
+
+
 def test_a_log_of_another_form_is_told(run: Run) -> None:
     run.layout.node_log.write_text('<c>\n    <a n="MyType"><s>SubmitEvent</s></a>\n</c>\n...\n')
     with pytest.raises(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, NamedTuple
@@ -88,10 +89,8 @@ class EventLog:
 
         What has been read is void then, and `news` starts from the beginning.
         """
-        beginning = b""
-        if self._path.exists():
-            with self._path.open("rb") as file:
-                beginning = file.read(BEGINNING)
+        with self._open() as file:
+            beginning = file.read(BEGINNING)
         if beginning.startswith(self._beginning):
             return False
         self._offset, self._beginning = 0, b""
@@ -100,20 +99,27 @@ class EventLog:
     def news(self) -> Iterator[JobEvent]:
         """Yield the events, of the kinds in `EventKind`, that have come since the last call.
 
-        One that is half written comes next time.
-
-        The first and the last of many have an ad in any case, which has their times.
+        One that is half written comes next time.  The first and the last have an ad in any case, which has their
+        times.
 
         Raises
         ------
         PipetaskError
             If the log cannot be read.
         """
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
+        with self._open() as file:
             for texts in self._whole_events(file):
                 yield from self._parsed(texts)
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self._path.open("rb")
+        except FileNotFoundError:
+            return BytesIO()  # nothing has happened yet
+        except OSError as error:
+            raise PipetaskError(
+                f"{self._path} cannot be read ({error.strerror}): get permission to read the run directory."
+            ) from error
 
     def _whole_events(self, file: BinaryIO) -> Iterator[list[bytes]]:
         while True:
