@@ -18,6 +18,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetType, DimensionConfig
 from forked import run_forked
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
+from toy_pipelines import SHAPES
 
 from conftest import Finished, Repository, environment, run_pipetask  # isort: skip
 
@@ -384,6 +385,33 @@ def test_dry_run_of_a_read_only_repository(can_be_read_only: None, repository: R
         writeable_again(repository.root)
     assert finished.code == 0, finished.err
     assert len(finished.out.splitlines()) == 10
+
+
+def test_read_only_repository_is_noticed_before_a_graph_is_built(
+    can_be_read_only: None, tmp_path: Path
+) -> None:
+    SHAPES["exposures"].make(tmp_path)
+    root, pipeline, graph = (tmp_path / name for name in ("repo", "pipeline.yaml", "graph.qg"))
+    words = [
+        "run",
+        "-b",
+        str(root),
+        "-p",
+        str(pipeline),
+        "-i",
+        "input_chain",
+        "-o",
+        "u/out",
+        "-q",
+        str(graph),
+    ]
+    read_only(root)
+    try:
+        finished = run_under(without_privilege(), *words)
+    finally:
+        writeable_again(root)
+    assert_one_line(finished, 1, str(root), "writ", "permission")
+    assert not graph.exists()
 
 
 SMALL_DISK = """

@@ -71,6 +71,18 @@ class QuantumGraphExecutor:
         fixup = self._options.execution.graph_fixup
         self._fixup = load_graph_fixup(fixup) if fixup else None
 
+    def check_repository(self) -> None:
+        """Check, before a graph is built for it, that the repository can be written to, if it will be.
+
+        Raises
+        ------
+        PipetaskError
+            If it cannot.
+        """
+        if self._executor.executes:
+            with open_repository(self._config, writeable=True):
+                pass
+
     def execute(self, graph: GraphLike) -> RunSummary:
         """Execute a graph.
 
@@ -108,7 +120,7 @@ class QuantumGraphExecutor:
         earlier = EarlierAttempts()
         if collections.run_exists and not self._executor.replays:
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline)
-        options, spec = self._options.execution, self._spec(file, collections)
+        options, spec = self._options.execution, self._spec(file, butler, collections)
         later = RunContinuation.of(self._config, collections.run, self._options)
         with Execution.begin(self._executor, file, spec, options, earlier, self._fixup, later) as execution:
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
@@ -151,13 +163,13 @@ class QuantumGraphExecutor:
             options = replace(options, extend_run=True)
         return replace(options, output_run=in_graph)
 
-    def _spec(self, file: GraphFile, collections: OutputCollections) -> ButlerRunnerSpec:
+    def _spec(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> ButlerRunnerSpec:
         return ButlerRunnerSpec(
             graph=file.path,
             butler_config=self._config,
             run=collections.run,
             collections=collections.search_path,
-            output_butler=self._options.output_butler or output_butler_for(self._config),
+            output_butler=self._options.output_butler or output_butler_for(butler),
             extend_run=collections.run_exists,
             clobber_outputs=collections.options.clobber_outputs and collections.options.extend_run,
         )

@@ -10,11 +10,11 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from .errors import PipetaskError, reason_of
-from .graph_file import GraphFile, GraphLike
+from .graph_file import GraphLike
 from .options.collections import ConfigSearchOptions
 from .options.graph import GraphSelection
 from .registry.undo import UndoLog
-from .repository import learn_storage_classes, open_datastore
+from .repository import open_datastore, open_graph
 from .runner.process_setup import shared_datastore_cache
 
 __all__ = ["init_output_refs", "init_output_run", "said_of_init_outputs", "undo_new_datasets"]
@@ -49,9 +49,9 @@ def init_output_run(
         The datastore is left as it was.
     """
     paths = (search or ConfigSearchOptions()).config_search_path
-    learn_storage_classes(butler_config, paths)
+    selection = GraphSelection(qgraph_id=qgraph_id, quantum_ids=frozenset())
     with (
-        GraphFile.of(graph, GraphSelection(qgraph_id=qgraph_id, quantum_ids=frozenset())) as file,
+        open_graph(butler_config, graph, selection, paths) as file,
         shared_datastore_cache(),
         open_datastore(butler_config, file, paths, writeable=True),
         file.init.make_init_qbb(butler_config, config_search_paths=paths) as butler,

@@ -17,7 +17,7 @@ from .observe.sink import Sink
 from .observe.summary import RunSummary
 from .options.execution import QuantumBackedOptions
 from .registry.earlier_attempts import EarlierAttempts
-from .repository import learn_storage_classes, open_datastore
+from .repository import open_datastore, open_graph
 from .runner.quantum_reader import QuantumReader
 from .runner.quantum_runner import success_marks
 from .runner.spec import ButlerRunnerSpec
@@ -92,10 +92,9 @@ class QuantumBackedGraphExecutor:
         """
         options, paths = self._options.execution, self._options.search.config_search_path
         self._executor.prepare()
-        learn_storage_classes(self._config, paths)
         with (
             record_coverage(options.coverage),
-            GraphFile.of(graph, options.selection) as file,
+            open_graph(self._config, graph, options.selection, paths) as file,
             open_datastore(self._config, file, paths, writeable=self._executor.executes) as butler,
             Execution.begin(
                 self._executor, file, self._spec(file), options, self._earlier(file, butler), self._fixup

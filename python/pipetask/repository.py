@@ -8,19 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
-from lsst.daf.butler import Butler, ButlerConfig, LimitedButler
+from lsst.daf.butler import Butler, LimitedButler
 from lsst.resources import ResourcePath
 
 from .errors import PipetaskError, reason_of
-from .graph_file import GraphFile
+from .graph_file import GraphFile, GraphLike
 from .options.execution import OutputButler
+from .options.graph import GraphSelection
 from .runner.quantum_reader import load_storage_classes
 from .runner.worker_butler import WorkerButler
 
 __all__ = [
     "check_graph_fits",
-    "learn_storage_classes",
     "open_datastore",
+    "open_graph",
     "open_repository",
     "output_butler_for",
 ]
@@ -62,23 +63,33 @@ def open_repository(config: str, *, writeable: bool, room: int = ROOM) -> Iterat
         butler.close()
 
 
-def learn_storage_classes(config: str, search_path: Sequence[str] = ()) -> None:
-    """Make the storage classes known that a repository defines, before a graph is read that may name one.
+@contextmanager
+def open_graph(
+    config: str, graph: GraphLike, selection: GraphSelection | None = None, search_path: Sequence[str] = ()
+) -> Iterator[GraphFile]:
+    """Open a graph for a repository that is not open: its storage classes are made known, as the graph may name some.
 
     Parameters
     ----------
     config
-        The repository.
+        Root, configuration file or alias of the repository.
+    graph
+        The graph; one that is open already is passed on.
+    selection
+        What of it is read, and which identifier it must have; by default all, and any.
     search_path
         More folders to search for configuration.
 
     Raises
     ------
     PipetaskError
-        If there is no repository, or if its configuration cannot be read.
+        If there is no repository, or if its configuration or the graph cannot be read.
     """
-    with _said_of_opening(config, "reading"):
-        load_storage_classes(config, search_path)
+    if not isinstance(graph, GraphFile):
+        with _said_of_opening(config, "reading"):
+            load_storage_classes(config, search_path)
+    with GraphFile.of(graph, selection) as file:
+        yield file
 
 
 @contextmanager
@@ -110,8 +121,7 @@ def open_datastore(
     pipeline = graph.pipeline
     types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
     try:
-        configuration = ButlerConfig(config, searchPaths=search_path)
-        classes = _datastore_classes(configuration)
+        configuration = load_storage_classes(config, search_path)
         butler = WorkerButler.open(configuration, pipeline.universe, types)
     except FileNotFoundError as error:
         raise _no_repository(config) from error
@@ -121,7 +131,7 @@ def open_datastore(
             "your permissions there."
         ) from error
     try:
-        if classes <= {"InMemoryDatastore", "ChainedDatastore"}:
+        if _datastore_classes(butler) <= {"InMemoryDatastore", "ChainedDatastore"}:
             raise PipetaskError(
                 f"The datastore of {config} is in memory, where no other process finds what is written: use a "
                 "repository that keeps files."
@@ -213,19 +223,14 @@ def _check_first_inputs(butler: Butler, graph: GraphFile, config: str) -> None:
                 )
 
 
-def output_butler_for(config: str) -> OutputButler:
+def output_butler_for(butler: LimitedButler) -> OutputButler:
     """Return through which butler quanta can write to a repository.
 
     A quantum-backed butler needs a datastore whose files outlive the process that writes them.
     """
-    return (
-        OutputButler.QUANTUM_BACKED
-        if _datastore_classes(ButlerConfig(config)) <= _DIRECT
-        else OutputButler.FULL
-    )
+    return OutputButler.QUANTUM_BACKED if _datastore_classes(butler) <= _DIRECT else OutputButler.FULL
 
 
-def _datastore_classes(config: ButlerConfig) -> set[str]:
-    datastore = config["datastore"]
-    classes = [str(datastore["cls"])] + [str(child["cls"]) for child in datastore.get("datastores", [])]
-    return {name.rpartition(".")[2] for name in classes}
+def _datastore_classes(butler: LimitedButler) -> set[str]:
+    datastore = butler._datastore
+    return {type(each).__name__ for each in (datastore, *getattr(datastore, "datastores", ()))}

@@ -77,6 +77,8 @@ def _build_and_execute(
 ) -> int:
     if (source := begin_pipeline(options, request)) is None:
         return 0
+    if not request.graph_items:
+        graph_executor.check_repository()  # to build a graph takes long, and needs no permission to write
     with _place_for(options.saved) as place:
         _build(options, source, request, place.path)
         if request.graph_items:
@@ -100,13 +102,11 @@ def _nothing_executed() -> int:
 
 
 def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: str) -> RunSummary:
-    from ..graph_file import GraphFile
     from ..observe.report import debug_command
-    from ..repository import learn_storage_classes
+    from ..repository import open_graph
 
     butler = options.repository.butler_config
-    learn_storage_classes(butler)
-    with GraphFile.of(graph, options.run.execution.selection) as file:
+    with open_graph(butler, graph, options.run.execution.selection) as file:
         summary = graph_executor.execute(file)
         report(summary, partial(debug_command, butler, graph), file.path, options.summary.summary)
     return summary

@@ -24,18 +24,15 @@ def _run(invocation: Invocation) -> int:
     executor = executor_for(options.executor, options.run.execution.quantum.timeout)
     executor.prepare()  # goes on while the rest is imported
     configure_logging(invocation.logs)
-    from ..graph_file import GraphFile
     from ..observe.report import quantum_backed_debug_command
     from ..quantum_backed_executor import QuantumBackedGraphExecutor
-    from ..repository import learn_storage_classes
+    from ..repository import open_graph
 
     sink = progress_for(options.executor, invocation.logs)
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, [sink])
-    run_alone = partial(
-        quantum_backed_debug_command, options.repo, options.qgraph, options.run.search.config_search_path
-    )
-    learn_storage_classes(options.repo, options.run.search.config_search_path)
-    with GraphFile.of(options.qgraph, options.run.execution.selection) as file:
+    paths, selection = options.run.search.config_search_path, options.run.execution.selection
+    run_alone = partial(quantum_backed_debug_command, options.repo, options.qgraph, paths)
+    with open_graph(options.repo, options.qgraph, selection, paths) as file:
         summary = graph_executor.execute(file)
         report(summary, run_alone, file.path, options.summary.summary)
     return summary.exit_code
