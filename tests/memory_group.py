@@ -28,7 +28,14 @@ class MemoryGroup:
     def __init__(self) -> None:
         parent, self.version = _parent()
         self.folder = parent / f"pipetask-test-{os.getpid()}"
-        self.folder.mkdir()
+        try:
+            self.folder.mkdir()
+        except (
+            OSError
+        ) as error:  # as in some containers; where everything has to be tested, that is a failure
+            if os.environ.get("CI"):
+                raise
+            _not_tested(str(error))
 
     def __enter__(self) -> Self:
         return self
