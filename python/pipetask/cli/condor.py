@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import yaml
 
-from ..errors import UsageError
+from ..errors import UsageError, did_you_mean
 from ..executors.condor.configuration import CondorConfiguration, JobSettings
 from ..executors.condor.layout import Layout
 from ..executors.delayed.run_directory import RunDirectory
@@ -19,8 +19,6 @@ __all__ = ["run"]
 def run(invocation: Invocation) -> int:
     """Show settings."""
     options: CondorCommand = invocation.options
-    if options.action != "show-config":
-        raise UsageError(f"pipetask condor {options.action}: there is only show-config.")
     print(yaml.safe_dump(_plain(_settings(options)), sort_keys=False, allow_unicode=True), end="")
     return 0
 
@@ -31,7 +29,9 @@ def _settings(options: CondorCommand) -> JobSettings:
         directory = RunDirectory(options.run_dir)
         path, labels = str(Layout(directory.path).configuration), list(directory.facts.labels)
         if options.label not in (*labels, "first", "final"):
-            raise UsageError(f"{options.run_dir} has no task {options.label!r}; it has {', '.join(labels)}.")
+            raise UsageError(
+                f"{options.run_dir} has no task {options.label!r}{did_you_mean(options.label, labels)}"
+            )
     configuration = CondorConfiguration.load(path, options.condor, labels)
     if options.label in ("first", "final"):
         return configuration.for_node(options.label)
