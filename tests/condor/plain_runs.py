@@ -27,6 +27,9 @@ from toy_work import Recorder
 from condor.pool import Pool, wait_until  # isort: skip
 from conftest import Finished  # isort: skip
 
+RELEASE_SLOTS = "dagman.settings.DAGMAN_HOLD_CLAIM_TIME=0"
+"""DAGMan keeps a slot for 20 s after its job has ended: a job of the next test could get more memory than it wants."""
+
 
 @dataclass(frozen=True)
 class PlainRun:
@@ -147,7 +150,9 @@ def main(content: dict[str, Any]) -> int:
     folder = Path(content["folder"])
     bombs = tuple((ids[position], name) for position, name in content["bombs"])
     options = DelayedOptions(
-        run_dir=str(folder / content["name"]), condor=tuple(content["condor"]), **content["options"]
+        run_dir=str(folder / content["name"]),
+        condor=(RELEASE_SLOTS, *content["condor"]),
+        **content["options"],
     )
     executor = CondorExecutor(options)
     context = ExecutionContext(graph, CallSpec(Recorder(folder, content["seconds"], bombs)))
