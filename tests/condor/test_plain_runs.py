@@ -229,9 +229,10 @@ def test_memory_rises_after_running_out_of_it_and_restart_remembers(
     assert run.statuses()[0] is Status.SUCCEEDED
     assert run.job("a_b")["NumHolds"] == 2
     assert run.job("a_b")["MemoryProvisioned"] >= 512
+    assert "a_b-0 now asks for 512 MB." in run.command("restart").err
+    assert run.wait()["phase"] == "failed"
     run.defuse()
-    done = run.command("restart")
-    assert "a_b-0 now asks for 512 MB." in done.err
+    assert "a_b-0 now asks for 512 MB." in run.command("restart").err
     assert run.wait()["phase"] == "succeeded"
     assert run.job("a_b")["MemoryProvisioned"] >= 512
     assert run.job("a_b").get("NumHolds", 0) == 0

@@ -114,7 +114,8 @@ def restart(directory: RunDirectory) -> Restarted:
         )
     directory.summary.unlink(missing_ok=True)
     layout.node_status.unlink(missing_ok=True)
-    done, memory = list(_done(directory, layout)), _risen(directory, layout, configuration)
+    done, risen = list(_done(directory)), _risen(directory, layout, configuration)
+    memory = {name: risen[name] for name in risen.keys() - set(done)}
     if done or memory or layout.dagman_log.exists():
         _write_rescue(layout, done, memory)
     cluster, found = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
@@ -132,7 +133,7 @@ def _jobs(queue: Any, run_id: str) -> list[int]:
     return sorted(int(ad["ClusterId"]) for ad in ads)
 
 
-def _done(directory: RunDirectory, layout: Layout) -> Iterator[str]:
+def _done(directory: RunDirectory) -> Iterator[str]:
     """Yield the nodes all of whose quanta have been done."""
     if directory.begun.exists():
         yield FIRST
@@ -150,13 +151,15 @@ def _risen(directory: RunDirectory, layout: Layout, configuration: CondorConfigu
 
     That is what they asked for last, or more if that was not enough: if the last attempt has said so, or was killed.
     """
-    names = DagEvents.read(layout).out_of_memory
+    names = DagEvents.read(
+        layout
+    ).out_of_memory  # of the last submission only: DAGMan begins its log anew with each
+    risen = dict(layout.memory_before())
     asked: dict[int, int] = {}
     last: dict[int, int | None] = {}
     for attempt in read_attempts(directory.outcomes):
         asked[attempt.number] = max(asked.get(attempt.number, 0), attempt.memory or 0)
         last[attempt.number] = attempt.exit_code
-    risen: dict[str, int] = {}
     with directory.index() as index:
         for node in index.nodes():
             code = last.get(node.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +70,19 @@ class Layout:
 
     def done_before(self) -> Iterator[str]:
         """Yield the names of nodes that were done when the DAG was last submitted."""
+        for line in self._last_restart():
+            if line.startswith("DONE "):
+                yield line.removeprefix("DONE ")
+
+    def memory_before(self) -> Iterator[tuple[str, int]]:
+        """Yield the nodes that asked for more memory than at first in the last submission, and how many megabytes."""
+        for line in self._last_restart():
+            if found := re.fullmatch(r'VARS (\S+) memory="(\d+)"', line):
+                yield found[1], int(found[2])
+
+    def _last_restart(self) -> list[str]:
         restarted = [path for path in self.rescues() if path.read_text().startswith(OURS)]
-        if restarted:
-            for line in restarted[-1].read_text().splitlines():
-                if line.startswith("DONE "):
-                    yield line.removeprefix("DONE ")
+        return restarted[-1].read_text().splitlines() if restarted else []
 
 
 OURS = "# Written by pipetask restart"

@@ -30,7 +30,7 @@ __all__ = ["FINAL_CODES", "ExitCode", "rerun_command", "run_node"]
 
 
 class ExitCode(IntEnum):
-    """What a job's exit code means."""
+    """What a job's exit code means; one that was interrupted exits with 128 and the signal's number."""
 
     DONE = 0
     FAILED = 1
@@ -50,8 +50,6 @@ class ExitCode(IntEnum):
 
     BLOCKED = 77
     """No quantum failed here, and some were not run because they need what failed elsewhere."""
-
-    INTERRUPTED = 143
 
 
 FINAL_CODES = frozenset(
