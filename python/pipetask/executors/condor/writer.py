@@ -94,14 +94,15 @@ class CondorExecutor(QuantumExecutor):
             raise PipetaskError(
                 f"Run directory {path} exists: name another with --run-dir, or go on with it: pipetask restart {path}"
             )
+        if self._options.submit:
+            schedd()
+            _check_place(path)
         # Each task by itself: what jobs of several ask for is known when quanta are packed.
         kinds = [JobKind(label, (label,), None, self._configuration.for_labels([label])) for label in labels]
         kinds += [JobKind(name, (), name, self._configuration.for_node(name)) for name in (FIRST, FINAL)]
         for kind in kinds:
             _commands(kind, Layout(path), "")
         if self._options.submit:
-            schedd()
-            _check_place(path)
             check_requests(((_called(kind), kind.settings) for kind in kinds), largest_slots())
 
     def execute(
