@@ -22,6 +22,7 @@ from lsst.pipe.base.quantum_graph import (
 from lsst.resources import ResourcePath
 
 from .errors import PipetaskError, reason_of
+from .garbage import uncollected
 from .options.graph import GraphSelection
 from .runner.quantum_reader import QuantumReader, read_datasets
 from .structure import GraphStructure
@@ -70,7 +71,7 @@ class GraphFile:
     def __init__(self, path: str, quantum_ids: Collection[uuid.UUID] | None = None):
         start = time.monotonic()
         self.path = path
-        with PredictedQuantumGraph.open(path) as reader:
+        with uncollected(), PredictedQuantumGraph.open(path) as reader:
             reader.read_init_quanta()
             self.init: PredictedQuantumGraph = reader.finish()
             if quantum_ids is None:

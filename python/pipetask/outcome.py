@@ -46,6 +46,9 @@ class Status(enum.Enum):
     is_failure: bool
     """Whether the quantum itself went wrong (not: was blocked or cancelled)."""
 
+    # There is one of each, and they are counted for every quantum; that of `enum.Enum` hashes their names each time.
+    __hash__ = object.__hash__
+
 
 for _number, _status in enumerate(Status):  # plain attributes: these are asked for every quantum
     _status.number = _number

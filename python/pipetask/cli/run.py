@@ -102,11 +102,13 @@ def _nothing_executed() -> int:
 
 
 def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: str) -> RunSummary:
+    from ..garbage import keep_what_is_there
     from ..observe.report import debug_command
     from ..repository import open_graph
 
     butler = options.repository.butler_config
     with open_graph(butler, graph, options.run.execution.selection) as file:
+        keep_what_is_there()
         summary = graph_executor.execute(file)
         report(summary, partial(debug_command, butler, graph), file.path, options.summary.summary)
     return summary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,13 +84,13 @@ class SummarySink(Sink):
     graph: EnumeratedGraph
     header: Any
     outcomes: list[QuantumOutcome] = field(default_factory=list)
-    counts: dict[str, Counter[Status]] = field(default_factory=dict)
+    counts: defaultdict[str, Counter[Status]] = field(default_factory=lambda: defaultdict(Counter))
     start: float = field(default_factory=time.time)
 
     def note(self, outcome: QuantumOutcome) -> None:
         """Take note of an outcome."""
         self.outcomes.append(outcome)
-        self.counts.setdefault(self.graph.label(outcome.id), Counter())[outcome.status] += 1
+        self.counts[self.graph.label(outcome.id)][outcome.status] += 1
 
     def finish(self, stop: StopRequest, *, fail_fast: bool, error: PipetaskError | None) -> RunSummary:
         """Return the summary of the run."""

@@ -21,6 +21,9 @@ __all__ = ["QuantumReader", "load_storage_classes", "read_datasets"]
 # addresses read first there is only one member to seek in.  To go when Python 3.13.2 is the oldest 3.13 in use.
 _SEEKS_GO_ASTRAY = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
 
+_PAGE = 1 << 14
+"""Bytes of the table of addresses that are read at a time; with the default, one quantum costs reading all of it."""
+
 
 def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uuid.UUID]) -> None:
     """Read what some quanta read and write into the components of an open graph file.
@@ -80,7 +83,7 @@ class QuantumReader:
 
     def __init__(self, path: str):
         self._resources = ExitStack()
-        self._reader = self._resources.enter_context(PredictedQuantumGraph.open(path))
+        self._reader = self._resources.enter_context(PredictedQuantumGraph.open(path, page_size=_PAGE))
         self._reader.read_init_quanta()
         self._reader.read_dimension_data()
         self._shared = self._reader.components

@@ -248,7 +248,7 @@ def _collect(quanta: Iterable[QuantumData]) -> tuple[array[int], array[int], lis
         index[quantum.id] = len(ids)
         ids.append(quantum.id)
         tasks.append(quantum.task_index)
-        needed.append(tuple(index[before] for before in quantum.prerequisites))
+        needed.append(tuple(map(index.__getitem__, quantum.prerequisites)))
     return ids, tasks, needed
 
 
