@@ -171,6 +171,11 @@ def test_too_small_slots_are_told_at_submission(pool: Pool, make_root: Callable[
     assert "largest slot" in done.err
     assert read_registry(root) == before
     assert not (root.parent / "run").exists()
+    assert run(pool, root, "--condor", "labels.isr.request_memory=900GB", "--no-submit").code == 0
+    done = pool.pipetask("restart", root.parent / "run")
+    assert done.code == 1
+    assert "Jobs of tasks 'isr', 'characterize' ask for 921600 MB" in done.err
+    assert not pool.jobs()
 
 
 def test_without_a_schedd_nothing_is_touched(pool: Pool, make_root: Callable[..., Path]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from ..delayed.node import ExitCode
 from ..delayed.outcomes import read_attempts
 from ..delayed.run_directory import RunDirectory
 from .bindings import condor, says_condor, schedd
-from .configuration import CondorConfiguration
+from .configuration import CondorConfiguration, JobSettings
 from .dag_text import FIRST, retried
 from .events import DagEvents
 from .layout import OURS, Layout
 from .memory import raised
 from .quoting import attribute
+from .slots import check_requests, largest_slots, named
 from .submission import find_dagman, submit
 from .submit_description import RUN_ATTRIBUTE
 
@@ -112,10 +113,15 @@ def restart(directory: RunDirectory) -> Restarted:
             f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): wait for them, or "
             "remove them with pipetask cancel."
         )
-    directory.summary.unlink(missing_ok=True)
-    layout.node_status.unlink(missing_ok=True)
     done, risen = list(_done(directory)), _risen(directory, layout, configuration)
     memory = {name: risen[name] for name in risen.keys() - set(done)}
+    check_requests(
+        _requests(directory, configuration, set(done)),
+        largest_slots(),
+        "in a run that is written anew (--run-dir, --extend-run), or restart this one when the pool has such a slot",
+    )
+    directory.summary.unlink(missing_ok=True)
+    layout.node_status.unlink(missing_ok=True)
     if done or memory or layout.dagman_log.exists():
         _write_rescue(layout, done, memory)
     cluster, found = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
@@ -144,6 +150,16 @@ def _done(directory: RunDirectory) -> Iterator[str]:
         for node in index.nodes():
             if all(quantum.id in done.get(node.number, ()) for quantum in node.quanta):
                 yield node.name
+
+
+def _requests(
+    directory: RunDirectory, configuration: CondorConfiguration, done: Container[str]
+) -> Iterator[tuple[str, JobSettings]]:
+    """Yield what jobs of the nodes that are left ask for at first."""
+    with directory.index() as index:
+        kinds = {tuple(counts) for name, counts in index.counts().items() if name not in done}
+    for labels in sorted(kinds):
+        yield named(labels), configuration.for_labels(labels)
 
 
 def _risen(directory: RunDirectory, layout: Layout, configuration: CondorConfiguration) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from ...errors import PipetaskError
 from .bindings import condor, says_condor
 from .configuration import JobSettings
 
-__all__ = ["Slot", "check_requests", "largest_slots"]
+__all__ = ["Slot", "check_requests", "largest_slots", "named"]
 
 _UNITS = {"cpus": "CPUs", "memory": "MB of memory", "disk": "MB of disk", "gpus": "GPUs"}
 """What can be asked for with ``request_...``, and how it is counted."""
@@ -72,13 +72,18 @@ def check_requests(
             continue
         # What no slot has by itself; if there is no such thing, it is all of them together that none has.
         lacking = [key for key in wanted if not any(_fits({key: wanted[key]}, slot) for slot in slots)]
-        named = lacking or [key for key in wanted if wanted[key]]
-        largest = max(slots, key=lambda slot: [getattr(slot, key) for key in named])
+        told = lacking or [key for key in wanted if wanted[key]]
+        largest = max(slots, key=lambda slot: [getattr(slot, key) for key in told])
         raise PipetaskError(
-            f"Jobs of {name} ask for {_listed(wanted, named)}{'' if lacking else ' together'}, and the largest slot "
-            f"of the pool, {largest.name}, has {_listed(vars(largest), named)}: lower "
-            f"{' or '.join(f'request_{key}' for key in named)} (--condor), {otherwise}."
+            f"Jobs of {name} ask for {_listed(wanted, told)}{'' if lacking else ' together'}, and the largest slot "
+            f"of the pool, {largest.name}, has {_listed(vars(largest), told)}: lower "
+            f"{' or '.join(f'request_{key}' for key in told)} (--condor), {otherwise}."
         )
+
+
+def named(labels: Sequence[str]) -> str:
+    """Return what jobs of some tasks are called in a message."""
+    return f"{'task' if len(labels) == 1 else 'tasks'} {', '.join(map(repr, labels))}"
 
 
 def _slot(ad: Any) -> Slot:

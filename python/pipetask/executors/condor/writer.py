@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import PipetaskError, RegistrationError, UsageError
+from ...garbage import uncollected
 from ...options.delayed import DelayedOptions
 from ...options.execution import ExecutorOptions
 from ...outcome import QuantumOutcome, Status
@@ -32,12 +33,12 @@ from ..delayed.run_directory import (
 )
 from ..delayed.status import RunPhase
 from .bindings import schedd
-from .configuration import CondorConfiguration
+from .configuration import CondorConfiguration, JobSettings
 from .dag_text import FINAL, FIRST, DagText, node_name
 from .events import DagmanEvents
 from .layout import FOLDER, Layout
 from .quoting import attribute, plain_name
-from .slots import check_requests, largest_slots
+from .slots import check_requests, largest_slots, named
 from .submission import submit
 from .submit_description import RUN_ATTRIBUTE, JobKind, environment_for, submit_commands
 
@@ -103,15 +104,16 @@ class CondorExecutor(QuantumExecutor):
         for kind in kinds:
             _commands(kind, Layout(path), "")
         if self._options.submit:
-            check_requests(((_called(kind), kind.settings) for kind in kinds), largest_slots())
+            check_requests(_requests(kinds), largest_slots())
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
         """Write a stream of quanta."""
         taken = _Remembered(quanta)
-        path, nodes = self._path(context), bundle(taken, context.graph, self._bundling)
-        directory = self._write(path, nodes, context)
+        with uncollected():
+            path, nodes = self._path(context), bundle(taken, context.graph, self._bundling)
+            directory = self._write(path, nodes, context)
         _say(f"{nodes.explain()}, written to {path}")
         if not self._options.submit:
             _say(f"Submit it with: pipetask restart {path}")
@@ -131,7 +133,7 @@ class CondorExecutor(QuantumExecutor):
         """Refuse to submit jobs of several tasks that ask together for what no slot has."""
         kinds = _kinds(nodes.nodes, self._configuration, first=False)
         check_requests(
-            ((_called(kind), kind.settings) for kind in kinds),
+            _requests(kinds),
             largest_slots(),
             "and write the run anew (--run-dir, --extend-run); or, when the pool has such a slot, submit it with "
             f"'pipetask restart {path}'",
@@ -259,15 +261,9 @@ def _kinds(nodes: Iterable[Node], configuration: CondorConfiguration, *, first: 
     yield JobKind(FINAL, (), FINAL, configuration.for_node(FINAL))
 
 
-def _called(kind: JobKind) -> str:
-    """Return what jobs of a kind are called in a message."""
-    match kind.labels:
-        case ():
-            return f"the {kind.node} node"
-        case (label,):
-            return f"task {label!r}"
-        case labels:
-            return f"tasks {', '.join(map(repr, labels))}"
+def _requests(kinds: Iterable[JobKind]) -> Iterator[tuple[str, JobSettings]]:
+    for kind in kinds:
+        yield named(kind.labels) if kind.labels else f"the {kind.node} node", kind.settings
 
 
 def _commands(kind: JobKind, layout: Layout, run_id: str) -> Mapping[str, str]:
