@@ -21,6 +21,9 @@ from pipetask.testing import MockPipeline
 
 TESTS = Path(__file__).parent
 
+# A shell without job control has what it starts in the background ignore this, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @dataclass(frozen=True)
 class Finished:

@@ -23,8 +23,8 @@ def value(text: str, what: str) -> str:
     Raises
     ------
     UsageError
-        If no submit description can hold it: line breaks, nulls, two dollars in a row, white space at an end, or a
-        backslash at the end.
+        If no submit description can hold it: line breaks, nulls, two dollars in a row, a dollar's own macro, white
+        space at an end, or a backslash at the end.
     """
     if text != text.strip() or text.endswith("\\"):
         raise UsageError(
@@ -66,8 +66,10 @@ def _word(word: str, what: str) -> str:
 
 def _without_macros(text: str, what: str) -> str:
     """Return a text in which no macro is found; the dollar, with which all begin, is itself a macro."""
-    if re.search(r"[\n\r\0]|\$\$", text):
-        raise UsageError(f"{what} is {text!r}: HTCondor takes no line breaks, and no two dollars in a row.")
+    if re.search(r"[\n\r\0]|\$\$|\$\(DOLLAR\)", text, re.IGNORECASE):
+        raise UsageError(
+            f"{what} is {text!r}: HTCondor takes no line breaks, no two dollars in a row, and no $(DOLLAR)."
+        )
     return text.replace("$", "$(DOLLAR)")
 
 
