@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -47,10 +46,7 @@ def pool(session_pool: Pool) -> Iterator[Pool]:
 @pytest.fixture
 def work(pool: Pool, request: pytest.FixtureRequest) -> Path:
     """Return a new folder, owned by the pool's user, that the test and its jobs see at the same path."""
-    folder = pool.work / re.sub(r"\W+", "-", request.node.name)
-    folder.mkdir()
-    pool.hand_over(folder)
-    return folder
+    return pool.new_folder(request.node.name)
 
 
 @pytest.fixture(scope="module")

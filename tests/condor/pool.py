@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -107,6 +108,13 @@ class Pool(ABC):
     @abstractmethod
     def hand_over(self, path: Path) -> None:
         """Make the pool's user the owner of a path, and of all that is in it."""
+
+    def new_folder(self, name: str) -> Path:
+        """Make a folder, owned by the pool's user, that jobs see at the same path."""
+        folder = self.work / re.sub(r"\W+", "-", name)
+        folder.mkdir()
+        self.hand_over(folder)
+        return folder
 
     @abstractmethod
     def _end_schedd(self) -> None:

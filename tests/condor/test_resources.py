@@ -25,10 +25,7 @@ def site(site_pool: PersonalPool) -> Iterator[PersonalPool]:
 
 @pytest.fixture
 def folder(site: PersonalPool, request: pytest.FixtureRequest) -> Path:
-    path = site.work / request.node.name
-    path.mkdir()
-    site.hand_over(path)
-    return path
+    return site.new_folder(request.node.name)
 
 
 def test_a_job_that_the_pool_holds_for_its_memory_gets_more_and_restart_remembers(

@@ -21,8 +21,12 @@ __all__ = ["QuantumReader", "load_storage_classes", "read_datasets"]
 # addresses read first there is only one member to seek in.  To go when Python 3.13.2 is the oldest 3.13 in use.
 _SEEKS_GO_ASTRAY = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
 
-_PAGE = 1 << 14
-"""Bytes of the table of addresses that are read at a time; with the default, one quantum costs reading all of it."""
+_PAGE = 1 << 16
+"""Bytes of the table of addresses that are read at a time.
+
+With the default a single quantum costs reading all of it; and with very small pages, to read all of a large table takes
+long, since to go back in a zip file means to begin anew.
+"""
 
 
 def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uuid.UUID]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,10 +113,10 @@ def restart(directory: RunDirectory) -> Restarted:
             f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): wait for them, or "
             "remove them with pipetask cancel."
         )
-    done, risen = list(_done(directory)), _risen(directory, layout, configuration)
-    memory = {name: risen[name] for name in risen.keys() - set(done)}
+    done, risen = dict.fromkeys(_done(directory)), _risen(directory, layout, configuration)
+    memory = {name: megabytes for name, megabytes in risen.items() if name not in done}
     check_requests(
-        _requests(directory, configuration, set(done)),
+        _requests(directory, configuration, done),
         largest_slots(),
         "in a run that is written anew (--run-dir, --extend-run), or restart this one when the pool has such a slot",
     )
@@ -167,9 +167,8 @@ def _risen(directory: RunDirectory, layout: Layout, configuration: CondorConfigu
 
     That is what they asked for last, or more if that was not enough: if the last attempt has said so, or was killed.
     """
-    names = DagEvents.read(
-        layout
-    ).out_of_memory  # of the last submission only: DAGMan begins its log anew with each
+    # Of the last submission only: DAGMan begins its log anew with each.
+    names = DagEvents.read(layout).out_of_memory
     risen = dict(layout.memory_before())
     asked: dict[int, int] = {}
     last: dict[int, int | None] = {}
@@ -190,7 +189,7 @@ def _risen(directory: RunDirectory, layout: Layout, configuration: CondorConfigu
     return risen
 
 
-def _write_rescue(layout: Layout, done: list[str], memory: dict[str, int]) -> None:
+def _write_rescue(layout: Layout, done: Iterable[str], memory: dict[str, int]) -> None:
     number = max((int(path.suffix[-3:]) for path in layout.rescues()), default=0) + 1
     lines = [OURS, *retried(done, memory)]
     layout.rescue(number).write_text("".join(f"{line}\n" for line in lines))

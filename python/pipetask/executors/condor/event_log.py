@@ -1,6 +1,6 @@
 """A job event log of HTCondor's, read as it grows.
 
-The bindings read some 70,000 events a second, and a large run has several hundred thousand, nearly all of which say in
+A large run has several hundred thousand events, for which the bindings take many seconds, and nearly all of them say in
 their first lines all that there is to know.  So those lines, of a form that HTCondor's manual lays down, are read here,
 and the bindings get the rest: what was held, and what ended in another way than well.
 """
