@@ -6,6 +6,7 @@ import os
 import socket
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph_executor import QuantumExecutionResult
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
+from ..lsst_internals import bound_history
 from ..outcome import QuantumOutcome, Status, StoredOutputs
 from .base import ExceptionHook, Ticket
 from .failure import describe_exception
@@ -26,6 +28,9 @@ from .spec import ButlerRunnerSpec
 from .worker_butler import WorkerButler
 
 __all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner", "success_marks"]
+
+HISTORY = 10
+"""Quanta of the same process that the log of each names: enough to see which of them may have disturbed it."""
 
 NOT_CLOBBERED = "outputs of an earlier attempt are registered: --clobber-outputs replaces them"
 
@@ -52,6 +57,7 @@ class QuantumRunner:
         self._config = load_storage_classes(spec.butler_config, spec.config_search_path)
         self._reader = QuantumReader(spec.graph)
         self._loaded: dict[bytes, tuple[TaskNode, Quantum]] = {}
+        self._history: deque[uuid.UUID] = deque(maxlen=HISTORY)
         self._memory = PeakMemory()
         self._host = socket.gethostname()
         self._pid = os.getpid()
@@ -102,7 +108,7 @@ class QuantumRunner:
 
     def _executor(self, **options: Any) -> SingleQuantumExecutor:
         spec = self.spec
-        return SingleQuantumExecutor(
+        executor = SingleQuantumExecutor(
             task_factory=TaskFactory(),
             enable_lsst_debug=spec.debug,
             raise_on_partial_outputs=spec.raise_on_partial_outputs,
@@ -114,6 +120,8 @@ class QuantumRunner:
             ),
             **options,
         )
+        bound_history(executor, self._history)
+        return executor
 
 
 class QuantumBackedRunner(QuantumRunner):

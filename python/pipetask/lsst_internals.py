@@ -1,0 +1,33 @@
+"""What is used of LSST's packages that is not public there, with what to do where it is missing."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import uuid
+
+    from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
+
+__all__ = ["bound_history"]
+
+
+def bound_history(executor: SingleQuantumExecutor, history: deque[uuid.UUID]) -> None:
+    """Let an executor of pipe_base's remember only the last quanta that its process ran.
+
+    Parameters
+    ----------
+    executor
+        The executor.
+    history
+        Where it notes the quanta; several executors of a process may share one.
+
+    Notes
+    -----
+    pipe_base keeps all of them, and writes all into the log of each quantum (``previous_process_quanta``): harmless
+    where a process runs a few quanta, but the logs of one that runs thousands would grow with the square of their
+    number.  An executor that keeps no such list is left alone.
+    """
+    if hasattr(executor, "_previous_process_quanta"):
+        executor._previous_process_quanta = history  # it is appended to, and gone through
