@@ -10,35 +10,57 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import uuid
 
-__all__ = ["QuantumError", "QuantumOutcome", "Status", "StoredOutputs"]
+__all__ = ["Kind", "QuantumError", "QuantumOutcome", "Status", "StoredOutputs"]
+
+
+class Kind(enum.Enum):
+    """What a status means for a quantum, and for those that need it."""
+
+    DONE = "done"
+    HANDED_ON = "handed on"
+    """To somebody else, or to later: nothing has gone wrong, and nothing has been done."""
+
+    FAILED = "failed"
+    """The quantum itself went wrong."""
+
+    NOT_RUN = "not run"
+    """Something else went wrong, or the run was stopped."""
 
 
 class Status(enum.Enum):
-    """How a quantum ended."""
+    """How a quantum ended.
 
-    SUCCEEDED = "succeeded"
-    SKIPPED = "skipped"
+    This is the only place that says what a status means: a new one cannot be made without its kind, and without what
+    LSST's ``Report`` calls it.
+    """
+
+    SUCCEEDED = "succeeded", Kind.DONE, "success"
+    SKIPPED = "skipped", Kind.DONE, "success"
     """Its outputs were there already."""
-    NO_WORK = "no-work"
+    NO_WORK = "no-work", Kind.DONE, "success"
     """The task found nothing to do; dependents go on without its outputs."""
-    FAILED = "failed"
+    FAILED = "failed", Kind.FAILED, "failure"
     """The task raised."""
-    BLOCKED = "blocked"
+    BLOCKED = "blocked", Kind.NOT_RUN, "skipped"
     """Something upstream did not succeed, so it was never started."""
-    TIMED_OUT = "timed-out"
-    KILLED = "killed"
+    TIMED_OUT = "timed-out", Kind.FAILED, "timeout"
+    KILLED = "killed", Kind.FAILED, "failure"
     """The process that ran it died: a signal, or an exit in the middle of the task."""
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled", Kind.NOT_RUN, "skipped"
     """Interrupted, or never started because the run was stopped."""
-    PLANNED = "planned"
+    PLANNED = "planned", Kind.HANDED_ON, "skipped"
     """A dry run would execute it."""
-    WRITTEN = "written"
+    WRITTEN = "written", Kind.HANDED_ON, "skipped"
     """Written for delayed execution."""
-    SUBMITTED = "submitted"
+    SUBMITTED = "submitted", Kind.HANDED_ON, "skipped"
     """Handed to a batch system."""
 
     number: int
     """Its place in this list."""
+
+    kind: Kind
+    lsst: str
+    """Value of `lsst.pipe.base.quantum_reports.ExecutionStatus` that comes closest."""
 
     unblocks: bool
     """Whether dependents may run."""
@@ -46,14 +68,18 @@ class Status(enum.Enum):
     is_failure: bool
     """Whether the quantum itself went wrong (not: was blocked or cancelled)."""
 
+    def __new__(cls, word: str, kind: Kind, lsst: str) -> Status:  # noqa: D102
+        status = object.__new__(cls)
+        status._value_ = word
+        status.number = len(cls.__members__)
+        status.kind, status.lsst = kind, lsst
+        # Plain attributes: these are asked for every quantum.
+        status.unblocks = kind in (Kind.DONE, Kind.HANDED_ON)
+        status.is_failure = kind is Kind.FAILED
+        return status
+
     # There is one of each, and they are counted for every quantum; that of `enum.Enum` hashes their names each time.
     __hash__ = object.__hash__
-
-
-for _number, _status in enumerate(Status):  # plain attributes: these are asked for every quantum
-    _status.number = _number
-    _status.unblocks = _status.name in {"SUCCEEDED", "SKIPPED", "NO_WORK", "PLANNED", "WRITTEN", "SUBMITTED"}
-    _status.is_failure = _status.name in {"FAILED", "TIMED_OUT", "KILLED"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..development.coverage import record_coverage
 from ..options.commands import RunCommand
 from ..options.graph import GraphSaveOptions
-from ..outcome import Status
+from ..outcome import Kind, Status
 from .command import Invocation
 from .execution import executor_for, progress_for, report
 from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
@@ -144,5 +144,5 @@ def _place_for(saved: GraphSaveOptions) -> Iterator[_Place]:
 
 def _needs_graph(summary: RunSummary) -> bool:
     """Return whether somebody will want the graph again: to run what failed, or what has only been handed on."""
-    later = {Status.WRITTEN, Status.SUBMITTED}
-    return summary.exit_code != 0 or any(summary.total[status] for status in later)
+    later = (status for status in summary.total if status.kind is Kind.HANDED_ON)
+    return summary.exit_code != 0 or any(status is not Status.PLANNED for status in later)

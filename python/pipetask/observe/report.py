@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..outcome import QuantumOutcome, Status
+from ..outcome import Kind, QuantumOutcome, Status
 from .summary import RunSummary
 
 __all__ = ["debug_command", "print_report", "quantum_backed_debug_command"]
@@ -18,19 +18,10 @@ __all__ = ["debug_command", "print_report", "quantum_backed_debug_command"]
 MOST_FAILURES = 20
 """Failures that are printed in full; the summary file has all."""
 
-_COLUMNS = {
-    Status.SUCCEEDED: "green",
-    Status.SKIPPED: "cyan",
-    Status.NO_WORK: "cyan",
-    Status.PLANNED: "cyan",
-    Status.WRITTEN: "cyan",
-    Status.SUBMITTED: "cyan",
-    Status.FAILED: "bold red",
-    Status.TIMED_OUT: "bold red",
-    Status.KILLED: "bold red",
-    Status.BLOCKED: "yellow",
-    Status.CANCELLED: "yellow",
-}
+_STYLES = {Kind.DONE: "green", Kind.HANDED_ON: "cyan", Kind.FAILED: "bold red", Kind.NOT_RUN: "yellow"}
+"""Colours, in the order of the columns."""
+
+_COLUMNS = [status for kind in _STYLES for status in Status if status.kind is kind]
 
 
 def print_report(console: Console, summary: RunSummary, run_alone: Callable[[object], str]) -> None:
@@ -79,7 +70,7 @@ def _table(summary: RunSummary) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("task", no_wrap=True)
     for status in statuses:
-        table.add_column(status.value, justify="right", style=_COLUMNS[status])
+        table.add_column(status.value, justify="right", style=_STYLES[status.kind])
     costs = _costs(summary)
     if costs:
         table.add_column("mean time", justify="right")
@@ -141,8 +132,8 @@ def _verdict(summary: RunSummary) -> Text:
     parts += [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
     seconds = summary.end - summary.start
     status = summary.status
-    for not_yet in (Status.PLANNED, Status.WRITTEN, Status.SUBMITTED):
-        if total[not_yet] and not summary.exit_code:
+    for not_yet in _COLUMNS:
+        if total[not_yet] and not_yet.kind is Kind.HANDED_ON and not summary.exit_code:
             status = not_yet.value
     text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
     if summary.stopped:

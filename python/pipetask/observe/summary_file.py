@@ -12,7 +12,7 @@ from lsst.resources import ResourcePath
 from lsst.utils.introspection import get_full_type_name
 
 from ..errors import PipetaskError
-from ..outcome import QuantumOutcome, Status
+from ..outcome import QuantumOutcome
 from ..runner.quantum_reader import read_datasets
 from .summary import RunSummary
 
@@ -89,26 +89,14 @@ def _run_exception(summary: RunSummary) -> dict[str, str]:
 def _run_status(summary: RunSummary) -> str:
     if summary.status == "succeeded":
         return "success"
-    bad = {outcome.status for outcome in summary.failures}
-    return "timeout" if bad == {Status.TIMED_OUT} and summary.signal is None else "failure"
-
-
-def _quantum_status(status: Status) -> str:
-    match status:
-        case Status.FAILED | Status.KILLED:
-            return "failure"
-        case Status.TIMED_OUT:
-            return "timeout"
-        case Status.BLOCKED | Status.CANCELLED:
-            return "skipped"
-        case _:
-            return "success"
+    words = {outcome.status.lsst for outcome in summary.failures}
+    return "timeout" if words == {"timeout"} and summary.signal is None else "failure"
 
 
 def _quantum_report(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
     graph, error = summary.graph, outcome.error
     return {
-        "status": _quantum_status(outcome.status),
+        "status": outcome.status.lsst,
         "dataId": graph.data_id(outcome.id),
         "taskLabel": graph.label(outcome.id),
         "exitCode": -outcome.signal if outcome.signal is not None else outcome.exit_code,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..executors.base import Activity
-from ..outcome import QuantumOutcome, Status
+from ..outcome import Kind, QuantumOutcome, Status
 from ..quantum_data import EnumeratedGraph
 
 __all__ = ["Tally", "TallyRow"]
@@ -104,6 +104,6 @@ class Tally:
             done=sum(n for status, n in counts.items() if status.unblocks),
             running=running,
             failed=sum(n for status, n in counts.items() if status.is_failure),
-            blocked=counts[Status.BLOCKED] + counts[Status.CANCELLED],
+            blocked=sum(n for status, n in counts.items() if status.kind is Kind.NOT_RUN),
             rate=len(recent) / span if span else 0.0,
         )

@@ -30,7 +30,13 @@ def describe_exception(error: BaseException) -> QuantumError:
 
 
 def _type_name(kind: type) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    """Return the public name of a class, which need not be that of the module that defines it."""
+    from lsst.utils.introspection import get_full_type_name  # slow, and most runs have no failures
+
+    try:
+        return str(get_full_type_name(kind))
+    except Exception:  # a class may say anything of its module
+        return kind.__qualname__
 
 
 def _safe_text(error: BaseException) -> str:
