@@ -148,8 +148,16 @@ def test_a_timeout_at_j_1(make_repository: MakeRepository, tmp_path: Path) -> No
     assert json.loads(summary.read_text())["status"] == "timeout"
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("mode", "number", "code"),
+    [
+        ("in-process", signal.SIGINT, 130),
+        ("in-process", signal.SIGHUP, 129),
+        ("multiprocess", signal.SIGINT, 130),
+        ("multiprocess", signal.SIGTERM, 143),
+        ("multiprocess", signal.SIGQUIT, 131),
+    ],
+)
 def test_a_signal_cancels_and_the_run_can_be_completed(
     make_repository: MakeRepository, tmp_path: Path, mode: str, number: int, code: int
 ) -> None:

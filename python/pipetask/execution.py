@@ -58,7 +58,7 @@ class Execution:
     ) -> Iterator[Execution]:
         """Decide which quanta are executed, and in which order; touch nothing.
 
-        Until the context ends, SIGINT and SIGTERM ask the execution to stop.
+        Until the context ends, SIGINT, SIGTERM, SIGHUP and SIGQUIT ask the execution to stop.
 
         Parameters
         ----------

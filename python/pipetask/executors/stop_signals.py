@@ -10,12 +10,18 @@ from types import FrameType
 
 from .base import StopLevel, StopRequest
 
-__all__ = ["stop_on_signals"]
+__all__ = ["STOP_SIGNALS", "stop_on_signals"]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What asks a run to end: Ctrl-C, a batch system, a terminal that has gone, Ctrl-backslash."""
+
+_MAY_BE_IGNORED = {signal.SIGHUP, signal.SIGQUIT}
+"""Signals that stay ignored if they were: ``nohup`` means it."""
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into stop requests; the second one kills."""
+    """Turn the signals that end a run into stop requests; the second one kills."""
     stop = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -25,6 +31,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
     with ExitStack() as stack:
         stack.callback(stop.close)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOP_SIGNALS:
+                if number in _MAY_BE_IGNORED and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 stack.callback(signal.signal, number, signal.signal(number, ask))
         yield stop
