@@ -96,6 +96,7 @@ def test_a_failure_is_told_with_its_cause(model: QuantumExecutor, tmp_path: Path
         ("raise_unpicklable", "toy_work.UnpicklableError"),
         ("raise_huge", "ValueError"),
         ("exit_by_sys", "SystemExit"),
+        ("raise_interrupt", "KeyboardInterrupt"),
     ],
 )
 def test_strange_exceptions_are_failures_like_others(
@@ -107,6 +108,13 @@ def test_strange_exceptions_are_failures_like_others(
     assert error is not None
     assert error.type_name == type_name
     assert len(error.message) < 200_000
+
+
+def test_an_interrupt_that_a_task_catches_itself_is_nobody_elses_concern(
+    model: QuantumExecutor, tmp_path: Path
+) -> None:
+    outcomes = execute(model, enumerated({"a": 3}), Recorder(tmp_path, bombs=((1, "catch_interrupt"),)))
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
 
 
 def test_a_log_of_any_size_is_no_problem(model: QuantumExecutor, tmp_path: Path) -> None:

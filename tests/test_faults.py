@@ -194,6 +194,33 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
+@pytest.mark.parametrize(
+    ("bomb", "status"),
+    [("interrupt_self", Status.FAILED), ("interrupt_self_and_catch", Status.SUCCEEDED)],
+)
+def test_an_interrupt_that_nobody_ordered_concerns_one_quantum(
+    tmp_path: Path, start_method: str, bomb: str, status: Status
+) -> None:
+    work = Recorder(tmp_path, bombs=((2, bomb),))
+    model = MultiprocessExecutor(1, start_method, policy=BundlePolicy(seconds=1e9))
+    outcomes = execute(model, enumerated({"a": 6}), work)
+    assert [outcomes[id].status for id in range(6)] == [
+        *[Status.SUCCEEDED] * 2,
+        status,
+        *[Status.SUCCEEDED] * 3,
+    ]
+    if status is Status.FAILED:
+        assert outcomes[2].error is not None
+        assert outcomes[2].error.type_name == "KeyboardInterrupt"
+
+
+def test_a_stop_after_a_stray_interrupt_still_interrupts(tmp_path: Path) -> None:
+    work = Recorder(tmp_path, bombs=((0, "interrupt_self_and_catch"), (1, "hang")))
+    outcomes = once_begun(MultiprocessExecutor(1), work, lambda context: context.stop.ask("enough"))
+    assert [outcome.status for outcome in outcomes] == [Status.SUCCEEDED] + [Status.CANCELLED] * 3
+
+
 class BrokenSpec(CallSpec):
     """A runner that cannot be opened."""
 

@@ -105,6 +105,19 @@ def test_a_failure_is_reported_with_log_and_command(
     assert "12 succeeded" not in alone.err
 
 
+@pytest.mark.parametrize("more", [["-j", "1"], ["-j", "2"], ["-j", "2", "--output-butler", "full"]])
+def test_an_interrupt_that_a_task_raises_is_a_failure_with_its_log(
+    make_repository: MakeRepository, more: list[str], tmp_path: Path
+) -> None:
+    repository = make_repository(bombed("raise_interrupt", "exposure=0 AND detector=1", tmp_path))
+    done = run_pipetask(*repository.arguments(*more))
+    assert done.code == 1
+    assert "12 succeeded, 1 failed, 1 blocked" in done.err
+    assert "KeyboardInterrupt" in done.err
+    counts = registered(repository.root)
+    assert (counts["characterize_log"], counts["characterize_metadata"]) == (6, 5)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("bomb", "more", "code"),

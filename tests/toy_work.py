@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import logging
@@ -172,6 +173,25 @@ def ignore_interrupts(folder: Path) -> None:
             time.sleep(1)
         except KeyboardInterrupt:
             (folder / "ignored").write_text("yes")
+
+
+def raise_interrupt(folder: Path) -> None:
+    raise KeyboardInterrupt
+
+
+def catch_interrupt(folder: Path) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        raise_interrupt(folder)
+
+
+def interrupt_self(folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
+def interrupt_self_and_catch(folder: Path) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        interrupt_self(folder)
 
 
 def leave_thread(folder: Path) -> None:

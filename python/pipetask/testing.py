@@ -14,7 +14,7 @@ from typing import Any
 
 from .outcome import QuantumOutcome, Status
 from .quantum_data import EnumeratedGraph
-from .runner import Runner, Ticket
+from .runner import Interruption, Runner, Ticket
 from .runner.base import ExceptionHook
 from .runner.failure import describe_exception
 from .structure import GraphStructure
@@ -214,7 +214,7 @@ class _CallRunner:
         start = time.time()
         try:
             self._function(ticket.id)
-        except KeyboardInterrupt:
+        except Interruption:
             return QuantumOutcome(ticket.id, Status.CANCELLED, start, time.time(), reason="interrupted")
         except BaseException as error:
             described = describe_exception(error)

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome, Status
 from ..quantum_data import QuantumData
-from ..runner import Ticket
+from ..runner import Interruption, Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
 from .base import ExecutionContext, QuantumExecutor
 from .debugger import debugger_hook
@@ -109,12 +109,12 @@ class _Current:
         try:
             outcome = runner.run(ticket)
             self._id = None
-        except KeyboardInterrupt:  # it came in the moment between the task's end and the line above
+        except Interruption:  # it came in the moment between the task's end and the line above
             self._id = None
             outcome = QuantumOutcome(ticket.id, Status.CANCELLED, reason="interrupted while it ran")
         return outcome
 
     def interrupt(self) -> None:
-        """Raise `KeyboardInterrupt` in the quantum that runs, if this is called from a signal handler above it."""
+        """Raise `Interruption` in the quantum that runs, if this is called from a signal handler above it."""
         if self._id is not None and threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
+            raise Interruption

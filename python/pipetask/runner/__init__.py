@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .base import Runner, RunnerSpec, Ticket
+from .base import Interruption, Runner, RunnerSpec, Ticket
 
-__all__ = ["Runner", "RunnerSpec", "Ticket"]
+__all__ = ["Interruption", "Runner", "RunnerSpec", "Ticket"]

@@ -8,13 +8,21 @@ from typing import NamedTuple, Protocol
 
 from ..outcome import QuantumOutcome
 
-__all__ = ["READ_AHEAD", "ExceptionHook", "Runner", "RunnerSpec", "Ticket"]
+__all__ = ["READ_AHEAD", "ExceptionHook", "Interruption", "Runner", "RunnerSpec", "Ticket"]
 
 READ_AHEAD = 16
 """Quanta to load at a time: reading them from the graph file one by one takes several times as long."""
 
 ExceptionHook = Callable[["Ticket", BaseException], None]
 """Called with a live exception, traceback attached, before it is turned into text (for a debugger)."""
+
+
+class Interruption(KeyboardInterrupt):
+    """Raised in a quantum because the run stops.
+
+    Tasks see a `KeyboardInterrupt`, as at Ctrl-C. One that is not of this class is the task's own doing, or that of
+    whoever has sent a SIGINT to its process, and fails the quantum like any exception.
+    """
 
 
 class Ticket(NamedTuple):
@@ -39,8 +47,8 @@ class Runner(Protocol):
     def run(self, ticket: Ticket) -> QuantumOutcome:
         """Run one of the quanta last loaded.
 
-        Never raises for what the task does; `KeyboardInterrupt` is how a quantum is cancelled, and becomes an
-        outcome as well.
+        Never raises for what the task does; `Interruption` is how a quantum is cancelled, and becomes an outcome as
+        well.
         """
 
     def close(self) -> None:

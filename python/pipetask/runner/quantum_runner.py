@@ -20,7 +20,7 @@ from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from ..lsst_internals import bound_history
 from ..outcome import QuantumOutcome, Status, StoredOutputs
-from .base import ExceptionHook, Ticket
+from .base import ExceptionHook, Interruption, Ticket
 from .failure import describe_exception
 from .memory_use import PeakMemory
 from .quantum_reader import QuantumReader, load_storage_classes
@@ -166,7 +166,7 @@ class QuantumBackedRunner(QuantumRunner):
                 self._drop_unfinished_success(node, quantum)
             result = executor.execute(node, quantum, uuid.UUID(bytes=ticket.quantum_id))
             return _success(result, self._outputs(quantum, found=result.skipped_existing))
-        except KeyboardInterrupt as error:
+        except Interruption as error:
             return _failure(error)
         except BaseException as error:
             if self._on_exception is not None:
@@ -218,7 +218,7 @@ class FullButlerRunner(QuantumRunner):
             records = ButlerLogRecords([])
             quantum_id = uuid.UUID(bytes=ticket.quantum_id)
             return _success(self._single.execute(node, quantum, quantum_id, log_records=records), None)
-        except KeyboardInterrupt as error:
+        except Interruption as error:
             return _failure(error)
         except BaseException as error:
             if self._on_exception is not None:
@@ -297,7 +297,7 @@ def _caveats(result: QuantumExecutionResult) -> QuantumSuccessCaveats:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, Interruption):
         return {"status": Status.CANCELLED, "reason": "interrupted while it ran"}
     return {"status": Status.FAILED, "error": describe_exception(error)}
 

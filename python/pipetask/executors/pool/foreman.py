@@ -73,6 +73,7 @@ class Foreman:
         self._n_started = 0
         self._n_failed_starts = 0
         self._stop_deadline: float | None = None
+        self._halt, self._halt_source = start_context.Pipe(duplex=False)
         self._scratch = Path(tempfile.mkdtemp(prefix="pipetask-"))
         context.activity.report_with(self._running)
 
@@ -103,7 +104,7 @@ class Foreman:
             self._n_started += 1
             log = self._scratch / f"worker-{self._n_started}.log"
             recipe = WorkerRecipe(self._context.runner, log, wanted_recorders(), self._debugger)
-            worker = WorkerHandle(self._start_context, recipe)
+            worker = WorkerHandle(self._start_context, recipe, self._halt)
             self._workers.append(worker)
             self._selector.register(worker.results, selectors.EVENT_READ, (worker, "results"))
             self._selector.register(worker.sentinel, selectors.EVENT_READ, (worker, "death"))
@@ -246,6 +247,7 @@ class Foreman:
         now = time.monotonic()
         if self._stop_deadline is None:
             self._stop_deadline = now + self._policy.grace
+            self._halt_source.send_bytes(b".")  # nobody ever reads it
             for worker in self._workers:
                 if worker.assigned:
                     worker.interrupt()
@@ -290,6 +292,8 @@ class Foreman:
             worker.log.unlink(missing_ok=True)
         self._workers.clear()
         self._selector.close()
+        self._halt.close()
+        self._halt_source.close()
         (self._scratch / TERMINAL_LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._scratch.rmdir()  # it stays if it holds the log of a quantum that was killed

@@ -21,7 +21,7 @@ from typing import IO
 
 from ...development.workers import Recorder, recording
 from ...outcome import QuantumOutcome, Status
-from ...runner import Runner, RunnerSpec, Ticket
+from ...runner import Interruption, Runner, RunnerSpec, Ticket
 from ...runner.base import READ_AHEAD, ExceptionHook
 from ...runner.failure import describe_exception
 from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, frame
@@ -48,7 +48,9 @@ class WorkerRecipe:
     """What to enter when a quantum fails."""
 
 
-def work(recipe: WorkerRecipe, orders: Connection, tokens: Connection, results: Connection) -> None:
+def work(
+    recipe: WorkerRecipe, orders: Connection, tokens: Connection, halt: Connection, results: Connection
+) -> None:
     """Run quanta until told to stop, or until the foreman dies.
 
     Parameters
@@ -57,22 +59,25 @@ def work(recipe: WorkerRecipe, orders: Connection, tokens: Connection, results: 
         How to run them.
     orders, tokens
         Where work comes from.
+    halt
+        Readable when the run stops.  Only then is a SIGINT an order.
     results
         Where reports go.
     """
     lead_session()
     adopt_orphans()
     _die_with_foreman()
-    _Worker(orders, tokens, results).work(recipe)
+    _Worker(orders, tokens, halt, results).work(recipe)
     # A task may have left threads or children behind, and the interpreter would wait for them.
     kill_tree(os.getpid(), spare_root=True)
     os._exit(0)
 
 
 class _Worker:
-    def __init__(self, orders: Connection, tokens: Connection, results: Connection):
+    def __init__(self, orders: Connection, tokens: Connection, halt: Connection, results: Connection):
         self._orders = orders
         self._tokens = tokens.fileno()
+        self._halt = halt
         self._results = results.fileno()
         self._connections = (tokens, results)
         self._announced: deque[Ticket] = deque()
@@ -158,23 +163,31 @@ class _Worker:
         self._running = ticket.id
         try:
             if self._interrupted:
-                raise KeyboardInterrupt
+                raise Interruption
             if ticket.id not in self._loaded:
                 ahead = [ticket, *islice(self._announced, READ_AHEAD - 1)]
                 runner.load(ahead)
                 self._loaded = {each.id for each in ahead}
             outcome = runner.run(ticket)
             self._running = None
-        except KeyboardInterrupt:
+        except Interruption:
             self._running = None
             outcome = QuantumOutcome(ticket.id, Status.CANCELLED, reason="interrupted while it ran")
+        except KeyboardInterrupt as error:  # not ours, and it came just before or after the task
+            self._running = None
+            outcome = QuantumOutcome(ticket.id, Status.FAILED, error=describe_exception(error))
         return outcome
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self._interrupted = True  # nothing more is to be run, even if this came between two quanta
-        if self._debugging:
-            raise LeaveDebuggerError
-        if self._running is not None:
+        if self._halt.poll():
+            self._interrupted = True  # nothing more is to be run, even if this came between two quanta
+            if self._debugging:
+                raise LeaveDebuggerError
+            if self._running is not None:
+                raise Interruption
+        elif (
+            self._running is not None
+        ):  # anybody can send this signal: it concerns the one quantum that gets it
             raise KeyboardInterrupt
 
     def _report(self, report: Report) -> None:

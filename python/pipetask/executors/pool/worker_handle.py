@@ -11,6 +11,7 @@ import struct
 import termios
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
@@ -39,9 +40,11 @@ class WorkerHandle:
         How processes are started.
     recipe
         What it is told.
+    halt
+        Readable when the run stops; the same for all workers.
     """
 
-    def __init__(self, context: BaseContext, recipe: WorkerRecipe):
+    def __init__(self, context: BaseContext, recipe: WorkerRecipe, halt: Connection):
         theirs, self._orders = context.Pipe(duplex=False)
         self._tokens, self._token_source = context.Pipe(duplex=False)
         self._results, results = context.Pipe(duplex=False)
@@ -63,7 +66,7 @@ class WorkerHandle:
         self._buffer = FrameBuffer()
         self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=work,
-            args=(recipe, theirs, self._tokens, results),
+            args=(recipe, theirs, self._tokens, halt, results),
             name="pipetask-worker",
             daemon=False,
         )
@@ -144,7 +147,7 @@ class WorkerHandle:
                 return
 
     def interrupt(self) -> None:
-        """Interrupt the quantum that runs."""
+        """Interrupt the quantum that runs; the run must have been halted, or it takes this for somebody else's."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGINT)
 
