@@ -72,6 +72,37 @@ def fail(folder: Path) -> None:
         raise ValueError("bomb") from cause
 
 
+def _times(folder: Path) -> int:
+    """Return how often this was called."""
+    with (folder / "times").open("a+") as file:
+        file.write(".")
+        return file.tell()
+
+
+def fail_once(folder: Path) -> None:
+    _fail(folder, 1)
+
+
+def fail_twice(folder: Path) -> None:
+    _fail(folder, 2)
+
+
+def _fail(folder: Path, most: int) -> None:
+    if (times := _times(folder)) <= most:
+        raise ValueError(f"bomb {times}")
+
+
+def die_once(folder: Path) -> None:
+    logging.getLogger("lsst.toy").warning("the bomb goes off")
+    if _times(folder) == 1:
+        kill_self(folder)
+
+
+def hang_once(folder: Path) -> None:
+    if _times(folder) == 1:
+        hang(folder)
+
+
 def raise_unpicklable(folder: Path) -> None:
     raise UnpicklableError(threading.Lock())
 
@@ -95,6 +126,11 @@ def segfault(folder: Path) -> None:
 
 def abort(folder: Path) -> None:
     os.abort()
+
+
+def eat_memory(folder: Path) -> None:
+    food = bytearray(2000 * 2**20)
+    time.sleep(len(food))
 
 
 def kill_self(folder: Path) -> None:

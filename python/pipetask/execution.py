@@ -13,6 +13,7 @@ from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 from .development.profile import record_profile
 from .errors import PipetaskError
 from .executors.base import Continuation, ExecutionContext, QuantumExecutor
+from .executors.retries import RetryPolicy
 from .executors.stop_signals import stop_on_signals
 from .graph_file import GraphFile
 from .graph_fixup import fix_up
@@ -100,6 +101,7 @@ class Execution:
                 timeout=options.quantum.timeout,
                 registered_before=earlier.unsuccessful,
                 done=earlier.done,
+                retries=RetryPolicy.from_options(options.retries, structure.labels),
                 later=later,
             )
             executor.check(context)

@@ -152,6 +152,15 @@ class QuantumOutcome:
 
     outputs: StoredOutputs | None = None
 
+    out_of_memory: bool = False
+    """Whether the kernel killed its process for want of memory, for `Status.KILLED`."""
+
+    attempt: int = 1
+    """Which attempt at the quantum in this run it was, from 1."""
+
+    earlier: tuple[QuantumOutcome, ...] = ()
+    """Outcomes of the attempts before it in this run, oldest first."""
+
     def to_wire(self) -> tuple[Any, ...]:
         """Return the outcome as a tuple of plain values, which pickles five times as fast."""
         id, status, *rest = _as_tuple(self)

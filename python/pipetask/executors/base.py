@@ -14,6 +14,7 @@ from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome
 from ..quantum_data import EnumeratedGraph, QuantumData
 from ..runner import RunnerSpec, Ticket
+from .retries import NO_RETRIES, RetryPolicy
 
 if TYPE_CHECKING:
     from ..observe.summary import RunSummary
@@ -151,13 +152,16 @@ class ExecutionContext:
     """Positions in the structure of quanta that an earlier attempt has done; the stream leaves them out."""
 
     activity: Activity = field(default_factory=Activity)
+    retries: RetryPolicy = NO_RETRIES
+    """Which failures are tried again, and when."""
+
     later: Continuation | None = None
     """What begins and ends this run in other processes; `None` where no registry takes part."""
 
-    def ticket(self, quantum: QuantumData) -> Ticket:
-        """Return what a worker is told about a quantum."""
+    def ticket(self, quantum: QuantumData, attempt: int = 1) -> Ticket:
+        """Return what a worker is told about a quantum, and which attempt at it this is."""
         id_bytes = self.graph.structure.quantum_id_bytes(quantum.position)
-        return Ticket(quantum.id, id_bytes, quantum.position in self.registered_before)
+        return Ticket(quantum.id, id_bytes, quantum.position in self.registered_before, attempt)
 
     def note_failure(self, outcome: QuantumOutcome) -> None:
         """Ask for the run's end if this outcome calls for it.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Iterable, Iterator
 
 from ..outcome import QuantumOutcome, Status
 from ..quantum_data import QuantumData
+from .retries import NO_RETRIES, RetryPolicy
 
 __all__ = ["Frontier"]
 
@@ -18,14 +20,17 @@ class Frontier:
     ----------
     quanta
         The stream; it is read only as far as needed to have enough ready quanta.
+    retries
+        Which failures are not the end: such a quantum becomes ready once more.
 
     Notes
     -----
     Ready quanta are handed out lowest id first.  Each quantum taken from the stream leaves in exactly one way:
-    through `take` or `give_back` and then `finish`, or through `blocked` or `cancel`.
+    through `finish`, `blocked` or `cancel`.
     """
 
-    def __init__(self, quanta: Iterable[QuantumData]):
+    def __init__(self, quanta: Iterable[QuantumData], retries: RetryPolicy = NO_RETRIES):
+        self._retries = retries
         self._stream: Iterator[QuantumData] | None = iter(quanta)
         self._ready: list[tuple[int, QuantumData]] = []
         self._waiting: dict[int, tuple[QuantumData, int]] = {}
@@ -33,15 +38,31 @@ class Frontier:
         self._done: set[int] = set()
         self._bad: dict[int, int] = {}
         self._blocked: list[QuantumOutcome] = []
-        self._out = 0
+        self._out: dict[int, QuantumData] = {}
+        self._failed: dict[int, list[QuantumOutcome]] = {}
+        """Outcomes of quanta that are tried again, oldest first, until the last attempt has ended."""
+        self._later: list[tuple[float, int, QuantumData]] = []
+        """A heap of those that wait for their next attempt, by when that is due (`time.monotonic`)."""
 
     @property
     def exhausted(self) -> bool:
         """Whether nothing is left to hand out, now or later."""
-        return self._stream is None and not self._ready and not self._waiting and not self._out
+        left = self._ready or self._waiting or self._out or self._later
+        return self._stream is None and not left
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next quantum that waits to be tried again is ready (`time.monotonic`), `None` if none waits."""
+        return self._later[0][0] if self._later else None
+
+    def attempt(self, id: int) -> int:
+        """Return which attempt at a quantum is the current or next one, from 1."""
+        return 1 + len(self._failed.get(id, ()))
 
     def fill(self, count: int) -> int:
         """Read the stream until ``count`` quanta are ready, or as many as there are; return how many are."""
+        if self._later:
+            self._wake()
         while len(self._ready) < count and self._stream is not None:
             quantum = next(self._stream, None)
             if quantum is None:
@@ -54,8 +75,9 @@ class Frontier:
         """Hand out the ready quantum with the lowest id, `None` if there is none at the moment."""
         if not self._ready and not self.fill(1):
             return None
-        self._out += 1
-        return heapq.heappop(self._ready)[1]
+        quantum = heapq.heappop(self._ready)[1]
+        self._out[quantum.id] = quantum
+        return quantum
 
     def peek(self) -> QuantumData | None:
         """Return what `take` would."""
@@ -63,17 +85,29 @@ class Frontier:
 
     def give_back(self, quantum: QuantumData) -> None:
         """Take back a quantum that was handed out and not started."""
-        self._out -= 1
+        del self._out[quantum.id]
         heapq.heappush(self._ready, (quantum.id, quantum))
 
-    def finish(self, outcome: QuantumOutcome) -> None:
-        """Note how a quantum that was handed out ended."""
-        self._out -= 1
+    def finish(self, outcome: QuantumOutcome) -> QuantumOutcome | None:
+        """Note how a quantum that was handed out ended.
+
+        Returns
+        -------
+        outcome
+            The quantum's one outcome, which knows of all attempts; `None` if it will be tried again.
+        """
+        id = outcome.id
+        quantum = self._out.pop(id)
+        if self._retries and not outcome.status.unblocks and self._put_off(quantum, outcome):
+            return None
+        if id in self._failed:
+            _add_earlier(outcome, self._failed.pop(id))
         if outcome.status.unblocks:
-            self._unblock(outcome.id)
+            self._unblock(id)
         else:
-            self._bad[outcome.id] = outcome.id
-            self._block(outcome.id)
+            self._bad[id] = id
+            self._block(id)
+        return outcome
 
     def blocked(self) -> list[QuantumOutcome]:
         """Return outcomes of quanta that can never run, each once."""
@@ -86,12 +120,38 @@ class Frontier:
         yield from self.blocked()
         left = [quantum.id for _, quantum in self._ready]
         left += [quantum.id for quantum, _ in self._waiting.values()]
+        left += [quantum.id for _, _, quantum in self._later]
         self._ready.clear()
         self._waiting.clear()
+        self._later.clear()
         for id in sorted(left):
-            yield _cancelled(id, reason)
+            yield self._last_failure(id) if id in self._failed else _cancelled(id, reason)
         for quantum in stream or ():
             yield _cancelled(quantum.id, reason)
+
+    def _put_off(self, quantum: QuantumData, outcome: QuantumOutcome) -> bool:
+        """Let a quantum that has failed wait for another attempt; return whether it gets one."""
+        outcomes = [*self._failed.get(quantum.id, ()), outcome]
+        delay = self._retries.rule(quantum.label).delay_before_next(outcomes)
+        if delay is None:
+            return False
+        outcome.outputs = None  # the next attempt replaces them
+        self._failed[quantum.id] = outcomes
+        heapq.heappush(self._later, (time.monotonic() + delay, quantum.id, quantum))
+        return True
+
+    def _wake(self) -> None:
+        """Make ready what has waited long enough for its next attempt."""
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            _, id, quantum = heapq.heappop(self._later)
+            heapq.heappush(self._ready, (id, quantum))
+
+    def _last_failure(self, id: int) -> QuantumOutcome:
+        """Return the outcome of a quantum that will not get its next attempt."""
+        *before, last = self._failed.pop(id)
+        _add_earlier(last, before)
+        return last
 
     def _admit(self, quantum: QuantumData) -> None:
         done, bad = self._done, self._bad
@@ -134,3 +194,9 @@ class Frontier:
 
 def _cancelled(id: int, reason: str) -> QuantumOutcome:
     return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: {reason}")
+
+
+def _add_earlier(outcome: QuantumOutcome, before: list[QuantumOutcome]) -> None:
+    for number, each in enumerate([*before, outcome], start=1):
+        each.attempt = number
+    outcome.earlier = tuple(before)

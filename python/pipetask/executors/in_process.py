@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
+from multiprocessing.connection import wait
 
 from ..errors import UsageError
 from ..options.execution import ExecutorOptions
@@ -13,7 +15,7 @@ from ..outcome import QuantumOutcome, Status
 from ..quantum_data import QuantumData
 from ..runner import Interruption, Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
-from .base import ExecutionContext, QuantumExecutor
+from .base import ExecutionContext, QuantumExecutor, StopRequest
 from .debugger import debugger_hook
 from .frontier import Frontier
 
@@ -62,16 +64,19 @@ class InProcessExecutor(QuantumExecutor):
         """Execute a stream of quanta, in its order."""
         stop = context.stop
         with contextlib.closing(context.runner.open(self._hook())) as runner:
-            frontier = Frontier(_loaded_ahead(quanta, runner, context))
+            frontier = Frontier(_loaded_ahead(quanta, runner, context), context.retries)
             current = _Current()
             context.activity.report_with(current.ids)
             stop.on_ask = current.interrupt
             try:
-                while not stop and (quantum := frontier.take()) is not None:
-                    outcome = current.run(runner, context.ticket(quantum))
-                    frontier.finish(outcome)
-                    context.note_failure(outcome)
-                    yield outcome
+                while not stop and not frontier.exhausted:
+                    if (quantum := frontier.take()) is None:
+                        _wait_for_next_attempt(frontier, stop)
+                        continue
+                    ticket = context.ticket(quantum, frontier.attempt(quantum.id))
+                    if (outcome := frontier.finish(current.run(runner, ticket))) is not None:
+                        context.note_failure(outcome)
+                        yield outcome
                     yield from frontier.blocked()
             finally:
                 del stop.on_ask
@@ -92,6 +97,12 @@ def _loaded_ahead(
     while batch := list(islice(stream, READ_AHEAD)):
         runner.load([context.ticket(quantum) for quantum in batch])
         yield from batch
+
+
+def _wait_for_next_attempt(frontier: Frontier, stop: StopRequest) -> None:
+    """Wait until a quantum that has failed is to be tried again, or until the run is to end."""
+    if (due := frontier.next_due) is not None:
+        wait([stop.fileno()], max(0.0, due - time.monotonic()))
 
 
 class _Current:

@@ -112,12 +112,22 @@ def _print_failure(
         console.print(Text(f"  {outcome.reason}"), soft_wrap=True)
     if outcome.log is not None:
         console.print(Text(f"  log: {outcome.log}"), soft_wrap=True)
+    for before in outcome.earlier:
+        console.print(Text(f"  {_attempt(before)}"), soft_wrap=True)
     blocked = sum(1 for other in summary.outcomes if other.blocked_by == outcome.id)
     if blocked:
         needy = "quantum that needs" if blocked == 1 else "quanta that need"
         console.print(Text(f"  blocks {blocked} {needy} it", style="yellow"))
     command = run_alone(summary.graph.quantum_id(outcome.id))
     console.print(Text(f"  run it alone: {command}"), soft_wrap=True)
+
+
+def _attempt(outcome: QuantumOutcome) -> str:
+    """Return one line for an attempt that was not the last."""
+    error = outcome.error
+    what = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
+    log = f"; log: {outcome.log}" if outcome.log is not None else ""
+    return f"attempt {outcome.attempt} {outcome.status.value}: {_shorten(what)}{log}"
 
 
 def _shorten(text: str) -> str:
@@ -135,6 +145,8 @@ def _verdict(summary: RunSummary) -> Text:
     for not_yet in _COLUMNS:
         if total[not_yet] and not_yet.kind is Kind.HANDED_ON and not summary.exit_code:
             status = not_yet.value
+    if again := sum(1 for outcome in summary.outcomes if outcome.earlier):
+        parts.append(f"{again} needed more than one attempt")
     text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
     if summary.stopped:
         text += f" ({summary.stopped})"

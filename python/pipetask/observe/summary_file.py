@@ -121,6 +121,25 @@ def _quantum(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
         "caveats": outcome.caveats or None,
         "traceback": error.traceback if error else None,
         "log": outcome.log,
+        "attempt": outcome.attempt,
+        "earlierAttempts": [_earlier_attempt(before) for before in outcome.earlier] or None,
+    }
+
+
+def _earlier_attempt(outcome: QuantumOutcome) -> dict[str, Any]:
+    error = outcome.error
+    return {
+        "attempt": outcome.attempt,
+        "outcome": outcome.status.value,
+        "reason": outcome.reason,
+        "start": outcome.start,
+        "end": outcome.end,
+        "host": outcome.host,
+        "pid": outcome.pid,
+        "peakMemory": outcome.peak_memory,
+        "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
+        "traceback": error.traceback if error else None,
+        "log": outcome.log,
     }
 
 

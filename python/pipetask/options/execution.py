@@ -11,6 +11,7 @@ from .declaration import option, section
 from .delayed import DelayedOptions
 from .development import CoverageOptions, ProfileOptions
 from .graph import GraphSelection
+from .retries import RetryOptions
 
 __all__ = [
     "ExecutionOptions",
@@ -134,6 +135,7 @@ class ExecutionOptions:
     """How the quanta of a graph are executed, whatever the execution model and the registry."""
 
     quantum: QuantumOptions = section("Execution", QuantumOptions)
+    retries: RetryOptions = section("Other attempts", RetryOptions)
     fail_fast: bool = option("--fail-fast", default=False, help="Stop at the first failure.")
     graph_fixup: str | None = option(
         "--graph-fixup",

@@ -37,6 +37,9 @@ class Ticket(NamedTuple):
     registered_before: bool = False
     """Whether the registry holds outputs of an earlier attempt that did not succeed."""
 
+    attempt: int = 1
+    """Which attempt at the quantum in this run it is, from 1; those before may have left files."""
+
 
 class Runner(Protocol):
     """Runs quanta, one at a time, in the process that opened it."""

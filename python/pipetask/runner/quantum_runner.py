@@ -154,10 +154,11 @@ class QuantumBackedRunner(QuantumRunner):
 
     def _read(self, tickets: Sequence[Ticket]) -> None:
         super()._read(tickets)
-        self._inputs.look_up(self._loaded[ticket.quantum_id][1] for ticket in tickets)
+        # Of all that is loaded: a quantum that is tried again is read while others wait for their turn.
+        self._inputs.look_up(quantum for _, quantum in self._loaded.values())
 
     def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
-        butler, resuming = self._butler, self.spec.extend_run
+        butler, resuming = self._butler, self.spec.extend_run or ticket.attempt > 1
         keep = ticket.registered_before and not self.spec.clobber_outputs
         executor = self._strict if keep else self._resuming if resuming else self._fresh
         butler.admit(quantum, self._inputs.of(quantum))
@@ -206,6 +207,8 @@ class FullButlerRunner(QuantumRunner):
         self._single = self._executor(
             butler=self._full, skip_existing=spec.extend_run, clobber_outputs=spec.clobber_outputs
         )
+        # What the attempt before it in this run has left is nobody's data.
+        self._again = self._executor(butler=self._full, skip_existing=True, clobber_outputs=True)
 
     def close(self) -> None:
         """Close the graph file and the butler."""
@@ -213,18 +216,19 @@ class FullButlerRunner(QuantumRunner):
         self._full.close()
 
     def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
+        keep = ticket.registered_before and not self.spec.clobber_outputs
+        executor = self._single if ticket.attempt == 1 or keep else self._again
         try:
             # Records in memory: pipe_base's other way, a file, loses the logs of earlier attempts.
             records = ButlerLogRecords([])
             quantum_id = uuid.UUID(bytes=ticket.quantum_id)
-            return _success(self._single.execute(node, quantum, quantum_id, log_records=records), None)
+            return _success(executor.execute(node, quantum, quantum_id, log_records=records), None)
         except Interruption as error:
             return _failure(error)
         except BaseException as error:
             if self._on_exception is not None:
                 self._on_exception(ticket, error)
             report = _failure(error) | {"log": _log_place(self._full, node, quantum)}
-            keep = ticket.registered_before and not self.spec.clobber_outputs
             return report | ({"reason": NOT_CLOBBERED} if keep else {})
 
 

@@ -17,9 +17,10 @@ from enum import IntEnum
 
 from ...errors import PipetaskError
 from ...outcome import QuantumOutcome, Status
+from ...runner.memory_kills import oom_kills
 from ..base import ExecutionContext, QuantumExecutor, StopRequest
 from ..stop_signals import stop_on_signals
-from .batch_job import oom_kills, requested_memory
+from .batch_job import requested_memory
 from .index import IndexedNode, IndexedQuantum, NodeIndex
 from .outcomes import AttemptWriter, attempts_of
 from .part import PartOfGraph

@@ -10,8 +10,10 @@ from ...outcome import QuantumOutcome, Status
 
 __all__ = ["explain_death"]
 
+_MORE_MEMORY = "give it more memory, or run fewer processes"
+
 _CAUSES = {
-    signal.SIGKILL: "most likely the kernel's out-of-memory killer; give it more memory, or run fewer processes",
+    signal.SIGKILL: f"most likely the kernel's out-of-memory killer; {_MORE_MEMORY}",
     signal.SIGSEGV: "a crash in compiled code; the log has the Python stack",
     signal.SIGBUS: "a crash in compiled code, or a memory-mapped file that was cut short",
     signal.SIGABRT: "compiled code gave up (a failed assertion, or an uncaught C++ exception)",
@@ -24,7 +26,14 @@ _CAUSES = {
 
 
 def explain_death(
-    id: int, doomed: Status | None, exit_code: int, pid: int, started: float, log: str | None
+    id: int,
+    doomed: Status | None,
+    exit_code: int,
+    pid: int,
+    started: float,
+    log: str | None,
+    *,
+    out_of_memory: bool = False,
 ) -> QuantumOutcome:
     """Return the outcome of a quantum whose worker died while it ran.
 
@@ -42,6 +51,8 @@ def explain_death(
         When the quantum began, in seconds since 1970-01-01 UTC.
     log
         Where its log is.
+    out_of_memory
+        Whether the kernel has killed something for want of memory meanwhile.
     """
     number = -exit_code if exit_code < 0 else None
     match doomed:
@@ -49,6 +60,8 @@ def explain_death(
             reason = "took longer than --timeout allows; killed with all that it had started"
         case Status.CANCELLED:
             reason = "did not stop when it was interrupted; killed"
+        case None if number == signal.SIGKILL and out_of_memory:
+            reason = f"its process was killed by the kernel's out-of-memory killer: {_MORE_MEMORY}"
         case None if number is not None:
             cause = _CAUSES.get(signal.Signals(number), "")
             reason = f"its process was killed by {_name(number)}" + (f": {cause}" if cause else "")
@@ -67,6 +80,7 @@ def explain_death(
         exit_code=exit_code if number is None else None,
         reason=reason,
         log=log,
+        out_of_memory=out_of_memory and doomed is None and number == signal.SIGKILL,
     )
 
 

@@ -15,6 +15,7 @@ from ...development.workers import wanted_recorders
 from ...errors import PipetaskError
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
+from ...runner.memory_kills import oom_kills
 from ..base import ExecutionContext, StopLevel
 from ..frontier import Frontier
 from .bundling import BundlePolicy, Timings
@@ -62,7 +63,7 @@ class Foreman:
     ):
         self._context = context
         self._debugger = debugger
-        self._frontier = Frontier(quanta)
+        self._frontier = Frontier(quanta, context.retries)
         self._processes = processes
         self._start_context = start_context
         self._policy = policy
@@ -72,6 +73,7 @@ class Foreman:
         self._workers: list[WorkerHandle] = []
         self._n_started = 0
         self._n_failed_starts = 0
+        self._n_oom_kills = oom_kills()
         self._stop_deadline: float | None = None
         self._halt, self._halt_source = start_context.Pipe(duplex=False)
         self._scratch = Path(tempfile.mkdtemp(prefix="pipetask-"))
@@ -125,7 +127,9 @@ class Foreman:
     def _give(self, worker: WorkerHandle, quanta: list[QuantumData], seconds: float) -> None:
         if quanta:
             worker.backlog += seconds
-            if not worker.give(quanta, [self._context.ticket(quantum) for quantum in quanta]):
+            attempt = self._frontier.attempt
+            tickets = [self._context.ticket(quantum, attempt(quantum.id)) for quantum in quanta]
+            if not worker.give(quanta, tickets):
                 for quantum in quanta:
                     self._frontier.give_back(quantum)
 
@@ -177,6 +181,8 @@ class Foreman:
 
     def _seconds_to_deadline(self) -> float | None:
         deadlines = [self._stop_deadline] if self._stop_deadline is not None else []
+        if (due := self._frontier.next_due) is not None:
+            deadlines.append(due)
         if (timeout := self._context.timeout) is not None:
             deadlines += [w.since + timeout for w in self._workers if w.is_timed]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
@@ -191,7 +197,7 @@ class Foreman:
                     quantum = worker.assigned.pop(report.id)
                     worker.backlog = worker.backlog * (before - 1) / before if before > 1 else 0.0
                     self._timings.learn(quantum.task_index, report)
-                    yield self._finish(report)
+                    yield from self._finish(report)
                 case Ready():
                     worker.ready = True
                     worker.since = time.monotonic()
@@ -205,10 +211,11 @@ class Foreman:
                 case other:
                     raise AssertionError(f"unknown report {other!r}")
 
-    def _finish(self, outcome: QuantumOutcome) -> QuantumOutcome:
-        self._frontier.finish(outcome)
-        self._context.note_failure(outcome)
-        return outcome
+    def _finish(self, outcome: QuantumOutcome) -> Iterator[QuantumOutcome]:
+        """Yield the outcome, unless the quantum is tried again."""
+        if (final := self._frontier.finish(outcome)) is not None:
+            self._context.note_failure(final)
+            yield final
 
     # Handling
 
@@ -222,17 +229,24 @@ class Foreman:
         pid = worker.pid
         exit_code = worker.bury()
         if current is not None:
-            log = worker.salvage(f"quantum-{current.id}.log")
-            outcome = explain_death(current.id, worker.doomed, exit_code, pid, started, log)
+            log = worker.salvage(f"quantum-{current.id}-attempt-{self._frontier.attempt(current.id)}.log")
+            outcome = explain_death(
+                current.id, worker.doomed, exit_code, pid, started, log, out_of_memory=self._memory_ran_out()
+            )
             if worker.debugged is not None:  # it had failed before
                 outcome = replace(outcome, status=Status.FAILED, error=worker.debugged)
-            yield self._finish(outcome)
+            yield from self._finish(outcome)
         elif not worker.ready:
             self._n_failed_starts += 1
             if self._n_failed_starts >= MOST_FAILED_STARTS:
                 raise PipetaskError(
                     f"{MOST_FAILED_STARTS} workers in a row died before they were ready (exit code {exit_code})."
                 )
+
+    def _memory_ran_out(self) -> bool:
+        """Return whether the kernel has killed for want of memory since this was last asked."""
+        before, self._n_oom_kills = self._n_oom_kills, oom_kills()
+        return self._n_oom_kills > before
 
     def _dismiss_from_books(self, worker: WorkerHandle) -> None:
         self._workers.remove(worker)

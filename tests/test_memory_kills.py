@@ -1,4 +1,4 @@
-"""What a job can learn about itself, with real control groups and a kernel that kills."""
+"""Kills for want of memory, with real control groups and a kernel that kills."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from conftest import environment  # isort: skip
 from memory_group import MemoryGroup
-from pipetask.executors.delayed import batch_job
+from pipetask.runner import memory_kills
 
 EAT = "food = bytearray(200 * 2**20)"
 CRASH = "import ctypes; ctypes.string_at(0)"
 COUNT = """
 import subprocess, sys
-from pipetask.executors.delayed.batch_job import oom_kills
+from pipetask.runner.memory_kills import oom_kills
 before = oom_kills()
 child = subprocess.run([sys.executable, "-c", sys.argv[1]])
 print(child.returncode, oom_kills() - before)
@@ -62,10 +63,42 @@ def test_both_versions_are_found(
     folder = tmp_path / inside
     folder.mkdir(parents=True)
     (folder / name).write_text("under_oom 0\noom_kill 3\n")
-    monkeypatch.setattr(batch_job, "_PROCESS", tmp_path)
-    assert batch_job.oom_kills() == 3
+    monkeypatch.setattr(memory_kills, "_PROCESS", tmp_path)
+    assert memory_kills.oom_kills() == 3
 
 
 def test_without_control_groups_nobody_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_job, "_PROCESS", tmp_path)
-    assert batch_job.oom_kills() == 0
+    monkeypatch.setattr(memory_kills, "_PROCESS", tmp_path)
+    assert memory_kills.oom_kills() == 0
+
+
+@pytest.mark.parametrize(("bomb", "known"), [("eat_memory", True), ("kill_self", False)])
+def test_a_kill_for_want_of_memory_is_told_from_others(
+    group: MemoryGroup, tmp_path: Path, bomb: str, known: bool
+) -> None:
+    """The first is not tried again, as the next attempt would have no more memory."""
+    group.limit(1000)
+    script = f"""
+from pathlib import Path
+from pipetask.executors.base import ExecutionContext
+from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.executors.retries import RetryPolicy, RetryRule
+from pipetask.testing import CallSpec, enumerated
+from toy_work import Recorder
+if __name__ == "__main__":
+    work = Recorder(Path({str(tmp_path)!r}), bombs=((0, {bomb!r}),))
+    context = ExecutionContext(
+        enumerated({{"a": 1}}), CallSpec(work), retries=RetryPolicy(RetryRule(retries=1))
+    )
+    (outcome,) = MultiprocessExecutor(1).execute(context.graph, context)
+    print(outcome.out_of_memory, outcome.attempt, "by the kernel's" in outcome.reason)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        preexec_fn=group.join,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment() | {"TMPDIR": str(tmp_path)},
+    )
+    assert done.stdout.split() == [str(known), "1" if known else "2", str(known)]
