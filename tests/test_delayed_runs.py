@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -178,7 +180,10 @@ def test_the_last_words_of_another_machine_are_waited_for(
     directory = write(Recorder(tmp_path))
     assert run_node(directory, "0") == ExitCode.DONE
     hidden = shutil.move(directory.outcomes / "000", tmp_path / "not yet")
-    monkeypatch.setattr(upstream.time, "sleep", lambda _: shutil.move(hidden, directory.outcomes / "000"))
+    clock = SimpleNamespace(
+        monotonic=time.monotonic, sleep=lambda _: shutil.move(hidden, directory.outcomes / "000")
+    )
+    monkeypatch.setattr(upstream, "time", clock)
     assert run_node(directory, "1") == ExitCode.DONE
     assert "waiting for what node 0 has written" in capfd.readouterr().err
 
@@ -212,9 +217,17 @@ def test_what_raises_is_run_again_as_often_as_configured(write: Write, tmp_path:
     assert run_node(directory, "0") == ExitCode.FAILED
     assert work.attempts(0) == retries + 1
     (attempt,) = attempts_of(directory.outcomes, 0)
-    failures = [o for o in attempt.outcomes if o.status is Status.FAILED]
-    assert len(failures) == retries + 1, "the traceback of every attempt is kept"
-    assert all("KeyError" in outcome.error.traceback for outcome in failures)
+    (failure,) = (outcome for outcome in attempt.outcomes if outcome.status is Status.FAILED)
+    assert len(failure.earlier) == retries, "the traceback of every attempt is kept"
+    assert all("KeyError" in each.error.traceback for each in (*failure.earlier, failure))
+
+
+def test_attempts_of_several_jobs_are_told_in_one_outcome(write: Write, tmp_path: Path) -> None:
+    directory = write(Recorder(tmp_path, bombs=((0, "fail"),)), condor=("error_retries=1",))
+    for _ in range(2):
+        assert run_node(directory, "0") == ExitCode.FAILED
+    outcome = replay(directory, enumerated(CHAINS, EDGES))[0]
+    assert [each.attempt for each in (*outcome.earlier, outcome)] == [1, 2, 3, 4]
 
 
 def test_a_repeatable_error_is_not_repeated(write: Write, tmp_path: Path) -> None:

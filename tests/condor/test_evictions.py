@@ -14,7 +14,7 @@ def test_an_evicted_job_begins_anew_within_its_budget_and_repeats_nothing(pool: 
         work,
         {"a": 4},
         bombs=((2, "hang_until_defused"),),
-        condor=("infrastructure_retries=1",),
+        condor=("retries=1",),
         options={"bundle_size": 4},
     )
     run.submit()

@@ -40,7 +40,7 @@ def test_a_killed_job_begins_anew_and_does_not_repeat_what_is_finished(
 def test_a_segmentation_fault_is_no_want_of_memory_and_ends_within_its_budget(
     make_run: Callable[..., PlainRun],
 ) -> None:
-    run = make_run(bombs=((2, "segfault"),), options={"bundle_size": 8}, condor=("infrastructure_retries=2",))
+    run = make_run(bombs=((2, "segfault"),), options={"bundle_size": 8}, condor=("retries=2",))
     run.submit()
     assert run.wait()["phase"] == "failed"
     statuses = run.statuses()

@@ -14,7 +14,7 @@ from memory_group import MemoryGroup
 from pipetask.outcome import Status
 
 # A quantum of 600 MB in a job that asks for 384, and then for 1536.
-TOO_LITTLE = ("request_memory=384", "memory_factor=4", "error_retries=0", "infrastructure_retries=1")
+TOO_LITTLE = ("request_memory=384", "memory_factor=4", "error_retries=0", "retries=1")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ..outcome import QuantumOutcome, Status
 from ..quantum_data import QuantumData
-from .retries import NO_RETRIES, RetryPolicy
+from .retries import NO_RETRIES, RetryPolicy, all_attempts
 
 __all__ = ["Frontier"]
 
@@ -101,7 +101,7 @@ class Frontier:
         if self._retries and not outcome.status.unblocks and self._put_off(quantum, outcome):
             return None
         if id in self._failed:
-            _add_earlier(outcome, self._failed.pop(id))
+            outcome.earlier = all_attempts(self._failed.pop(id), outcome)[:-1]
         if outcome.status.unblocks:
             self._unblock(id)
         else:
@@ -150,7 +150,7 @@ class Frontier:
     def _last_failure(self, id: int) -> QuantumOutcome:
         """Return the outcome of a quantum that will not get its next attempt."""
         *before, last = self._failed.pop(id)
-        _add_earlier(last, before)
+        last.earlier = all_attempts(before, last)[:-1]
         return last
 
     def _admit(self, quantum: QuantumData) -> None:
@@ -194,9 +194,3 @@ class Frontier:
 
 def _cancelled(id: int, reason: str) -> QuantumOutcome:
     return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: {reason}")
-
-
-def _add_earlier(outcome: QuantumOutcome, before: list[QuantumOutcome]) -> None:
-    for number, each in enumerate([*before, outcome], start=1):
-        each.attempt = number
-    outcome.earlier = tuple(before)

@@ -12,7 +12,7 @@ from ..options.retries import RetryOptions
 from ..outcome import QuantumOutcome, Status
 from ..settings_file import check_key, read_sections, sections
 
-__all__ = ["NO_RETRIES", "RetryPolicy", "RetryRule", "raised_memory_error"]
+__all__ = ["NO_RETRIES", "RetryPolicy", "RetryRule", "all_attempts", "raised_memory_error"]
 
 LONGEST_DELAY = 3600.0
 """Seconds beyond which the delay before another attempt does not grow."""
@@ -25,11 +25,12 @@ EVERY_LABEL = "*"
 class RetryRule:
     """When quanta of one label are tried again."""
 
-    retries: int = 0
-    """Other attempts after system failures: the process was killed, or, if `timeouts` says so, took too long."""
+    retries: int | None = None
+    """Other attempts after system failures: the process was killed, or, if `timeouts` says so, took too long; `None`:
+    as many as the execution model makes by itself, which on one machine is none."""
 
-    error_retries: int = 0
-    """Other attempts after the task has raised."""
+    error_retries: int | None = None
+    """Other attempts after the task has raised; `None`: as above."""
 
     exceptions: tuple[str, ...] = ()
     """Patterns of names of exceptions that another attempt may help against; all if empty."""
@@ -59,11 +60,11 @@ class RetryRule:
         match outcome.status:
             case Status.KILLED:
                 # The next attempt has no more memory than this one had.
-                return 0 if outcome.out_of_memory else self.retries
+                return 0 if outcome.out_of_memory else self.retries or 0
             case Status.TIMED_OUT:
-                return self.retries if self.timeouts else 0
+                return (self.retries or 0) if self.timeouts else 0
             case Status.FAILED:
-                return self.error_retries if self._may_go_differently(outcome) else 0
+                return (self.error_retries or 0) if self._may_go_differently(outcome) else 0
             case _:
                 return 0
 
@@ -108,8 +109,8 @@ class RetryPolicy:
             If the file cannot be read, or if a label or a value in it means nothing.
         """
         general = RetryRule(
-            options.retries or 0,
-            options.error_retries or 0,
+            options.retries,
+            options.error_retries,
             options.retry_exceptions,
             options.retry_timeouts,
             options.retry_delay,
@@ -159,3 +160,20 @@ def _checked(key: str, value: Any, path: str) -> Any:
             return tuple(value)
         case _:
             raise UsageError(f"{path}: {key} cannot be {value!r}.")
+
+
+def all_attempts(before: Sequence[QuantumOutcome], outcome: QuantumOutcome) -> tuple[QuantumOutcome, ...]:
+    """Return all attempts at a quantum in one sequence, numbered, oldest first.
+
+    Parameters
+    ----------
+    before
+        Attempts that are known to have come before.
+    outcome
+        The outcome after them, which may itself know of attempts before it.
+    """
+    attempts = (*before, *outcome.earlier, outcome)
+    outcome.earlier = ()
+    for number, each in enumerate(attempts, start=1):
+        each.attempt = number
+    return attempts

@@ -15,12 +15,13 @@ import yaml
 
 from ...errors import UsageError, closest
 from ...settings_file import check_key, read_sections, read_shipped, sections
+from ..retries import RetryPolicy
 
 __all__ = ["CondorConfiguration", "DagmanSettings", "JobSettings", "megabytes"]
 
 _LOG = logging.getLogger(__name__)
 
-_LARGEST = ("request_cpus", "request_memory", "request_disk", "request_gpus", "memory_limit")
+_LARGEST = ("request_cpus", "request_memory", "request_disk", "request_gpus", "memory_limit", "retries")
 """Of these, a job that runs several tasks takes the largest."""
 
 _FREE = ("environment", "submit", "attributes", "settings")
@@ -46,7 +47,7 @@ class JobSettings:
     memory_factor: float
     memory_limit: int
     enforce_memory: bool
-    infrastructure_retries: int
+    retries: int
     error_retries: int
     release_delay: int
     file_system: str
@@ -137,6 +138,16 @@ class CondorConfiguration:
     def for_node(self, kind: str) -> JobSettings:
         """Return what holds for the ``first`` or the ``final`` job."""
         return _job_settings(_merged(self.content["jobs"], self.content["nodes"][kind]))
+
+    def with_retries(self, policy: RetryPolicy, labels: Iterable[str]) -> CondorConfiguration:
+        """Return settings in which a policy's numbers of other attempts stand, where it has some."""
+        content = copy.deepcopy(dict(self.content))
+        for label in labels:
+            rule = policy.rule(label)
+            for key, number in (("retries", rule.retries), ("error_retries", rule.error_retries)):
+                if number is not None:
+                    content["labels"].setdefault(label, {})[key] = number
+        return CondorConfiguration(content)
 
     def dump(self) -> str:
         """Return all settings as YAML."""

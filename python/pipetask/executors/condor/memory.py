@@ -62,7 +62,7 @@ def policy(settings: JobSettings) -> dict[str, str]:
 
     A node may begin with more memory than others of its kind: in the macro ``memory``.
     """
-    budget, exited = settings.infrastructure_retries, "ExitBySignal =?= false"
+    budget, exited = settings.retries, "ExitBySignal =?= false"
     starts = "(NumJobStarts ?: 0) - PipetaskMemoryHolds"
     holds = "(NumHolds ?: 0) - PipetaskMemoryHolds"
     patient = f"time() - EnteredCurrentStatus >= {settings.release_delay}"

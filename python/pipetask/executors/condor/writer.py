@@ -9,6 +9,7 @@ import time
 import uuid
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import PipetaskError, RegistrationError, UsageError
@@ -32,6 +33,7 @@ from ..delayed.run_directory import (
     write_facts,
 )
 from ..delayed.status import RunPhase
+from ..retries import RetryPolicy
 from .bindings import schedd
 from .configuration import CondorConfiguration, JobSettings
 from .dag_text import FINAL, FIRST, DagText, node_name
@@ -90,6 +92,7 @@ class CondorExecutor(QuantumExecutor):
             )
         labels = context.graph.structure.labels
         CondorConfiguration.load(self._options.condor_config, self._options.condor, labels)
+        self._adopt_retries(context)
         path = self._path(context)
         if path.exists():
             raise PipetaskError(
@@ -110,6 +113,7 @@ class CondorExecutor(QuantumExecutor):
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
         """Write a stream of quanta."""
+        self._adopt_retries(context)
         taken = _Remembered(quanta)
         with uncollected():
             path, nodes = self._path(context), bundle(taken, context.graph, self._bundling)
@@ -128,6 +132,12 @@ class CondorExecutor(QuantumExecutor):
             yield from self._follow(directory, context)
         else:
             yield from (QuantumOutcome(id, Status.SUBMITTED) for id in taken.ids)
+
+    def _adopt_retries(self, context: ExecutionContext) -> None:
+        """Let what the run itself asks for go before the settings for HTCondor."""
+        self._configuration = self._configuration.with_retries(
+            context.retries, context.graph.structure.labels
+        )
 
     def _check_kinds(self, nodes: NodeGraph, path: Path) -> None:
         """Refuse to submit jobs of several tasks that ask together for what no slot has."""
@@ -224,7 +234,7 @@ class CondorExecutor(QuantumExecutor):
     def _recipe(self, context: ExecutionContext) -> Recipe:
         source, labels = context.graph.source, context.graph.structure.labels
         serial = any(not source.task_node(label).task_class.canMultiprocess for label in labels)
-        retries = max(self._configuration.for_labels([label]).error_retries for label in labels)
+        retries = _retried_by_jobs(context.retries, self._configuration, labels)
         # Paths of the draft would be gone: jobs say themselves where the files are.
         return Recipe(
             context.runner.moved("."), context.later, context.timeout, serial, self._shared(context), retries
@@ -234,6 +244,24 @@ class CondorExecutor(QuantumExecutor):
         """Return whether all jobs see the run directory."""
         settings = map(self._configuration.for_labels, ([label] for label in context.graph.structure.labels))
         return all(each.file_system == "shared" for each in settings)
+
+
+def _retried_by_jobs(
+    policy: RetryPolicy, configuration: CondorConfiguration, labels: Iterable[str]
+) -> RetryPolicy:
+    """Return what jobs try again themselves: what has raised, and, where asked for, what took too long.
+
+    A job whose quantum was killed ends, and the batch system counts how often it begins anew.
+    """
+    rules = {}
+    for label in labels:
+        rule, settings = policy.rule(label), configuration.for_labels([label])
+        rules[label] = replace(
+            rule,
+            retries=settings.retries if rule.timeouts else 0,
+            error_retries=settings.error_retries,
+        )
+    return RetryPolicy(labels=rules)
 
 
 _NO_JOB = {"executable": "/bin/true", "universe": "local"}

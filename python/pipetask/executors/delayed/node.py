@@ -19,6 +19,7 @@ from ...errors import PipetaskError
 from ...outcome import QuantumOutcome, Status
 from ...runner.memory_kills import oom_kills
 from ..base import ExecutionContext, QuantumExecutor, StopRequest
+from ..retries import raised_memory_error
 from ..stop_signals import stop_on_signals
 from .batch_job import requested_memory
 from .index import IndexedNode, IndexedQuantum, NodeIndex
@@ -112,7 +113,9 @@ def run_node(
             writer.outcome(outcome)
         killed_before = oom_kills()
         with stop_on_signals() as stop:
-            outcomes |= _run_all(job, todo, writer, stop, again=bool(earlier))
+            for outcome in _run(job, todo, stop, again=bool(earlier)) if todo else ():
+                writer.outcome(outcome)
+                outcomes[outcome.id] = outcome
         code = _exit_code(outcomes.values(), stop, out_of_memory=oom_kills() > killed_before)
         writer.end(code)
         _say_what_failed(job, outcomes)
@@ -149,31 +152,9 @@ def _blocked(
     return {id: QuantumOutcome(id, Status.BLOCKED, blocked_by=root) for id, root in causes.items()}
 
 
-def _run_all(
-    job: _Job,
-    todo: Sequence[IndexedQuantum],
-    writer: AttemptWriter,
-    stop: StopRequest,
-    *,
-    again: bool,
-) -> dict[int, QuantumOutcome]:
-    """Run quanta, then those again that have raised, as often as the run allows; return the last outcome of each."""
-    outcomes: dict[int, QuantumOutcome] = {}
-    for retry in range(job.recipe.error_retries + 1 if todo else 0):
-        for outcome in _run(job, todo, stop, again=again or retry > 0):
-            writer.outcome(outcome)
-            outcomes[outcome.id] = outcome
-        unfinished = [q for q in todo if not outcomes[q.id].status.unblocks]
-        if stop or not any(_worth_another_try(outcomes[q.id]) for q in unfinished):
-            break
-        todo = unfinished
-    return outcomes
-
-
 def _run(
     job: _Job, quanta: Sequence[IndexedQuantum], stop: StopRequest, *, again: bool
 ) -> Iterator[QuantumOutcome]:
-    """Run some quanta once."""
     spec = job.recipe.runner.moved(str(job.directory.path))
     part = PartOfGraph(job.index, quanta)
     context = ExecutionContext(
@@ -182,6 +163,7 @@ def _run(
         stop,
         timeout=job.recipe.timeout,
         registered_before=part.registered_before,
+        retries=job.recipe.retries,
     )
     with closing(_executor(job, isolate=again).execute(part, context)) as executed:
         yield from executed
@@ -201,22 +183,6 @@ def _executor(job: _Job, *, isolate: bool) -> QuantumExecutor:
     return MultiprocessExecutor(job.processes)
 
 
-def _worth_another_try(outcome: QuantumOutcome) -> bool:
-    """Return whether a quantum raised something that may go differently next time."""
-    match outcome.status:
-        case Status.TIMED_OUT:
-            return True
-        case Status.FAILED:
-            error = outcome.error
-            return error is None or (error.exit_code is None and not _is_memory_error(outcome))
-        case _:
-            return False
-
-
-def _is_memory_error(outcome: QuantumOutcome) -> bool:
-    return outcome.error is not None and outcome.error.type_name.rpartition(".")[2] == "MemoryError"
-
-
 def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_of_memory: bool) -> int:
     if stop.signal is not None:
         return 128 + stop.signal
@@ -226,7 +192,7 @@ def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_o
         return ExitCode.DONE
     if ExitCode.INVALID in codes:
         return ExitCode.INVALID
-    if out_of_memory or any(map(_is_memory_error, outcomes)):
+    if out_of_memory or any(map(raised_memory_error, outcomes)):
         return ExitCode.OUT_OF_MEMORY
     if Status.KILLED in statuses:
         return ExitCode.INFRASTRUCTURE

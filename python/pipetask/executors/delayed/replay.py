@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
+from ..retries import all_attempts
 from .index import IndexedNode
 from .outcomes import read_attempts
 from .run_directory import RunDirectory
@@ -41,10 +42,15 @@ class ReplayExecutor(QuantumExecutor):
         """Replay the outcomes of a stream of quanta."""
         wanted = {quantum.id for quantum in quanta}
         chosen = best_attempts(self._directory)
+        before: dict[int, tuple[QuantumOutcome, ...]] = {}
         for attempt in read_attempts(self._directory.outcomes):
             for index, outcome in enumerate(attempt.outcomes):
-                if outcome.id in wanted and chosen[outcome.id][:2] == (attempt.path.name, index):
-                    yield outcome
+                if chosen[outcome.id][:2] != (attempt.path.name, index):
+                    before[outcome.id] = all_attempts(before.get(outcome.id, ()), outcome.without_outputs())
+                elif outcome.id in wanted:
+                    *earlier, last = all_attempts(before.pop(outcome.id, ()), outcome)
+                    last.earlier = tuple(earlier)
+                    yield last
         for node, roots in self._nodes({id: status for id, (_, _, status) in chosen.items()}):
             for quantum in node.quanta:
                 wanted.discard(quantum.id)

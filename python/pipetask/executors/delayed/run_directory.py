@@ -31,6 +31,7 @@ from typing import Any
 from ...errors import PipetaskError, UsageError
 from ...runner import RunnerSpec
 from ..base import Continuation
+from ..retries import RetryPolicy
 from .index import NodeIndex
 
 __all__ = [
@@ -62,8 +63,8 @@ class Recipe:
     shared: bool
     """Whether jobs see what earlier attempts have written down."""
 
-    error_retries: int
-    """How often a quantum that has raised is run again by its job."""
+    retries: RetryPolicy
+    """Which failures a job tries again itself; those of the job as a whole are left to the batch system."""
 
 
 @dataclass(frozen=True)
