@@ -69,10 +69,7 @@ class InProcessExecutor(QuantumExecutor):
             context.activity.report_with(current.ids)
             stop.on_ask = current.interrupt
             try:
-                while not stop and not frontier.exhausted:
-                    if (quantum := frontier.take()) is None:
-                        _wait_for_next_attempt(frontier, stop)
-                        continue
+                while not stop and (quantum := _next(frontier, stop)) is not None:
                     ticket = context.ticket(quantum, frontier.attempt(quantum.id))
                     if (outcome := frontier.finish(current.run(runner, ticket))) is not None:
                         context.note_failure(outcome)
@@ -99,10 +96,11 @@ def _loaded_ahead(
         yield from batch
 
 
-def _wait_for_next_attempt(frontier: Frontier, stop: StopRequest) -> None:
-    """Wait until a quantum that has failed is to be tried again, or until the run is to end."""
-    if (due := frontier.next_due) is not None:
+def _next(frontier: Frontier, stop: StopRequest) -> QuantumData | None:
+    """Return the next ready quantum; wait for it if one that has failed is to be tried again."""
+    while (quantum := frontier.take()) is None and (due := frontier.next_due) is not None and not stop:
         wait([stop.fileno()], max(0.0, due - time.monotonic()))
+    return quantum
 
 
 class _Current:
