@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,37 @@ def test_an_interrupt_that_a_task_raises_is_a_failure_with_its_log(
     assert "KeyboardInterrupt" in done.err
     counts = registered(repository.root)
     assert (counts["characterize_log"], counts["characterize_metadata"]) == (6, 5)
+
+
+ODD_LINES = ("cannot read caf\\udce9.fits", "a message that could not be formatted: '%d stars' (TypeError)")
+
+
+@pytest.mark.parametrize(
+    ("more", "bomb", "words", "code"),
+    [
+        (["-j", "1"], "log_oddly", ODD_LINES, 0),
+        (["-j", "2", "--output-butler", "full"], "log_oddly", ODD_LINES, 0),
+        (["-j", "2"], "fail_with_surrogate", ("Exception ValueError: caf\\udce9.fits",), 1),
+    ],
+)
+def test_a_log_is_stored_whatever_it_holds(
+    make_repository: MakeRepository,
+    more: list[str],
+    bomb: str,
+    words: tuple[str, ...],
+    code: int,
+    tmp_path: Path,
+) -> None:
+    pipeline = replace(bombed(bomb, "", tmp_path, "isr"), exposures=1, detectors=1)
+    repository = make_repository(pipeline)
+    summary = tmp_path / "summary.json"
+    done = run_pipetask(*repository.arguments(*more, "--summary", str(summary)))
+    assert done.code == code, done.err
+    json.loads(summary.read_text())
+    assert registered(repository.root)["isr_log"] == 1
+    with Butler.from_config(str(repository.root), collections="u/out") as butler:
+        log = butler.get("isr_log", instrument="Mock", exposure=0, detector=0)
+    assert all(any(line in record.message for record in log) for line in words)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -243,6 +243,16 @@ def close_descriptors(folder: Path) -> None:
     os.closerange(3, 1000)
 
 
+def log_oddly(folder: Path) -> None:
+    """Log the name of a file that is no UTF-8, and a line that cannot be formatted."""
+    logging.getLogger("toy").error("cannot read %s", os.fsdecode(b"caf\xe9.fits"))
+    logging.getLogger("toy").error("%d stars", "many")
+
+
+def fail_with_surrogate(folder: Path) -> None:
+    raise ValueError(os.fsdecode(b"caf\xe9.fits"))
+
+
 def log_much(folder: Path) -> None:
     for _ in range(2000):
         logging.getLogger("toy").error("y" * 10_000)

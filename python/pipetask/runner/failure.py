@@ -6,7 +6,7 @@ import traceback
 
 from ..outcome import QuantumError
 
-__all__ = ["describe_exception"]
+__all__ = ["describe_exception", "encodable"]
 
 LONGEST_TEXT = 100_000
 """Characters of a message or traceback that are kept; the log dataset has the whole message."""
@@ -54,7 +54,13 @@ def _safe_traceback(error: BaseException) -> str:
         return f"Traceback (most recent call last):\n{frames}{_type_name(type(error))}: {_safe_text(error)}\n"
 
 
+def encodable(text: str) -> str:
+    """Return a text that any file takes: lone surrogates, of file names that are no UTF-8, become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _shorten(text: str) -> str:
+    text = encodable(text)
     if len(text) <= LONGEST_TEXT:
         return text
     half = LONGEST_TEXT // 2

@@ -12,7 +12,6 @@ from typing import Any
 
 import astropy.units
 from lsst.daf.butler import Butler, DatasetRef, LimitedButler, Quantum
-from lsst.daf.butler.logging import ButlerLogRecords
 from lsst.pipe.base import ExecutionResources, QuantumSuccessCaveats, TaskFactory
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph_executor import QuantumExecutionResult
@@ -23,6 +22,7 @@ from ..outcome import QuantumOutcome, Status, StoredOutputs
 from .base import ExceptionHook, Interruption, Ticket
 from .failure import describe_exception
 from .memory_use import PeakMemory
+from .quantum_log import QuantumLog
 from .quantum_reader import QuantumReader, load_storage_classes
 from .spec import ButlerRunnerSpec
 from .worker_butler import WorkerButler
@@ -165,7 +165,8 @@ class QuantumBackedRunner(QuantumRunner):
         try:
             if executor is self._resuming:
                 self._drop_unfinished_success(node, quantum)
-            result = executor.execute(node, quantum, uuid.UUID(bytes=ticket.quantum_id))
+            quantum_id = uuid.UUID(bytes=ticket.quantum_id)
+            result = executor.execute(node, quantum, quantum_id, log_records=QuantumLog())
             return _success(result, self._outputs(quantum, found=result.skipped_existing))
         except Interruption as error:
             return _failure(error)
@@ -220,7 +221,7 @@ class FullButlerRunner(QuantumRunner):
         executor = self._single if ticket.attempt == 1 or keep else self._again
         try:
             # Records in memory: pipe_base's other way, a file, loses the logs of earlier attempts.
-            records = ButlerLogRecords([])
+            records = QuantumLog()
             quantum_id = uuid.UUID(bytes=ticket.quantum_id)
             return _success(executor.execute(node, quantum, quantum_id, log_records=records), None)
         except Interruption as error:

@@ -88,7 +88,7 @@ class _Worker:
 
     def work(self, recipe: WorkerRecipe) -> None:
         signal.signal(signal.SIGINT, self._interrupt)
-        with recipe.log.open("w") as stream:
+        with recipe.log.open("w", encoding="utf-8", errors="backslashreplace") as stream:
             faulthandler.enable(stream)
             try:
                 recipe.runner.prepare_process()
