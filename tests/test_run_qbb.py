@@ -26,6 +26,7 @@ from odd_tasks import BrokenTask, UnbuildableTask
 from peer import peer_session
 from pipetask.graph_file import GraphFile
 from pipetask.testing import MockPipeline
+from pipetask.thin_graph import ThinGraph
 from repository_dump import read_files, read_registry
 
 from conftest import Finished, Repository, start_pipetask  # isort: skip
@@ -384,7 +385,7 @@ def test_only_the_quanta_that_are_asked_for_are_read(
         assert {str(id) for id in wanted} <= set(chosen), "others are read"
         read_datasets(reader, wanted)
 
-    monkeypatch.setattr(PredictedQuantumGraphReader, "read_thin_graph", refuse)
+    monkeypatch.setattr(ThinGraph, "read", refuse)
     monkeypatch.setattr(PredictedQuantumGraphReader, "read_quantum_datasets", read_chosen)
     done = run_qbb(repository, "--qgraph-node-id", ",".join(chosen))
     assert done.code == 0, done.err

@@ -25,7 +25,7 @@ from .errors import PipetaskError, reason_of
 from .garbage import uncollected
 from .options.graph import GraphSelection
 from .runner.quantum_reader import QuantumReader, read_datasets
-from .structure import GraphStructure
+from .thin_graph import ThinGraph
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Quantum
@@ -74,11 +74,8 @@ class GraphFile:
         with uncollected(), PredictedQuantumGraph.open(path) as reader:
             reader.read_init_quanta()
             self.init: PredictedQuantumGraph = reader.finish()
-            if quantum_ids is None:
-                reader.read_thin_graph()
-            else:
-                _read_part(reader, quantum_ids, path)
-            self.structure = GraphStructure.from_thin_graph(reader.components.thin_graph, self.pipeline)
+            thin = ThinGraph.read(reader) if quantum_ids is None else _read_part(reader, quantum_ids, path)
+            self.structure = thin.structure(self.pipeline)
         self.read_time = time.monotonic() - start
 
     @property
@@ -147,7 +144,9 @@ class GraphFile:
             yield opened
 
 
-def _read_part(reader: PredictedQuantumGraphReader, quantum_ids: Collection[uuid.UUID], path: str) -> None:
+def _read_part(
+    reader: PredictedQuantumGraphReader, quantum_ids: Collection[uuid.UUID], path: str
+) -> ThinGraph:
     """Make the thin graph of a few quanta from their datasets, without reading that of all."""
     try:
         read_datasets(reader, quantum_ids)
@@ -158,6 +157,7 @@ def _read_part(reader: PredictedQuantumGraphReader, quantum_ids: Collection[uuid
             raise _no_quantum(path, min(unknown)) from error
         raise
     reader.components.set_thin_graph()
+    return ThinGraph.of(reader)
 
 
 def _no_quantum(path: str, quantum_id: uuid.UUID) -> PipetaskError:

@@ -11,15 +11,11 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .errors import PipetaskError
-
-if TYPE_CHECKING:
-    from lsst.pipe.base.pipeline_graph import PipelineGraph
-    from lsst.pipe.base.quantum_graph import PredictedThinGraphModel
 
 __all__ = ["GraphStructure"]
 
@@ -61,39 +57,6 @@ class GraphStructure:
         self._size = self._ends[-1] if self._ends else 0
         self.successor_starts, self.successors = _rows(edges, 0, self._size)
         self.predecessor_starts, self.predecessors = _rows(edges, 1, self._size)
-
-    @classmethod
-    def from_thin_graph(cls, thin: PredictedThinGraphModel, pipeline: PipelineGraph) -> GraphStructure:
-        """Take the structure from what a ``.qg`` file stores apart from its datasets.
-
-        Parameters
-        ----------
-        thin
-            The file's ``thin_graph`` component.
-        pipeline
-            The pipeline graph of the same file, sorted.
-        """
-        labels = [label for label in pipeline.tasks if thin.quanta.get(label)]
-        dimensions = [tuple(pipeline.tasks[label].dimensions.required) for label in labels]
-        ids: list[uuid.UUID] = []
-        values: list[tuple[Any, ...]] = []
-        for label, names in zip(labels, dimensions, strict=True):
-            width = len(names)
-            rows = sorted((tuple(q.data_coordinate[:width]), q.quantum_id) for q in thin.quanta[label])
-            values.extend(row for row, _ in rows)
-            ids.extend(quantum_id for _, quantum_id in rows)
-        # By the integer in it: to hash and compare a UUID itself takes several times as long.
-        index = {quantum_id.int: position for position, quantum_id in enumerate(ids)}
-        ends = (index[end.int] for edge in thin.edges for end in edge)
-        flat = np.fromiter(ends, dtype=np.int32, count=2 * len(thin.edges))
-        return cls(
-            labels,
-            dimensions,
-            [len(thin.quanta[label]) for label in labels],
-            b"".join(quantum_id.bytes for quantum_id in ids),
-            values,
-            flat.reshape(-1, 2),
-        )
 
     @classmethod
     def from_edges(cls, counts: Mapping[str, int], edges: Iterable[tuple[int, int]]) -> GraphStructure:
