@@ -100,3 +100,16 @@ def test_lookups() -> None:
 
 def test_an_empty_graph_has_no_quanta() -> None:
     assert list(enumerated({})) == []
+
+
+def test_what_the_enumeration_has_not_reached_has_no_id() -> None:
+    graph = enumerated({"a": 3})
+    with pytest.raises(LookupError, match="has not reached position 0"):
+        graph.id(0)
+    stream = iter(graph)
+    first = next(stream)
+    assert graph.position(first.id) == first.position
+    with pytest.raises(LookupError, match="has not reached id 1"):
+        graph.describe(1)
+    list(stream)
+    assert sorted(map(graph.id, range(3))) == [0, 1, 2]

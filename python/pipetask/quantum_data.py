@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["EnumeratedGraph", "QuantumData", "QuantumSource"]
 
 
+_NOT_YET = -1
+
+
 class QuantumSource(Protocol):
     """Where the content of a quantum is read from, when somebody asks for it."""
 
@@ -124,16 +127,28 @@ class EnumeratedGraph:
         self.structure = structure
         self.source = source
         self.exclude = exclude
-        self._ids = array("i", bytes(4 * len(structure)))
-        self._positions = array("i", bytes(4 * len(structure)))
+        self._ids = array("i", [_NOT_YET]) * len(structure)
+        self._positions = array("i", [_NOT_YET]) * len(structure)
 
     def position(self, id: int) -> int:
-        """Return the index in ``structure`` of a quantum whose id the enumeration has reached."""
-        return self._positions[id]
+        """Return the index in ``structure`` of a quantum whose id the enumeration has reached.
+
+        Raises
+        ------
+        LookupError
+            If the enumeration has not reached it.
+        """
+        return _reached(self._positions[id], "id", id)
 
     def id(self, position: int) -> int:
-        """Return the id of the quantum at a position that the enumeration has reached."""
-        return self._ids[position]
+        """Return the id of the quantum at a position that the enumeration has reached.
+
+        Raises
+        ------
+        LookupError
+            If the enumeration has not reached it.
+        """
+        return _reached(self._ids[position], "position", position)
 
     def prerequisites(self, position: int) -> frozenset[int]:
         """Return the ids of the quanta that one at this position waits for."""
@@ -168,3 +183,9 @@ class EnumeratedGraph:
             if exclude and position in exclude:
                 continue
             yield QuantumData(self, position, id)
+
+
+def _reached(value: int, what: str, asked: int) -> int:
+    if value == _NOT_YET:
+        raise LookupError(f"the enumeration has not reached {what} {asked}")
+    return value

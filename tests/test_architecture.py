@@ -1,0 +1,147 @@
+"""The import law of ``doc/architecture``: imports go down the house, and slow packages stay out of some rooms."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pipetask
+
+ROOT = Path(pipetask.__file__).parent
+
+FLOORS = [
+    {"errors", "garbage", "lsst_internals"},
+    {"settings_file"},
+    {"settings", "structure", "outcome"},
+    {"options", "quantum_data"},
+    {"development"},
+    {"runner"},
+    {"graph_file"},
+    {"graph_fixup"},
+    {"executors"},
+    {"observe"},
+    {"repository"},
+    {"init_outputs", "pipeline"},
+    {"registry"},
+    {"graph_building", "graph_components", "reports"},
+    {"execution"},
+    {"graph_executor", "quantum_backed_executor"},
+    {"pipe_base_adapter", "continuation"},
+    {"demo", "testing", ""},
+    {"cli"},
+]
+"""Rooms from the bottom to the top.  A room imports what is below it, and nothing beside or above.
+
+The package itself is ``""``.
+"""
+
+EXCEPTIONS = {
+    ("executors", "observe"): "names the type of a summary; goes when the end of a run is a sink's",
+    ("graph_executor", "continuation"): "a recipe and what it makes",
+    ("init_outputs", "registry"): "init-outputs are written with and without a registry",
+}
+"""Imports that break the law, with the reason.  This list only ever gets shorter."""
+
+WITHOUT_LSST = {
+    "",
+    "cli",
+    "errors",
+    "executors",
+    "options",
+    "outcome",
+    "quantum_data",
+    "settings",
+    "structure",
+}
+"""Rooms that are imported before it is clear that a run will need LSST's packages, which are slow to import."""
+
+
+class Import(NamedTuple):
+    """One import statement."""
+
+    module: str
+    """Where it stands."""
+
+    room: str
+    target: str
+    """A room, or the name of another package."""
+
+    inside: bool
+    """Whether the target is ours."""
+
+    at_once: bool
+    """Whether importing the module executes it."""
+
+    for_types: bool
+    """Whether nothing ever executes it."""
+
+
+def _room(parts: list[str]) -> str:
+    return parts[0] if parts else ""
+
+
+def _statements(tree: ast.Module) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool, bool]]:
+    at_once = {id(node) for node in tree.body}
+    guards = (node for node in tree.body if isinstance(node, ast.If))
+    for_types = {
+        id(node) for guard in guards if "TYPE_CHECKING" in ast.unparse(guard.test) for node in ast.walk(guard)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, id(node) in at_once, id(node) in for_types
+
+
+def _targets(node: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[tuple[str, bool]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, False) for alias in node.names)
+    elif not node.level:
+        yield node.module or "", False
+    else:
+        base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])
+        if base:
+            yield _room(base), True
+        else:
+            yield from ((alias.name, True) for alias in node.names)
+
+
+def imports() -> Iterator[Import]:
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = list(path.relative_to(ROOT).with_suffix("").parts)
+        package, module = parts[:-1], [part for part in parts if part != "__init__"]
+        for node, at_once, for_types in _statements(ast.parse(path.read_text())):
+            for target, inside in _targets(node, package):
+                yield Import(".".join(module), _room(module), target, inside, at_once, for_types)
+
+
+def test_every_room_is_on_a_floor() -> None:
+    rooms = {"" if path.stem == "__init__" else path.stem for path in ROOT.glob("*.py")}
+    rooms |= {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    floors = [room for floor in FLOORS for room in floor]
+    assert sorted(floors) == sorted(rooms), "each once, and none that is gone"
+
+
+def test_imports_go_down() -> None:
+    height = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+    ours = [each for each in imports() if each.inside and each.target != each.room]
+    assert len(ours) > 300, "they were found"
+    # The package names public classes from everywhere, and imports them when they are asked for.
+    wrong = {
+        (each.room, each.target): each.module
+        for each in ours
+        if height[each.target] >= height[each.room] and each.room
+    }
+    assert {pair: wrong[pair] for pair in wrong.keys() - EXCEPTIONS.keys()} == {}
+    assert EXCEPTIONS.keys() - wrong.keys() == set(), "no longer needed: take it off the list"
+
+
+def test_what_must_be_there_at_once_does_not_wait_for_lsst() -> None:
+    slow = [each for each in imports() if each.at_once and each.target.split(".")[0] == "lsst"]
+    assert slow, "they were found"
+    assert [each for each in slow if each.room in WITHOUT_LSST] == []
+
+
+def test_execution_models_do_not_know_the_butler() -> None:
+    executed = [each for each in imports() if each.room == "executors" and not each.for_types]
+    assert [each for each in executed if each.target.startswith("lsst.daf")] == []
