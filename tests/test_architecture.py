@@ -16,7 +16,7 @@ FLOORS = [
     {"settings_file"},
     {"settings", "structure", "outcome"},
     {"options", "quantum_data"},
-    {"development"},
+    {"development", "thin_graph"},
     {"runner"},
     {"graph_file"},
     {"graph_fixup"},
