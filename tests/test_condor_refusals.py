@@ -59,7 +59,7 @@ def test_a_variable_that_jobs_cannot_be_given_is_told_before_anything_is_touched
     repository: Repository, tmp_path: Path
 ) -> None:
     before = read_registry(repository.root)
-    finished = condor(repository, tmp_path / "run", "--no-submit", "--condor", 'environment.NOTE="a\\nb"')
+    finished = condor(repository, tmp_path / "run", "--no-submit", "--condor", "environment.NOTE=a\nb")
     assert finished.code == 2
     line = finished.err.splitlines()[-1]
     assert r"an environment variable is 'NOTE=a\nb': HTCondor takes no line breaks" in line

@@ -31,6 +31,23 @@ def test_settings_of_a_run_are_those_it_was_written_with(repository: Repository,
     assert refused.err == f"pipetask: {run_dir} has no task 'irs': did you mean 'isr'?\n"
 
 
+@pytest.mark.parametrize("named", [None, "/cache of the site's"])
+def test_a_temporary_folder_of_the_submitters_does_not_travel(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    variable = "DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET"
+    monkeypatch.delenv(variable, raising=False)
+    if named is not None:
+        monkeypatch.setenv(variable, named)
+    monkeypatch.setenv("DAF_BUTLER_REPOSITORIES", "/repositories")
+    words = ("--mode", "condor", "--no-submit", "--run-dir", str(tmp_path / "run"))
+    written = run_forked(*repository.arguments(*words))
+    assert written.code == 0, written.err
+    said = "".join(path.read_text() for path in (tmp_path / "run" / "dagman").iterdir())
+    assert "DAF_BUTLER_REPOSITORIES=/repositories" in said
+    assert (variable in said) == (named is not None)
+
+
 def test_settings_are_shown_before_there_is_a_run(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
     site.write_text("labels: {isr: {request_memory: 5GB}}\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import classad2
@@ -16,7 +18,15 @@ from dag_reader import read_dag, split_words, without_joins
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.condor.configuration import CondorConfiguration, megabytes
 from pipetask.executors.condor.dag_text import DagText, node_name, retried
-from pipetask.executors.condor.quoting import arguments, attribute, environment, plain_name, value, vars_text
+from pipetask.executors.condor.quoting import (
+    arguments,
+    attribute,
+    environment,
+    expression,
+    plain_name,
+    value,
+    vars_text,
+)
 from pipetask.executors.condor.slots import Slot, check_requests
 from pipetask.executors.condor.submit_description import JobKind, environment_for, submit_commands
 from pipetask.executors.delayed.bundling import BundlingOptions, bundle
@@ -208,11 +218,22 @@ def test_a_file_of_a_site_may_have_labels_of_other_pipelines(
 
 
 def test_free_settings_are_added_up() -> None:
-    loaded = load("attributes.Project='\"x\"'", "labels.a.b.environment.V=1", "submit.nice_user=true")
+    loaded = load('attributes.Project="x"', "labels.a.b.environment.V=1", "submit.nice_user=true")
     settings = loaded.for_labels(["a.b"])
     assert settings.attributes == {"Project": '"x"'}
     assert settings.environment == {"V": "1"}
     assert settings.submit == {"nice_user": "true"}
+
+
+def test_the_example_of_the_guide_means_what_it_says() -> None:
+    guide = (Path(__file__).parent.parent / "doc" / "guide" / "htcondor.md").read_text()
+    (line,) = re.findall(r"^pipetask run .*--condor attributes.*$", guide, re.MULTILINE)
+    words = shlex.split(line)
+    settings = [after for word, after in pairwise(words) if word == "--condor"]
+    kind = JobKind("k", ("isr",), None, load(*settings).for_labels(["isr"]))
+    commands = dict(submit_commands(kind, Path("/run"), "id", {}))
+    assert (commands["My.Project"], commands["request_cpus"]) == ('"x"', "2")
+    assert commands["My.PipetaskMemory"] == "$(memory:4096)"
 
 
 @pytest.mark.parametrize(
@@ -237,6 +258,40 @@ def test_free_settings_are_added_up() -> None:
 def test_what_means_nothing_is_refused(override: str, message: str) -> None:
     with pytest.raises(UsageError, match=message.replace("(", r"\(")):
         load(override, labels=["isr"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "attributes.+Project=1",
+            "attribute '+Project': a name has letters, .* neither + nor My. before it.",
+        ),
+        ("attributes.My.Project=1", "attribute 'My.Project': a name has letters, "),
+        ("attributes.my project=1", "attribute 'my project': a name has letters, "),
+        (
+            "attributes.Project=wide field",
+            "attribute Project is 'wide field', which is no ClassAd expression: ",
+        ),
+        ("attributes.Project=", "attribute Project is '', which is no ClassAd expression: "),
+        ("submit.queue=2", "submit command 'queue': it would end or part the description"),
+        ("submit.Endif=", "submit command 'Endif': it would end or part the description"),
+        ("submit.a b=2", "submit command 'a b': a name has letters, digits and underscores only."),
+    ],
+)
+def test_a_name_or_an_expression_that_htcondor_does_not_take_is_refused(override: str, message: str) -> None:
+    kind = JobKind("k", ("a",), None, load(override).for_labels(["a"]))
+    with pytest.raises(UsageError, match=re.escape(message).replace(r"\.\*", ".*")):
+        dict(submit_commands(kind, Path("/run"), "id", {}))
+
+
+@given(text=SAYABLE)
+def test_an_expression_is_taken_as_htcondor_reads_it(text: str) -> None:
+    assume(text == text.strip() and not text.endswith("\\"))
+    quoted = '"' + text.replace('"', '\\"') + '"'
+    name, said = expression("It", quoted)
+    ad = classad2.parseOne(f"It = {expanded(name, said)}\n", classad2.ParserType.Old)
+    assert ad["It"] == text
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -90,7 +90,9 @@ class Execution:
         excluded = earlier.done | unwanted
         structure = fix_up(file, fixup, excluded) if fixup else file.structure
         stream = EnumeratedGraph(structure, file, excluded)
-        with stop_on_signals() as stop, shared_datastore_cache() as cache:
+        # Jobs elsewhere have no use for a folder that ends with this process.
+        shared = nullcontext() if executor.delayed else shared_datastore_cache()
+        with stop_on_signals() as stop, shared as cache:
             if executor.in_process and not executor.implicit_threads:
                 limit_threads()
             context = ExecutionContext(
@@ -152,7 +154,7 @@ class Execution:
 
 
 def _completed(
-    spec: ButlerRunnerSpec, executor: QuantumExecutor, options: ExecutionOptions, cache: str
+    spec: ButlerRunnerSpec, executor: QuantumExecutor, options: ExecutionOptions, cache: str | None
 ) -> ButlerRunnerSpec:
     quantum = options.quantum
     return replace(

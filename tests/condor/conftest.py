@@ -26,6 +26,8 @@ SLOT_TYPE_2_PARTITIONABLE = True
 LICENCE_LIMIT = 1
 SINGULARITY = {folder}/stand_in_for_singularity.sh
 USER_JOB_WRAPPER = {folder}/memory_limit.sh
+SYSTEM_PERIODIC_HOLD = JobStatus == 2 && RequestMemory < HoldBelow
+SYSTEM_PERIODIC_HOLD_REASON = "more memory than allowed"
 """
 
 

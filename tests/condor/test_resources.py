@@ -46,6 +46,30 @@ def test_a_job_that_the_pool_holds_for_its_memory_gets_more_and_restart_remember
     assert (again.get("NumHolds", 0), again["MemoryProvisioned"]) == (0, 1536)
 
 
+def test_a_hold_by_the_systems_policy_raises_memory_once_however_often_htcondor_counts_it(
+    site: PersonalPool, folder: Path
+) -> None:
+    settings = ("request_memory=200", "labels.a.attributes.HoldBelow=300", "retries=1")
+    run = PlainRun(site, folder, {"a": 1}, bombs=((0, "hang_until_defused"),), condor=settings)
+    run.submit()
+
+    def requests(number: int) -> bool:
+        return [job["NumJobStarts"] for job in running()] == [number]
+
+    def running() -> list[dict[str, object]]:
+        return site.jobs('JobStatus == 2 && DAGNodeName == "a-0" && NumJobStarts isnt undefined')
+
+    wait_until(lambda: requests(2), "it begins anew after the hold")
+    assert running()[0]["NumHolds"] > 1, "HTCondor counts one hold several times"
+    request = ["condor_q", "-constraint", 'DAGNodeName == "a-0"', "-af", "RequestMemory"]
+    assert site.query(*request) == "400"
+    site.query("condor_vacate_job", "-constraint", 'DAGNodeName == "a-0"')
+    wait_until(lambda: requests(3), "it begins anew after an eviction")
+    assert site.query(*request) == "400", "only want of memory raises it"
+    run.defuse()
+    assert run.wait()["phase"] == "succeeded"
+
+
 def test_a_job_whose_quantum_the_kernel_kills_for_its_memory_gets_more(
     site: PersonalPool, folder: Path
 ) -> None:
@@ -156,6 +180,22 @@ def test_what_no_slot_has_is_refused(pool: Pool, work: Path, condor: str, messag
     assert message in done.err
     assert done.err.count("\n") == 1
     assert not pool.jobs()
+    assert not (work / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("requirements=TARGET.x &&", "task 'a' (Parse error in expression: Requirements = (TARGET.x &&)"),
+        ("labels.a.submit.notification=loud", "task 'a' (Notification must be 'Never', 'Always',"),
+        ("nodes.final.submit.priority=high", "the final node (priority=high is invalid"),
+    ],
+)
+def test_what_htcondor_does_not_take_is_refused(pool: Pool, work: Path, setting: str, said: str) -> None:
+    done = PlainRun(pool, work, {"a": 1}, condor=(setting,)).try_to_submit()
+    assert done.code == 1
+    assert done.err.startswith(f"HTCondor does not take the settings for jobs of {said}")
+    assert done.err.count("\n") == 1
     assert not (work / "run").exists()
 
 

@@ -27,6 +27,9 @@ _LARGEST = ("request_cpus", "request_memory", "request_disk", "request_gpus", "m
 _FREE = ("environment", "submit", "attributes", "settings")
 """Mappings with keys of the user's own."""
 
+_NAMED = ("labels", "nodes")
+"""Sections with a level more: settings for each name."""
+
 _CHOICES = {"universe": ("vanilla", "local", "container"), "file_system": ("shared", "transfer")}
 _SIZES = ("request_memory", "request_disk", "memory_limit")
 _LEAST = {"request_cpus": 1, "memory_factor": 1, "priority": -math.inf}
@@ -50,6 +53,7 @@ class JobSettings:
     retries: int
     error_retries: int
     release_delay: int
+    job_lease_duration: int
     file_system: str
     python: str
     requirements: str
@@ -174,22 +178,33 @@ def _override(text: str) -> dict[str, Any]:
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise UsageError(f"--condor {text}: not of the form KEY=VALUE.")
-    try:
-        content: Any = yaml.safe_load(value) if value else ""
-    except yaml.YAMLError:
-        content = value
+    keys = _keys(key)
+    # What is the user's own is text, in which each quote counts.
+    own = len(keys) == (4 if keys[0] in _NAMED else 3) and keys[-2] in _FREE
+    return _nested(keys, value if own else _yaml(value))
+
+
+def _keys(key: str) -> list[str]:
+    """Return the keys that lead to a setting; labels, and what is the user's own, may have dots themselves."""
     head, _, rest = key.partition(".")
     match head:
-        case "labels":  # a label may have dots itself
+        case "labels":
             label, dot, setting = rest.rpartition(".")
             outer, _, free = label.rpartition(".")
             if free in _FREE and outer:
-                return {"labels": {outer: {free: {setting: content}}}}
-            return {"labels": {label: {setting: content}} if dot else {rest: content}}
+                return ["labels", outer, free, setting]
+            return ["labels", label, setting] if dot else ["labels", rest]
         case "nodes" | "dagman" | "jobs":
-            return _nested(key.split(".", 3 if head == "nodes" else 2), content)
+            return key.split(".", 3 if head == "nodes" else 2)
         case _:
-            return {"jobs": _nested(key.split(".", 1), content)}
+            return ["jobs", *key.split(".", 1)]
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text else ""
+    except yaml.YAMLError:
+        return text
 
 
 def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:

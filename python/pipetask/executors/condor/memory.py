@@ -32,11 +32,22 @@ _RELEASABLE = (6, 7, 8, 9, 10, 11, 12, 13, 14, 18, 19, 22, 23, 28, 29, 31, 36, 4
 """Hold codes for what may be right the next time: starting, opening files, transferring, credentials."""
 
 # Of the job's own policy there are no other holds than those for memory; of the others one has to read the reason.
-_MEMORY_HOLDS = (
+_COUNTED_FOR_MEMORY = (
     "(NumHoldsByReason.JobPolicy ?: 0) + (NumHoldsByReason.JobOutOfResources ?: 0) + "
     '(regexp("memory", LastHoldReason ?: "", "i") '
     "? (NumHoldsByReason.SystemPolicy ?: 0) + (NumHoldsByReason.StartdHeldJob ?: 0) : 0)"
 )
+_COUNTED_BY_POLICY = " + ".join(
+    f"(NumHoldsByReason.{reason} ?: 0)"
+    for reason in ("JobPolicy", "JobOutOfResources", "SystemPolicy", "StartdHeldJob")
+)
+
+# HTCondor counts a hold by policy as often as it looks while the job is being stopped.  So its counters say only that
+# there was one, and not how many: it is told, when a job is matched, to write down how many times memory has run out
+# until then, and what its counter stands at.  If that has moved on since, the attempt ended for want of memory.
+_AT_MATCH = '"$$([PipetaskMemoryHolds]) $$([PipetaskCounted])"'
+_THEN = 'split(regexp("^[0-9]", PipetaskAtMatch) ? PipetaskAtMatch : (MATCH_EXP_PipetaskAtMatch ?: "0 0"))'
+_MEMORY_HOLDS = "int(PipetaskThen[0]) + (PipetaskCounted > int(PipetaskThen[1]) ? 1 : 0)"
 _HELD_FOR_MEMORY = (
     f"JobStatus == 5 && (HoldReasonCode == {MEMORY_HOLD}"
     f" || (HoldReasonCode == 3 && HoldReasonSubCode == {MEMORY_HOLD})"
@@ -62,15 +73,17 @@ def policy(settings: JobSettings) -> dict[str, str]:
 
     A node may begin with more memory than others of its kind: in the macro ``memory``.
     """
+    # A local job is not released for ever, either: it may start so many times only.
+    grows = settings.memory_factor > 1 or settings.universe == "local"
     budget, exited = settings.retries, "ExitBySignal =?= false"
     starts = "(NumJobStarts ?: 0) - PipetaskMemoryHolds"
-    holds = "(NumHolds ?: 0) - PipetaskMemoryHolds"
+    holds = f"(NumHolds ?: 0) - ({_COUNTED_BY_POLICY})"
     patient = f"time() - EnteredCurrentStatus >= {settings.release_delay}"
     commands = {
         "My.PipetaskMemory": f"$(memory:{settings.request_memory})",
-        "My.PipetaskMemoryHolds": _MEMORY_HOLDS,
+        **_memory_holds(settings),
         "My.PipetaskHeldForMemory": _HELD_FOR_MEMORY,
-        "My.PipetaskCanGrow": f"(MemoryProvisioned ?: 0) < {settings.memory_limit}",
+        "My.PipetaskCanGrow": f"(MemoryProvisioned ?: 0) < {settings.memory_limit}" if grows else "false",
         "My.PipetaskHeldByAccident": (
             f"JobStatus == 5 && member(HoldReasonCode, {{{', '.join(map(str, _RELEASABLE))}}})"
         ),
@@ -94,3 +107,15 @@ def policy(settings: JobSettings) -> dict[str, str]:
             "periodic_hold_reason": '"more memory used than asked for"',
         }
     return commands
+
+
+def _memory_holds(settings: JobSettings) -> dict[str, str]:
+    """Return the attributes that count how often a job has been held for want of memory."""
+    if settings.universe == "local":  # it is never matched
+        return {"My.PipetaskMemoryHolds": "0"}
+    return {
+        "My.PipetaskCounted": _COUNTED_FOR_MEMORY,
+        "My.PipetaskAtMatch": _AT_MATCH,  # in the job's own view; the queue keeps the answer as MATCH_EXP_...
+        "My.PipetaskThen": _THEN,
+        "My.PipetaskMemoryHolds": _MEMORY_HOLDS,
+    }

@@ -6,8 +6,21 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ...errors import UsageError
+from .bindings import condor
 
-__all__ = ["arguments", "attribute", "environment", "plain_name", "value", "vars_text"]
+__all__ = [
+    "arguments",
+    "attribute",
+    "environment",
+    "expression",
+    "plain_name",
+    "submit_command",
+    "value",
+    "vars_text",
+]
+
+_STATEMENTS = {"queue", "if", "elif", "else", "endif"}
+"""What is no command in a submit description, even with an equals sign behind it."""
 
 
 def value(text: str, what: str) -> str:
@@ -31,6 +44,54 @@ def value(text: str, what: str) -> str:
             f"{what} is {text!r}: HTCondor takes no space at an end, and no backslash at the end."
         )
     return _without_macros(text, what)
+
+
+def submit_command(name: str) -> str:
+    """Return the name of a submit command.
+
+    Raises
+    ------
+    UsageError
+        If a submit description has no such commands.
+    """
+    if not re.fullmatch(r"((\+|My\.)?[A-Za-z_]\w*)", name, re.ASCII | re.IGNORECASE):
+        raise UsageError(f"submit command {name!r}: a name has letters, digits and underscores only.")
+    if name.lower() in _STATEMENTS:
+        raise UsageError(
+            f"submit command {name!r}: it would end or part the description of the job: leave it out."
+        )
+    return name
+
+
+def expression(name: str, text: str) -> tuple[str, str]:
+    """Return the submit command that gives jobs an attribute, and its value.
+
+    Parameters
+    ----------
+    name
+        The attribute.
+    text
+        The expression.
+
+    Raises
+    ------
+    UsageError
+        If HTCondor would not take the name or the expression.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise UsageError(
+            f"attribute {name!r}: a name has letters, digits and underscores only, and neither + nor My. before it."
+        )
+    said = value(text, f"attribute {name}")
+    try:
+        # Where HTCondor reads it, a backslash escapes nothing but quotes.
+        condor().classad.ExprTree(re.sub(r'\\(?!")', r"\\\\", text))
+    except Exception as error:  # the bindings have a class of their own
+        raise UsageError(
+            f"attribute {name} is {text!r}, which is no ClassAd expression: a text needs double quotes around it, as "
+            f"in attributes.{name}='\"text\"'."
+        ) from error
+    return f"My.{name}", said
 
 
 def arguments(words: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..delayed.graph_parts import FOLDER as PARTS
 from .configuration import JobSettings
 from .memory import memory_request, policy
-from .quoting import Macro, arguments, attribute, environment, value
+from .quoting import Macro, arguments, attribute, environment, expression, submit_command, value
 
 __all__ = ["RUN_ATTRIBUTE", "JobKind", "environment_for", "submit_commands"]
 
@@ -78,15 +78,17 @@ def submit_commands(
         yield "transfer_output_files", "outcomes"
         yield "when_to_transfer_output", "ON_EXIT_OR_EVICT"
     yield from _requests(settings)
+    if settings.universe != "local":
+        yield "job_lease_duration", str(settings.job_lease_duration)
     yield from policy(settings).items()
     yield from _standing(settings)
     yield f"My.{RUN_ATTRIBUTE}", attribute(run_id)
     if kind.labels:
         yield "My.PipetaskLabels", attribute(" ".join(", ".join(kind.labels).split()))  # no line breaks
     for name, text in settings.attributes.items():
-        yield f"My.{name}", value(text, f"attribute {name}")
+        yield expression(name, text)
     for name, text in settings.submit.items():
-        yield name, value(text, f"submit command {name}")
+        yield submit_command(name), value(text, f"submit command {name}")
 
 
 def environment_for(settings: JobSettings, environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -40,6 +40,7 @@ from .dag_text import FINAL, FIRST, DagText, node_name
 from .events import DagmanEvents
 from .layout import FOLDER, Layout
 from .quoting import attribute, plain_name
+from .rehearsal import rehearse
 from .slots import check_requests, largest_slots, named
 from .submission import submit
 from .submit_description import RUN_ATTRIBUTE, JobKind, environment_for, submit_commands
@@ -105,7 +106,9 @@ class CondorExecutor(QuantumExecutor):
         kinds = [JobKind(label, (label,), None, self._configuration.for_labels([label])) for label in labels]
         kinds += [JobKind(name, (), name, self._configuration.for_node(name)) for name in (FIRST, FINAL)]
         for kind in kinds:
-            _commands(kind, Layout(path), "")
+            commands = _commands(kind, Layout(path), "")
+            if self._options.submit:
+                rehearse(_called(kind), commands)
         if self._options.submit:
             check_requests(_requests(kinds), largest_slots())
 
@@ -291,7 +294,11 @@ def _kinds(nodes: Iterable[Node], configuration: CondorConfiguration, *, first: 
 
 def _requests(kinds: Iterable[JobKind]) -> Iterator[tuple[str, JobSettings]]:
     for kind in kinds:
-        yield named(kind.labels) if kind.labels else f"the {kind.node} node", kind.settings
+        yield _called(kind), kind.settings
+
+
+def _called(kind: JobKind) -> str:
+    return named(kind.labels) if kind.labels else f"the {kind.node} node"
 
 
 def _commands(kind: JobKind, layout: Layout, run_id: str) -> Mapping[str, str]:
