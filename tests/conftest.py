@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing.forkserver
 import os
 import shutil
 import signal
@@ -136,8 +135,6 @@ def no_process_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PIPETASK_TEST", f"{os.getpid()}-{request.node.name}")
     before = processes_of_this_test()
     yield
-    with contextlib.suppress(AttributeError):
-        multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
     deadline = time.monotonic() + 10
     while left := processes_of_this_test() - before - _helpers():
         if time.monotonic() > deadline:

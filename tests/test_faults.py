@@ -38,6 +38,9 @@ pool = partial(MultiprocessExecutor, 2)
         ("kill_self", Status.KILLED, signal.SIGKILL, None, "out-of-memory"),
         ("exit_at_once", Status.KILLED, None, 3, "exit code 3"),
         ("close_descriptors", Status.KILLED, None, 1, "exit code 1"),
+        ("real_time_signal", Status.KILLED, 40, None, "SIGRTMIN+6"),
+        ("write_into_pipes", Status.KILLED, signal.SIGKILL, None, "no report"),
+        ("answer_for_another", Status.KILLED, signal.SIGKILL, None, "no report"),
     ],
 )
 def test_a_death_costs_one_quantum(
@@ -100,7 +103,7 @@ def test_a_timeout_counts_for_each_quantum_alone(tmp_path: Path) -> None:
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
 
 
-@pytest.mark.parametrize("bomb", ["leave_thread", "leave_child"])
+@pytest.mark.parametrize("bomb", ["leave_thread", "leave_child", "fork_and_go_on"])
 def test_what_a_task_leaves_behind_ends_with_the_run(tmp_path: Path, bomb: str) -> None:
     outcomes = execute(pool(), enumerated({"a": 4}), Recorder(tmp_path, bombs=((1, bomb),)))
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
@@ -178,13 +181,23 @@ def test_workers_end_with_a_killed_foreman(tmp_path: Path) -> None:
     """
     path = tmp_path / "foreman.py"
     path.write_text(textwrap.dedent(script))
-    foreman = subprocess.Popen([sys.executable, str(path)], env=environment())
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    foreman = subprocess.Popen(
+        [sys.executable, str(path)],
+        env=environment() | {"TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     wait_for(lambda: (tmp_path / "family").exists() and (tmp_path / "1.start").exists())
     family = psutil.Process(foreman.pid).children(recursive=True)
     assert len(family) >= 4
+    assert os.getpgid(family[0].pid) != os.getpgid(foreman.pid), "Ctrl-C is for the foreman alone"
     foreman.kill()
-    foreman.wait()
+    _, err = foreman.communicate()
     wait_for(lambda: not any(process.is_running() and process.status() != "zombie" for process in family))
+    assert not err
+    wait_for(lambda: not list(scratch.iterdir()))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipetask.executors.pool.messages import frame
+from pipetask.outcome import QuantumOutcome, Status
 
 
 @dataclass(frozen=True)
@@ -256,3 +260,41 @@ def fail_with_surrogate(folder: Path) -> None:
 def log_much(folder: Path) -> None:
     for _ in range(2000):
         logging.getLogger("toy").error("y" * 10_000)
+
+
+def real_time_signal(folder: Path) -> None:
+    os.kill(os.getpid(), 40)
+
+
+def fork_and_go_on(folder: Path) -> None:
+    """Return twice: from this process, and from a child of it that goes on as if it were the same."""
+    os.fork()
+
+
+def write_into_pipes(folder: Path) -> None:
+    """Write into every pipe that is open for writing, as a library may that mixes up its descriptors."""
+    _write_into_pipes(b"no report of anybody's")
+
+
+def answer_for_another(folder: Path) -> None:
+    _write_into_pipes(frame(QuantumOutcome(6, Status.SUCCEEDED)))
+
+
+def answer_twice(folder: Path) -> None:
+    _write_into_pipes(2 * frame(QuantumOutcome(4, Status.SUCCEEDED)))
+
+
+def _write_into_pipes(data: bytes) -> None:
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if int(link.name) > 2 and str(link.readlink()).startswith("pipe:"):
+                os.write(int(link.name), data)
+    time.sleep(60)
+
+
+def log_without_room(folder: Path) -> None:
+    """Log where nothing more can be written to files, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    logging.getLogger("toy").error("nobody will read this")
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
@@ -56,7 +56,8 @@ class StopRequest:
         self.reason: str | None = None
         self.signal: int | None = None
         self._read_end, self._write_end = os.pipe()
-        os.set_blocking(self._write_end, False)
+        for end in (self._read_end, self._write_end):
+            os.set_blocking(end, False)
 
     def ask(self, reason: str, level: StopLevel = StopLevel.STOP, signal: int | None = None) -> None:
         """Ask for an end; a lower level than already asked for changes nothing."""
@@ -73,8 +74,9 @@ class StopRequest:
 
     def acknowledge(self) -> None:
         """Make the descriptor unreadable until the next request."""
-        while select.select([self._read_end], [], [], 0)[0]:
-            os.read(self._read_end, 64)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read_end, 64):
+                pass
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -214,6 +216,15 @@ class QuantumExecutor(ABC):
 
     def prepare(self) -> None:  # noqa: B027  nothing to prepare by default
         """Start slow preparations in the background, as soon as it is clear that this model will be used."""
+
+    def preload(self, tasks: Sequence[str]) -> None:  # noqa: B027  nothing to import by default
+        """Begin to import, in the background, the graph's tasks where quanta will run.
+
+        Parameters
+        ----------
+        tasks
+            Full names of the task classes, which this process has not imported yet.
+        """
 
     @abstractmethod
     def execute(

@@ -80,6 +80,11 @@ class ExecutorOptions:
         choices=("forkserver", "spawn", "fork"),
         help="How workers are started; fork is unsafe and means forkserver.",
     )
+    preload: bool = option(
+        "--preload/--no-preload",
+        default=True,
+        help="Import the graph's tasks once for all workers, where that is safe (forkserver only).",
+    )
     debugger: str | None = option(
         "--pdb",
         metavar="[MODULE]",

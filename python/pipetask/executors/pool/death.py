@@ -12,7 +12,7 @@ __all__ = ["explain_death"]
 
 _MORE_MEMORY = "give it more memory, or run fewer processes"
 
-_CAUSES = {
+_CAUSES: dict[int, str] = {
     signal.SIGKILL: f"most likely the kernel's out-of-memory killer; {_MORE_MEMORY}",
     signal.SIGSEGV: "a crash in compiled code; the log has the Python stack",
     signal.SIGBUS: "a crash in compiled code, or a memory-mapped file that was cut short",
@@ -28,7 +28,8 @@ _CAUSES = {
 def explain_death(
     id: int,
     doomed: Status | None,
-    exit_code: int,
+    fault: str | None,
+    exit_code: int | None,
     pid: int,
     started: float,
     log: str | None,
@@ -43,8 +44,10 @@ def explain_death(
         The quantum.
     doomed
         What it was killed for, if the foreman did so.
+    fault
+        What the worker did that it was killed for, for `Status.KILLED`.
     exit_code
-        The worker's exit code, negative for a signal.
+        The worker's exit code, negative for a signal; `None` if there was nobody left to learn it.
     pid
         The worker.
     started
@@ -54,16 +57,22 @@ def explain_death(
     out_of_memory
         Whether the kernel has killed something for want of memory meanwhile.
     """
-    number = -exit_code if exit_code < 0 else None
+    number = -exit_code if exit_code is not None and exit_code < 0 else None
     match doomed:
         case Status.TIMED_OUT:
             reason = "took longer than --timeout allows; killed with all that it had started"
         case Status.CANCELLED:
             reason = "did not stop when it was interrupted; killed"
+        case Status.KILLED:
+            reason = f"{fault}: it was killed, with all that it had started"
+        case None if exit_code is None:
+            reason = (
+                "its process died; how is not known, as the server that had started it was killed as well"
+            )
         case None if number == signal.SIGKILL and out_of_memory:
             reason = f"its process was killed by the kernel's out-of-memory killer: {_MORE_MEMORY}"
         case None if number is not None:
-            cause = _CAUSES.get(signal.Signals(number), "")
+            cause = _CAUSES.get(number, "")
             reason = f"its process was killed by {_name(number)}" + (f": {cause}" if cause else "")
         case None:
             reason = f"its process ended itself with exit code {exit_code} in the middle of the task"
@@ -85,4 +94,8 @@ def explain_death(
 
 
 def _name(number: int) -> str:
-    return f"{signal.Signals(number).name} ({signal.strsignal(number)})"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # only the first and the last of the real-time signals have a name
+        name = f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    return f"{name} ({signal.strsignal(number)})"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from multiprocessing import forkserver
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, nullcontext
 
 from ...errors import PipetaskError, UsageError
 from ...options.execution import ExecutorOptions
@@ -16,6 +13,8 @@ from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
 from .bundling import BundlePolicy
 from .foreman import Foreman
+from .launcher import ForkServer, Launcher, Spawner
+from .limits import check_descriptors
 from .terminal import WorkerDebugger
 
 __all__ = ["MultiprocessExecutor"]
@@ -23,9 +22,6 @@ __all__ = ["MultiprocessExecutor"]
 _LOG = logging.getLogger(__name__)
 
 START_METHODS = ("forkserver", "spawn")
-
-PRELOAD = ["pipetask.runner.quantum_runner", "pipetask.executors.pool.worker"]
-"""What the fork server imports once, so that no worker has to."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
 
@@ -38,12 +34,14 @@ class MultiprocessExecutor(QuantumExecutor):
     processes
         Number of workers.
     start_method
-        ``forkserver``: workers are forked from a server process that has imported everything; ``spawn``: each
+        ``forkserver``: workers are forked from a server process that has imported what they need; ``spawn``: each
         worker is a new interpreter.
     policy
         How many quanta travel together, and how long they may take to stop.
     debugger
         Name of a module whose ``post_mortem`` is entered, in the worker, at the line that failed; needs a terminal.
+    preload
+        Whether the server imports the tasks, so that workers need not.
     implicit_threads
         Whether libraries in the workers may start threads of their own.
     """
@@ -55,6 +53,7 @@ class MultiprocessExecutor(QuantumExecutor):
         policy: BundlePolicy | None = None,
         debugger: str | None = None,
         *,
+        preload: bool = True,
         implicit_threads: bool = False,
     ):
         if processes < 1:
@@ -65,7 +64,9 @@ class MultiprocessExecutor(QuantumExecutor):
         self._start_method = start_method
         self._policy = policy or BundlePolicy()
         self._debugger = None if debugger is None else WorkerDebugger.here(debugger)
+        self._preload = preload
         self.implicit_threads = implicit_threads
+        self._launcher: Launcher | None = None
 
     @classmethod
     def from_options(cls, options: ExecutorOptions) -> MultiprocessExecutor:
@@ -77,11 +78,18 @@ class MultiprocessExecutor(QuantumExecutor):
                 "--start-method fork is unsafe where libraries have started threads; forkserver is used."
             )
             start_method = "forkserver"
-        threads = options.implicit_threads
-        return cls(options.processes, start_method, policy, options.debugger, implicit_threads=threads)
+        return cls(
+            options.processes,
+            start_method,
+            policy,
+            options.debugger,
+            preload=options.preload,
+            implicit_threads=options.implicit_threads,
+        )
 
     def check(self, context: ExecutionContext) -> None:
-        """Refuse tasks that say they cannot run in another process."""
+        """Refuse tasks that say they cannot run in another process, and more processes than there can be."""
+        check_descriptors(min(self._processes, len(context.graph.structure)))
         for label in context.graph.structure.labels:
             node = context.graph.source.task_node(label)
             if not node.task_class.canMultiprocess:
@@ -90,42 +98,32 @@ class MultiprocessExecutor(QuantumExecutor):
                 )
 
     def prepare(self) -> None:
-        """Start the fork server, which imports everything while the caller reads the graph."""
-        if self._start_method == "forkserver":
-            with self._thread_limits():
-                multiprocessing.set_forkserver_preload(PRELOAD)
-                forkserver.ensure_running()
+        """Start the server, which imports what workers need while the caller reads the graph."""
+        if self._launcher is None:
+            # BLAS and OpenMP read these when they are loaded, so they must be there before a worker begins.
+            variables = {} if self.implicit_threads else dict.fromkeys(_THREAD_VARIABLES, "1")
+            self._launcher = (
+                ForkServer(variables) if self._start_method == "forkserver" else Spawner(variables)
+            )
+
+    def preload(self, tasks: Sequence[str]) -> None:
+        """Let the server import the tasks while this process does."""
+        if self._preload:
+            self.prepare()
+            assert self._launcher is not None, "it is prepared"
+            self._launcher.preload(tasks)
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta."""
         self.prepare()
-        with self._thread_limits():
-            foreman = Foreman(
-                quanta,
-                context,
-                self._processes,
-                multiprocessing.get_context(self._start_method),
-                self._policy,
-                self._debugger,
-            )
-        with self._debugger.settings_kept() if self._debugger else nullcontext(), foreman:
+        launcher, self._launcher = self._launcher, None
+        assert launcher is not None, "it is prepared"
+        terminal = self._debugger.settings_kept() if self._debugger else nullcontext()
+        with (
+            closing(launcher),
+            terminal,
+            Foreman(quanta, context, self._processes, launcher, self._policy, self._debugger) as foreman,
+        ):
             yield from foreman.outcomes()
-
-    @contextmanager
-    def _thread_limits(self) -> Iterator[None]:
-        # BLAS and OpenMP read these when they are loaded, so they must be there before a worker begins.
-        if self.implicit_threads:
-            yield
-            return
-        before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value

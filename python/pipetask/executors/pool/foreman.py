@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import selectors
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from multiprocessing.context import BaseContext
+from multiprocessing.connection import Pipe
 from pathlib import Path
 
 from ...development.workers import wanted_recorders
-from ...errors import PipetaskError
+from ...errors import PipetaskError, reason_of
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ...runner.memory_kills import oom_kills
@@ -20,12 +22,15 @@ from ..base import ExecutionContext, StopLevel
 from ..frontier import Frontier
 from .bundling import BundlePolicy, Timings
 from .death import explain_death
+from .launcher import Launcher
 from .messages import InDebugger, Ready, StartFailure
 from .terminal import TERMINAL_LOCK, WorkerDebugger
 from .worker import WorkerRecipe
 from .worker_handle import WorkerHandle
 
 __all__ = ["Foreman"]
+
+_LOG = logging.getLogger(__name__)
 
 FAREWELL = 5.0
 """Seconds that an idle worker has to finish before it is killed."""
@@ -44,8 +49,8 @@ class Foreman:
         What the execution model was told.
     processes
         Number of workers.
-    start_context
-        How processes are started.
+    launcher
+        Starts processes.
     policy
         How many quanta travel together, and how long they may take to stop.
     debugger
@@ -57,7 +62,7 @@ class Foreman:
         quanta: Iterable[QuantumData],
         context: ExecutionContext,
         processes: int,
-        start_context: BaseContext,
+        launcher: Launcher,
         policy: BundlePolicy,
         debugger: WorkerDebugger | None = None,
     ):
@@ -65,7 +70,7 @@ class Foreman:
         self._debugger = debugger
         self._frontier = Frontier(quanta, context.retries)
         self._processes = processes
-        self._start_context = start_context
+        self._launcher = launcher
         self._policy = policy
         self._timings = Timings()
         self._selector = selectors.DefaultSelector()
@@ -75,13 +80,14 @@ class Foreman:
         self._n_failed_starts = 0
         self._n_oom_kills = oom_kills()
         self._stop_deadline: float | None = None
-        self._halt, self._halt_source = start_context.Pipe(duplex=False)
-        self._scratch = Path(tempfile.mkdtemp(prefix="pipetask-"))
+        self._halt, self._halt_source = Pipe(duplex=False)
+        self._scratch = _scratch_folder()
         context.activity.report_with(self._running)
 
     def outcomes(self) -> Iterator[QuantumOutcome]:
         """Run the stream; yield outcomes as they come."""
         context, frontier = self._context, self._frontier
+        self._launcher.get_ready(context.stop)
         while True:
             if context.stop:
                 yield from frontier.cancel(context.stop.reason or "")
@@ -103,13 +109,22 @@ class Foreman:
         """Start as many workers as there is work for."""
         wanted = min(self._processes, self._frontier.fill(self._processes) + self._n_busy)
         while len(self._workers) < wanted:
-            self._n_started += 1
-            log = self._scratch / f"worker-{self._n_started}.log"
-            recipe = WorkerRecipe(self._context.runner, log, wanted_recorders(), self._debugger)
-            worker = WorkerHandle(self._start_context, recipe, self._halt)
-            self._workers.append(worker)
-            self._selector.register(worker.results, selectors.EVENT_READ, (worker, "results"))
-            self._selector.register(worker.sentinel, selectors.EVENT_READ, (worker, "death"))
+            try:
+                self._start_worker()
+            except OSError as error:  # the operating system has no more to give
+                if not self._workers:
+                    raise PipetaskError(f"No worker process can be started ({error.strerror}).") from error
+                wanted = self._processes = len(self._workers)
+                _LOG.warning("No more than %d workers can be started (%s).", wanted, error.strerror)
+
+    def _start_worker(self) -> None:
+        self._n_started += 1
+        log = self._scratch / f"worker-{self._n_started}.log"
+        recipe = WorkerRecipe(self._context.runner, log, wanted_recorders(), self._debugger)
+        worker = WorkerHandle(self._launcher, recipe, self._halt)
+        self._workers.append(worker)
+        self._selector.register(worker.results, selectors.EVENT_READ, (worker, "results"))
+        self._selector.register(worker.sentinel, selectors.EVENT_READ, (worker, "death"))
 
     @property
     def _n_busy(self) -> int:
@@ -204,12 +219,14 @@ class Foreman:
                     self._n_failed_starts = 0
                 case InDebugger(error):
                     worker.debugged = error
-                case StartFailure(error):
+                case StartFailure(error) if not worker.ready:
                     raise PipetaskError(
                         f"A worker could not start: {error.type_name}: {error.message}"
                     ) from (_RemoteError(error.traceback))
                 case other:
-                    raise AssertionError(f"unknown report {other!r}")
+                    worker.distrust(f"it reported {type(other).__name__}")
+        if worker.fault is not None and worker.doomed is None:
+            worker.kill(Status.KILLED)  # its sentinel will tell when it is dead
 
     def _finish(self, outcome: QuantumOutcome) -> Iterator[QuantumOutcome]:
         """Yield the outcome, unless the quantum is tried again."""
@@ -221,27 +238,38 @@ class Foreman:
 
     def _handle_death(self, worker: WorkerHandle) -> Iterator[QuantumOutcome]:
         yield from self._read(worker)
-        current = worker.current
         self._dismiss_from_books(worker)
         for quantum in worker.take_back(len(worker.assigned)):
             self._frontier.give_back(quantum)
         started = time.time() - (time.monotonic() - worker.since)
-        pid = worker.pid
+        # What is left it had begun.  That is one, unless somebody else has read from its pipe; none may get lost.
+        begun = list(worker.assigned)
+        log = self._salvage(worker, begun[0]) if begun else None
         exit_code = worker.bury()
-        if current is not None:
-            log = worker.salvage(f"quantum-{current.id}-attempt-{self._frontier.attempt(current.id)}.log")
+        out_of_memory = bool(begun) and self._memory_ran_out()
+        for id in begun:
             outcome = explain_death(
-                current.id, worker.doomed, exit_code, pid, started, log, out_of_memory=self._memory_ran_out()
+                id,
+                worker.doomed,
+                worker.fault,
+                exit_code,
+                worker.pid,
+                started,
+                log,
+                out_of_memory=out_of_memory,
             )
             if worker.debugged is not None:  # it had failed before
                 outcome = replace(outcome, status=Status.FAILED, error=worker.debugged)
             yield from self._finish(outcome)
-        elif not worker.ready:
+        if not begun and not worker.ready:
             self._n_failed_starts += 1
             if self._n_failed_starts >= MOST_FAILED_STARTS:
                 raise PipetaskError(
                     f"{MOST_FAILED_STARTS} workers in a row died before they were ready (exit code {exit_code})."
                 )
+
+    def _salvage(self, worker: WorkerHandle, id: int) -> str | None:
+        return worker.salvage(f"quantum-{id}-attempt-{self._frontier.attempt(id)}.log")
 
     def _memory_ran_out(self) -> bool:
         """Return whether the kernel has killed for want of memory since this was last asked."""
@@ -299,18 +327,25 @@ class Foreman:
             else:
                 worker.dismiss()
         for worker in self._workers:
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-            if worker.process.is_alive():
+            if not worker.process.wait(deadline - time.monotonic()):
                 worker.kill(Status.CANCELLED)
             worker.bury()
-            worker.log.unlink(missing_ok=True)
         self._workers.clear()
         self._selector.close()
         self._halt.close()
         self._halt_source.close()
-        (self._scratch / TERMINAL_LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
+            (self._scratch / TERMINAL_LOCK).unlink(missing_ok=True)
             self._scratch.rmdir()  # it stays if it holds the log of a quantum that was killed
+
+
+def _scratch_folder() -> Path:
+    """Make a folder for logs; where that is impossible, return one that nothing can be written to."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="pipetask-"))
+    except OSError as error:
+        _LOG.warning("The logs of quanta that are killed will be lost: %s.", reason_of(error))
+        return Path(os.devnull, "pipetask")
 
 
 class _RemoteError(Exception):

@@ -1,11 +1,12 @@
 """What foreman and workers say to each other.
 
-Orders go through a `multiprocessing` connection.  Tokens are four bytes each.  Results are frames: four bytes of
-length, then a pickle.
+Orders go through a `multiprocessing` connection.  Tokens are four bytes each.  Results are frames: who wrote it (a
+process ID) and the length, four bytes each, then a pickle.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from ...runner import Ticket
 __all__ = [
     "TOKEN",
     "Bundle",
+    "ForeignBytesError",
     "FrameBuffer",
     "InDebugger",
     "Order",
@@ -30,7 +32,14 @@ __all__ = [
 TOKEN = struct.Struct("=I")
 """A token: the id of a quantum."""
 
-_LENGTH = struct.Struct("=I")
+_HEADER = struct.Struct("=II")
+
+_LONGEST = 1 << 28
+"""Bytes of a frame; no outcome is nearly as long."""
+
+
+class ForeignBytesError(Exception):
+    """What came out of a worker's pipe is nothing that the worker has written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +83,48 @@ def frame(report: Report) -> bytes:
     """Return a report as it goes through the results pipe."""
     content = report.to_wire() if isinstance(report, QuantumOutcome) else report
     body = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(body)) + body
+    return _HEADER.pack(os.getpid(), len(body)) + body
 
 
 class FrameBuffer:
-    """Puts the bytes that come from a pipe together to reports."""
+    """Puts the bytes that come from a pipe together to reports.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    writer
+        The process that may write into the pipe.
+    """
+
+    def __init__(self, writer: int) -> None:
+        self._writer = writer
         self._bytes = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Report]:
-        """Add bytes; yield the reports that are complete."""
+        """Add bytes; yield the reports that are complete.
+
+        Raises
+        ------
+        ForeignBytesError
+            If they are no reports of this writer.
+        """
         buffer = self._bytes
         buffer += data
         start = 0
         with memoryview(buffer) as view:
-            while start + 4 <= len(buffer):
-                end = start + 4 + _LENGTH.unpack_from(view, start)[0]
-                if end > len(buffer):
+            while (body := start + _HEADER.size) <= len(buffer):
+                writer, length = _HEADER.unpack_from(view, start)
+                if writer != self._writer or length > _LONGEST:
+                    raise ForeignBytesError
+                if body + length > len(buffer):
                     break
-                content = pickle.loads(view[start + 4 : end])
-                yield QuantumOutcome.from_wire(content) if type(content) is tuple else content
-                start = end
+                yield _report(view[body : body + length])
+                start = body + length
         del buffer[:start]
+
+
+def _report(body: memoryview) -> Report:
+    try:
+        content = pickle.loads(body)
+        return QuantumOutcome.from_wire(content) if type(content) is tuple else content
+    except Exception as error:  # bytes of anybody's can raise anything here
+        raise ForeignBytesError from error

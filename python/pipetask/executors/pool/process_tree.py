@@ -51,7 +51,10 @@ def kill_session(sid: int) -> None:
 def _kill_all(find: Callable[[], set[int]]) -> None:
     # Again until nobody is found, because a process may start another while the search runs.
     for _ in range(10):
-        found = find() - {os.getpid()}
+        try:
+            found = find() - {os.getpid()}
+        except OSError:  # no descriptor is left to look into /proc with
+            return
         if not found:
             return
         for pid in found:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import logging
-import multiprocessing
 import os
 import select
 import signal
@@ -14,10 +13,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from ...development.workers import Recorder, recording
 from ...outcome import QuantumOutcome, Status
@@ -66,7 +64,6 @@ def work(
     """
     lead_session()
     adopt_orphans()
-    _die_with_foreman()
     _Worker(orders, tokens, halt, results).work(recipe)
     # A task may have left threads or children behind, and the interpreter would wait for them.
     kill_tree(os.getpid(), spare_root=True)
@@ -79,7 +76,11 @@ class _Worker:
         self._tokens = tokens.fileno()
         self._halt = halt
         self._results = results.fileno()
-        self._connections = (tokens, results)
+        self._connections = (orders, tokens, results)
+        self._pid = os.getpid()
+        self._inbox = select.poll()
+        for end in (orders, tokens):
+            self._inbox.register(end.fileno(), select.POLLIN)
         self._announced: deque[Ticket] = deque()
         self._loaded: set[int] = set()
         self._running: int | None = None
@@ -88,21 +89,24 @@ class _Worker:
 
     def work(self, recipe: WorkerRecipe) -> None:
         signal.signal(signal.SIGINT, self._interrupt)
-        with recipe.log.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-            faulthandler.enable(stream)
-            try:
-                recipe.runner.prepare_process()
-                runner = recipe.runner.open(self._debugger_hook(recipe))
-            except BaseException as error:
-                self._report(StartFailure(describe_exception(error)))
-                return
-            diary = _Diary(stream)
-            self._report(Ready())
-            with contextlib.closing(runner), recording(recipe.recorders):
-                while (ticket := self._next()) is not None:
-                    diary.begin()
-                    self._report(self._run(runner, ticket))
-            faulthandler.disable()
+        # A child of the task's must neither take our work nor answer for us.
+        os.register_at_fork(after_in_child=self._hang_up)
+        diary = _Diary(recipe.log)
+        faulthandler.enable(diary.descriptor)
+        try:
+            _die_with_foreman(self._orders, recipe.log)
+            recipe.runner.prepare_process()
+            runner = recipe.runner.open(self._debugger_hook(recipe))
+        except BaseException as error:
+            self._report(StartFailure(describe_exception(error)))
+            return
+        logging.getLogger().addHandler(diary)
+        self._report(Ready())
+        with contextlib.closing(runner), recording(recipe.recorders):
+            while (ticket := self._next()) is not None:
+                diary.begin()
+                self._report(self._run(runner, ticket))
+        faulthandler.disable()
 
     def _debugger_hook(self, recipe: WorkerRecipe) -> ExceptionHook | None:
         if recipe.debugger is None:
@@ -132,13 +136,12 @@ class _Worker:
 
     def _wait_for_work(self) -> bool:
         orders = self._orders.fileno()
-        readable, _, _ = select.select([orders, self._tokens], [], [])
-        return orders not in readable or self._take_order()
+        return orders not in dict(self._inbox.poll()) or self._take_order()
 
     def _take_order(self) -> bool:
         try:
             order = self._orders.recv()
-        except EOFError:
+        except (EOFError, OSError):  # OSError: the foreman died while it wrote this
             return False
         match order:
             case Bundle(tickets):
@@ -191,49 +194,71 @@ class _Worker:
             raise KeyboardInterrupt
 
     def _report(self, report: Report) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0)  # a child that the task has forked, and that has come to the end of the task as well
         data = memoryview(frame(report))
-        while data:
-            data = data[os.write(self._results, data) :]
+        try:
+            while data:
+                data = data[os.write(self._results, data) :]
+        except BrokenPipeError:  # the foreman is gone
+            kill_tree(os.getpid())
+
+    def _hang_up(self) -> None:
+        for connection in self._connections:
+            connection.close()
 
 
-class _Diary:
+class _Diary(logging.Handler):
     """Keeps the log of the quantum that runs in a file, beside the records that the butler will store.
 
     Parameters
     ----------
-    stream
-        The file; each quantum begins it anew.
+    path
+        The file; each quantum begins it again.
+
+    Notes
+    -----
+    It is a convenience for the day when the worker dies.  Whatever prevents it, such as a full disk, is no reason for
+    the quantum to fail.
     """
 
-    def __init__(self, stream: IO[str]):
-        self._stream = stream
+    def __init__(self, path: Path):
+        super().__init__()
+        try:
+            self.descriptor = os.open(
+                path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+        except OSError:
+            self.descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._written = False
-        handler = logging.StreamHandler(stream)
-        handler.addFilter(self._note)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger().addHandler(handler)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
-    def _note(self, record: logging.LogRecord) -> bool:
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record down."""
         self._written = True
-        return True
+        with contextlib.suppress(Exception):  # other handlers say what is wrong with a record
+            os.write(self.descriptor, f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
     def begin(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         if self._written:
             self._written = False
-            self._stream.seek(0)
-            self._stream.truncate()
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, 0)
 
 
-def _die_with_foreman() -> None:
+def _die_with_foreman(orders: Connection, log: Path) -> None:
     """Start a thread that ends this process, and all that it started, when the foreman is gone."""
-    foreman = multiprocessing.parent_process()
-    if foreman is None:
-        return
-    sentinel = foreman.sentinel
+    gone = select.poll()
+    gone.register(
+        orders.fileno(), 0
+    )  # no event but the one that cannot be left out: nobody holds the other end
 
     def watch() -> None:
-        wait([sentinel])
+        gone.poll()
+        with contextlib.suppress(OSError):
+            log.unlink(missing_ok=True)
+            log.parent.rmdir()  # whoever is the last
         kill_tree(os.getpid())
 
     threading.Thread(target=watch, name="watch", daemon=True).start()

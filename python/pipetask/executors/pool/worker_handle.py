@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import struct
 import termios
 import time
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import ForkingPickler
 
-from ...outcome import QuantumError, Status
+from ...outcome import QuantumError, QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ...runner import Ticket
-from .messages import TOKEN, Bundle, FrameBuffer, Report, Stop
+from .launcher import Launcher, preparation
+from .messages import TOKEN, Bundle, ForeignBytesError, FrameBuffer, Report, Stop
 from .process_tree import kill_session, kill_tree
-from .worker import WorkerRecipe, work
+from .worker import WorkerRecipe
 
 __all__ = ["WorkerHandle"]
 
@@ -36,18 +35,19 @@ class WorkerHandle:
 
     Parameters
     ----------
-    context
-        How processes are started.
+    launcher
+        Starts processes.
     recipe
         What it is told.
     halt
         Readable when the run stops; the same for all workers.
     """
 
-    def __init__(self, context: BaseContext, recipe: WorkerRecipe, halt: Connection):
-        theirs, self._orders = context.Pipe(duplex=False)
-        self._tokens, self._token_source = context.Pipe(duplex=False)
-        self._results, results = context.Pipe(duplex=False)
+    def __init__(self, launcher: Launcher, recipe: WorkerRecipe, halt: Connection):
+        letter = ForkingPickler.dumps(recipe)
+        theirs, self._orders = Pipe(duplex=False)
+        self._tokens, self._token_source = Pipe(duplex=False)
+        self._results, results = Pipe(duplex=False)
         for end in (self._tokens, self._results):
             os.set_blocking(end.fileno(), False)
         _widen(self._results.fileno())
@@ -63,28 +63,24 @@ class WorkerHandle:
         """What its quantum has failed for, if somebody looks at that; it may take any time."""
         self.doomed: Status | None = None
         """What becomes of its quantum because the foreman kills it, if it does."""
-        self._buffer = FrameBuffer()
-        self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-            target=work,
-            args=(recipe, theirs, self._tokens, halt, results),
-            name="pipetask-worker",
-            daemon=False,
-        )
-        self.process.start()
-        theirs.close()
-        results.close()
+        self.fault: str | None = None
+        """What came out of its pipe, if that is nothing to rely on; nothing more is read then."""
+        with theirs, results:
+            self.process = launcher.start([end.fileno() for end in (theirs, self._tokens, halt, results)])
+        self._buffer = FrameBuffer(self.pid)
+        with contextlib.suppress(OSError):  # it died, and its sentinel will say so
+            self._orders.send(preparation())
+            self._orders.send_bytes(letter)
 
     @property
     def pid(self) -> int:
         """Its process ID."""
-        pid = self.process.pid
-        assert pid is not None, "the process was started"
-        return pid
+        return self.process.pid
 
     @property
     def sentinel(self) -> int:
         """Becomes readable when the process dies."""
-        return int(self.process.sentinel)
+        return self.process.sentinel
 
     @property
     def results(self) -> int:
@@ -116,8 +112,7 @@ class WorkerHandle:
         """Give it a bundle; return whether it was there to take it."""
         try:
             self._orders.send(Bundle(tickets))
-        except BrokenPipeError:  # it died, and its sentinel will say so
-            self.ready = False
+        except OSError:  # it died, and its sentinel will say so
             return False
         os.write(self._token_source.fileno(), b"".join(TOKEN.pack(ticket.id) for ticket in tickets))
         if not self.assigned:
@@ -134,8 +129,28 @@ class WorkerHandle:
         return [self.assigned.pop(id) for (id,) in TOKEN.iter_unpack(taken)]
 
     def reports(self) -> Iterator[Report]:
-        """Yield what it has reported since the last time."""
-        while True:
+        """Yield what it has reported since the last time.
+
+        Where that turns out to be nothing of its own, `fault` is set, and there is no more.
+        """
+        try:
+            for report in self._received():
+                if self.fault is None and isinstance(report, QuantumOutcome) and not self._may_report(report):
+                    raise ForeignBytesError
+                yield report
+        except ForeignBytesError:
+            self.distrust("what it or a process that it had started wrote into its pipe was no report")
+
+    def distrust(self, fault: str) -> None:
+        """Read nothing more from it, for this reason."""
+        self.fault = fault
+
+    def _may_report(self, outcome: QuantumOutcome) -> bool:
+        # It runs what it was given in order, and what it has not begun may have been taken back.
+        return outcome.id == next(iter(self.assigned), None)
+
+    def _received(self) -> Iterator[Report]:
+        while self.fault is None:
             try:
                 data = os.read(self.results, PIPE_SIZE)
             except BlockingIOError:
@@ -158,26 +173,33 @@ class WorkerHandle:
 
     def dismiss(self) -> None:
         """Tell it to finish."""
-        with contextlib.suppress(BrokenPipeError, OSError):
+        with contextlib.suppress(OSError):
             self._orders.send(Stop())
 
-    def bury(self) -> int:
-        """Wait for its end, end what it left behind, and return its exit code (negative: a signal)."""
-        pid = self.pid
-        self.process.join()
-        kill_session(pid)
-        exit_code = self.process.exitcode
-        assert exit_code is not None, "the process has ended"
-        self.process.close()
+    def bury(self) -> int | None:
+        """Wait for its end, end what it left behind, and return its exit code.
+
+        Returns
+        -------
+        exit_code
+            Negative: a signal; `None`: the server that started it is gone, and nobody knows.
+        """
+        self.process.wait()
         for end in (self._orders, self._tokens, self._token_source, self._results):
             end.close()
+        kill_session(self.pid)
+        exit_code = self.process.exit_code()
+        self.process.close()
+        with contextlib.suppress(OSError):
+            self.log.unlink(missing_ok=True)
         return exit_code
 
     def salvage(self, name: str) -> str | None:
         """Move the log of the quantum that it ran to a file that stays; return its path."""
-        if not self.log.exists() or not self.log.stat().st_size:
-            return None
-        return str(shutil.move(self.log, self.log.with_name(name)))
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size:
+                return str(self.log.rename(self.log.with_name(name)))
+        return None
 
 
 def _widen(descriptor: int) -> None:

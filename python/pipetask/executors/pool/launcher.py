@@ -1,0 +1,289 @@
+"""Start worker processes: by a server that forks them, or each as a new interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import spawn
+from typing import Any, Protocol
+
+from ...errors import PipetaskError, reason_of
+from ..base import StopRequest
+from .server import Become, Fork, Preload, Request, receive_number, send_request
+
+__all__ = ["ForkServer", "Launcher", "Spawner", "WorkerProcess", "preparation"]
+
+_LOG = logging.getLogger(__name__)
+
+MODULES = (
+    "pipetask.runner.quantum_runner",
+    "pipetask.executors.pool.worker",
+    "pipetask.executors.pool.preload",
+)
+"""What the server imports once, so that no worker has to."""
+
+PATIENCE = 30.0
+"""Seconds to wait for the import of tasks, once there is work (this process has imported them itself by then)."""
+
+
+class WorkerProcess:
+    """A worker process.
+
+    Parameters
+    ----------
+    pid
+        Its process ID.
+    status
+        Descriptor that its exit code comes from, and that is at its end when whoever could send that is gone.
+    interpreter
+        The process itself, if this process has started it.
+    """
+
+    def __init__(self, pid: int, status: int, interpreter: subprocess.Popen[bytes] | None = None):
+        self.pid = pid
+        self._status = status
+        self._interpreter = interpreter
+        self.sentinel = status
+        """Becomes readable when it dies."""
+        # A server may die before its workers, so better ask the kernel than the server.
+        with contextlib.suppress(AttributeError, OSError):  # not Linux; dead already
+            self.sentinel = os.pidfd_open(pid)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for its death; return whether it is dead."""
+        return _readable([self.sentinel], seconds)
+
+    def exit_code(self) -> int | None:
+        """Return how a dead process ended: an exit code, or a signal's negative number; `None`: nobody knows."""
+        if self._interpreter is not None:
+            return self._interpreter.wait()
+        # The server has to be told by the kernel as well; if it is stopped, or gone, nobody knows.
+        return receive_number(self._status) if _readable([self._status], 5.0) else None
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for descriptor in {self._status, self.sentinel}:
+            os.close(descriptor)
+
+
+class Launcher(Protocol):
+    """Starts worker processes."""
+
+    def preload(self, tasks: Sequence[str]) -> None:
+        """Begin to import these task classes, so that workers need not."""
+
+    def get_ready(self, stop: StopRequest) -> None:
+        """Wait until workers can be started quickly, or until a stop is asked for."""
+
+    def start(self, pipes: Sequence[int]) -> WorkerProcess:
+        """Start a worker that waits for its recipe.
+
+        Parameters
+        ----------
+        pipes
+            Its ends of the pipes: orders, tokens, halt, results.
+
+        Raises
+        ------
+        OSError
+            If the operating system does not allow another process.
+        PipetaskError
+            If it does not work for any other reason.
+        """
+
+    def close(self) -> None:
+        """End what was started to start workers."""
+
+
+class Spawner:
+    """Starts each worker as a new interpreter.
+
+    Parameters
+    ----------
+    variables
+        What to set in its environment.
+    """
+
+    def __init__(self, variables: Mapping[str, str]):
+        self._variables = variables
+
+    def preload(self, tasks: Sequence[str]) -> None:
+        """Do nothing: there is nobody who could import for others."""
+
+    def get_ready(self, stop: StopRequest) -> None:
+        """Do nothing."""
+
+    def start(self, pipes: Sequence[int]) -> WorkerProcess:
+        """Start a worker."""
+        interpreter, channel = _start_interpreter((), self._variables)
+        with channel:
+            status = _request(channel, Become(), pipes)
+        return WorkerProcess(interpreter.pid, status, interpreter)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class ForkServer:
+    """Has a server fork workers, which begin with all that it has imported.
+
+    Starting it takes a moment, and goes on in the background.
+
+    Parameters
+    ----------
+    variables
+        What to set in the environment of workers.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._tasks: tuple[str, ...] = ()
+        self._preloaded: socket.socket | None = None
+        self._loading = False
+        self._process, self._channel = _start_interpreter(MODULES, variables)
+
+    def preload(self, tasks: Sequence[str]) -> None:
+        """Begin to import these task classes, so that workers need not."""
+        self._give_up_preloaded()
+        self._tasks = tuple(dict.fromkeys(tasks))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                send_request(self._channel, Preload(self._tasks), [theirs.fileno()])
+            except ConnectionError:  # it died, and is replaced when it is needed
+                ours.close()
+                return
+        self._preloaded, self._loading = ours, True
+
+    def get_ready(self, stop: StopRequest) -> None:
+        """Wait until the tasks are imported, or will not be, or a stop is asked for."""
+        deadline = time.monotonic() + PATIENCE
+        while self._preloaded is not None and self._loading and not stop:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._give_up_preloaded(f"it takes longer than {PATIENCE:.0f} s")
+            elif _readable([self._preloaded.fileno(), stop.fileno()], left):
+                self._hear()
+                if stop:
+                    return
+
+    def _hear(self) -> None:
+        assert self._preloaded is not None, "it is loading"
+        if not _readable([self._preloaded.fileno()], 0):
+            return
+        self._loading = False
+        try:
+            answer = self._preloaded.makefile("r").readline()
+        except ConnectionError:
+            answer = ""
+        if answer != "\n":
+            self._give_up_preloaded(answer.strip() or "the process that did it has died")
+
+    def _give_up_preloaded(self, reason: str | None = None) -> None:
+        if self._preloaded is not None:
+            self._preloaded.close()
+            with contextlib.suppress(OSError):  # it ends by itself, if the import does
+                send_request(self._channel, Preload(()), [])
+        self._preloaded, self._loading = None, False
+        if reason is not None:
+            _LOG.debug(
+                "Each worker imports the tasks by itself, as they cannot be imported beforehand: %s.", reason
+            )
+
+    def start(self, pipes: Sequence[int]) -> WorkerProcess:
+        """Start a worker."""
+        for channel in self._channels():
+            try:
+                return _forked(_request(channel, Fork(), pipes))
+            except ConnectionError as error:
+                _LOG.debug("The server that starts workers does not answer: %s.", reason_of(error))
+        raise PipetaskError(
+            "Workers cannot be started: the server that forks them dies. Try --start-method spawn."
+        )
+
+    def _channels(self) -> Iterator[socket.socket]:
+        """Yield whom to ask, one after the other until one answers."""
+        if self._preloaded is not None and not self._loading:
+            yield self._preloaded
+            self._give_up_preloaded("the process that did it has died")
+        yield self._channel
+        self.close()
+        self._process, self._channel = _start_interpreter(MODULES, self._variables)
+        yield self._channel
+
+    def close(self) -> None:
+        """End the server."""
+        self._give_up_preloaded()
+        self._channel.close()
+        try:
+            self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def preparation() -> dict[str, Any]:
+    """Return what a worker needs to know of this process before it can take its recipe."""
+    data = spawn.get_preparation_data("pipetask-worker")
+    return data | {"authkey": bytes(data["authkey"])}
+
+
+def _start_interpreter(
+    modules: Sequence[str], variables: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a server that has imported some modules."""
+    ours, theirs = socket.socketpair()
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"from pipetask.executors.pool.server import main; main({theirs.fileno()}, {tuple(modules)!r})"
+    )
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    with theirs:
+        # In a session of its own, it does not get the terminal's Ctrl-C, which is for this process.
+        process = subprocess.Popen(
+            [spawn.get_executable(), *flags, "-c", code],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, **variables},
+            start_new_session=True,
+        )
+    return process, ours
+
+
+def _request(channel: socket.socket, request: Request, pipes: Sequence[int]) -> int:
+    """Ask for a worker; return the descriptor that its status comes from."""
+    status, theirs = os.pipe()
+    try:
+        send_request(channel, request, [*pipes, theirs])
+    except BaseException:
+        os.close(status)
+        raise
+    finally:
+        os.close(theirs)
+    return status
+
+
+def _forked(status: int) -> WorkerProcess:
+    try:
+        if (pid := receive_number(status)) is None:
+            raise ConnectionResetError("it is gone")
+        if pid < 0:
+            raise OSError(-pid, os.strerror(-pid))
+        return WorkerProcess(pid, status)
+    except BaseException:
+        os.close(status)
+        raise
+
+
+def _readable(descriptors: Sequence[int], seconds: float | None) -> bool:
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else max(0.0, seconds) * 1000))

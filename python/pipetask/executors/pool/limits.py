@@ -1,0 +1,48 @@
+"""What the operating system lets a run have."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from ...errors import UsageError
+
+__all__ = ["check_descriptors"]
+
+PER_WORKER = 6
+"""Descriptors that the parent keeps for a worker: pipes (orders, tokens and their source, results), status, death."""
+
+REST = 40
+"""Descriptors for all else: the registry, the graph, the server, files that are open for a moment."""
+
+
+def check_descriptors(processes: int) -> None:
+    """Make sure that there are descriptors for so many workers; the limit is raised where that is allowed.
+
+    Raises
+    ------
+    UsageError
+        If there are too few.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = _n_open()
+    needed = taken + PER_WORKER * processes + REST
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    if hard == resource.RLIM_INFINITY or needed <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        return
+    most = (hard - taken - REST) // PER_WORKER
+    instead = f"use at most -j {most}" if most > 0 else "run it where the limit is higher"
+    raise UsageError(
+        f"-j {processes} needs {needed} open files, and the limit here (ulimit -Hn) is {hard}: {instead}."
+    )
+
+
+def _n_open() -> int:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return sum(1 for _ in Path(folder).iterdir()) - 1
+        except OSError:
+            continue
+    return REST

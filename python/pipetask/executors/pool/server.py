@@ -1,0 +1,233 @@
+"""The server: a process that has imported what workers need, and forks them.
+
+It holds nothing of a run: no thread, no open file.  What it is asked for comes through a socket, together with the
+descriptors of the new worker's pipes; when the socket's other end is closed, it ends.
+
+Two of these make one ``forkserver``: the first has imported our own packages; a fork of it imports the graph's tasks.
+Where that goes wrong (see `preload`), the fork is given up, and the first is still clean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import process, spawn
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+from ...runner.failure import describe_exception
+from .messages import StartFailure, frame
+
+__all__ = ["Become", "Fork", "Preload", "Request", "main", "receive_number", "send_number", "send_request"]
+
+_LENGTH = struct.Struct("=I")
+_NUMBER = struct.Struct("=q")
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Request: fork a worker.  Descriptors: orders, tokens, halt, results, status.
+
+    Its process ID goes to ``status`` (or the error's number, negative), and later its exit code.
+    """
+
+
+@dataclass(frozen=True)
+class Become:
+    """Request: become a worker.  Descriptors: orders, tokens, halt, results, status."""
+
+
+@dataclass(frozen=True)
+class Preload:
+    """Request: fork a server that has imported these task classes, and end the one before.  Descriptor: its socket.
+
+    It sends one line when it is done: nothing, or why it cannot be used.  Without tasks, there is none any more.
+    """
+
+    tasks: tuple[str, ...]
+
+
+Request = Fork | Become | Preload
+
+
+def send_request(channel: socket.socket, request: Request, descriptors: Sequence[int]) -> None:
+    """Ask a server for something."""
+    body = pickle.dumps(request)
+    socket.send_fds(channel, [_LENGTH.pack(len(body))], descriptors)
+    channel.sendall(body)
+
+
+def _receive_request(channel: socket.socket) -> tuple[Request | None, list[int]]:
+    header, descriptors, _, _ = socket.recv_fds(channel, _LENGTH.size, 8)
+    body = b""
+    while header and len(body) < _LENGTH.unpack(header)[0]:
+        body += (part := channel.recv(_LENGTH.unpack(header)[0] - len(body)))
+        if not part:
+            break
+    return pickle.loads(body) if body else None, descriptors
+
+
+def send_number(descriptor: int, number: int) -> None:
+    """Write a number, unless nobody wants it any more."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(descriptor, _NUMBER.pack(number))
+
+
+def receive_number(descriptor: int) -> int | None:
+    """Return the next number, `None` if the writer is gone."""
+    data = os.read(descriptor, _NUMBER.size)  # so little is written and read as a whole
+    return int(_NUMBER.unpack(data)[0]) if data else None
+
+
+def main(descriptor: int, modules: Sequence[str] = ()) -> NoReturn:
+    """Be a server until the other end of the socket is closed.
+
+    Parameters
+    ----------
+    descriptor
+        The socket.
+    modules
+        What to import first.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it decides
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    _Server(socket.socket(fileno=descriptor)).serve()
+
+
+class _Server:
+    def __init__(self, channel: socket.socket):
+        self._channel = channel
+        self._children: dict[int, int | None] = {}
+        """Whom to tell how each of them ended."""
+        self._wakeups = os.pipe()
+        for end in self._wakeups:
+            os.set_blocking(end, False)
+        signal.signal(
+            signal.SIGCHLD, lambda *_: None
+        )  # the descriptor below is written to only if there is a handler
+        signal.set_wakeup_fd(self._wakeups[1], warn_on_full_buffer=False)
+
+    def serve(self) -> NoReturn:
+        poll = select.poll()
+        for end in (self._channel.fileno(), self._wakeups[0]):
+            poll.register(end, select.POLLIN)
+        while True:
+            ready = dict(poll.poll())
+            if self._wakeups[0] in ready:
+                os.read(self._wakeups[0], 1 << 16)
+                self._reap()
+            if self._channel.fileno() in ready:
+                self._obey()
+
+    def _obey(self) -> None:
+        try:
+            request, descriptors = _receive_request(self._channel)
+        except ConnectionError:
+            request = None
+        match request, descriptors:
+            case Fork(), [*pipes, status]:
+                send_number(status, self._fork(lambda: _be_worker(pipes), status))
+                for descriptor in pipes:
+                    os.close(descriptor)
+            case Become(), [*pipes, _]:
+                self._forget()
+                _be_worker(pipes)
+            case Preload(tasks), descriptors:
+                self._end_servers()
+                for descriptor in descriptors:
+                    self._fork(lambda: _be_server_with(tasks, descriptor), None)  # noqa: B023  called at once
+                    os.close(descriptor)
+            case _:  # the other end is closed
+                self._end_servers()
+                os._exit(0)
+
+    def _fork(self, be: Callable[[], NoReturn], status: int | None) -> int:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            if status is not None:
+                send_number(status, -(error.errno or 1))
+                os.close(status)
+            return 0
+        if pid:
+            self._children[pid] = status
+            return pid
+        with _last_words():
+            self._forget(but=status)
+            be()
+
+    def _end_servers(self) -> None:
+        """End a server below this one, which may hang in an import."""
+        for pid, status in self._children.items():
+            if status is None:
+                os.kill(pid, signal.SIGKILL)
+
+    def _forget(self, but: int | None = None) -> None:
+        """Let go of all that is the server's, in a process that is no longer this server."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._channel.close()
+        for descriptor in (*self._wakeups, but, *self._children.values()):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._children.clear()
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, how = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            if (status := self._children.pop(pid)) is not None:
+                send_number(status, os.waitstatus_to_exitcode(how))
+                os.close(status)
+
+
+def _be_server_with(tasks: Sequence[str], descriptor: int) -> NoReturn:
+    from .preload import import_tasks
+
+    channel = socket.socket(fileno=descriptor)
+    reason = import_tasks(tasks)
+    with contextlib.suppress(OSError):  # too late, or the parent is gone: the next request says so
+        channel.sendall(f"{reason or ''}\n".encode())
+    _Server(channel).serve()
+
+
+def _be_worker(pipes: Sequence[int]) -> NoReturn:
+    """Run quanta; what to run them with is the first that comes through the pipe of orders."""
+    from .worker import work
+
+    orders, tokens, halt = (Connection(descriptor, writable=False) for descriptor in pipes[:-1])
+    results = Connection(pipes[-1], readable=False)
+    with _last_words():
+        try:
+            process.current_process()._inheriting = True  # type: ignore[attr-defined]  # a script without a guard
+            spawn.prepare(orders.recv())
+            recipe = orders.recv()
+        except BaseException as error:
+            os.write(pipes[-1], frame(StartFailure(describe_exception(error))))
+            os._exit(1)
+        finally:
+            del process.current_process()._inheriting  # type: ignore[attr-defined]
+        work(recipe, orders, tokens, halt, results)
+    os._exit(0)
+
+
+@contextlib.contextmanager
+def _last_words() -> Iterator[None]:
+    """End this process if it raises: what it was forked from must not go on in it."""
+    try:
+        yield
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+        os._exit(1)
