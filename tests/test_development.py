@@ -15,9 +15,10 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -31,15 +32,14 @@ from pipetask.development.coverage import record_coverage
 from pipetask.development.profile import record_profile
 from pipetask.development.workers import recording, wanted_recorders
 from pipetask.errors import PipetaskError, UsageError
-from pipetask.executors.base import QuantumExecutor
+from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.graph_executor import QuantumGraphExecutor
-from pipetask.observe.sink import Sink
 from pipetask.observe.summary import RunSummary
 from pipetask.options.development import CoverageOptions, ProfileOptions
 from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, RunOptions
-from pipetask.outcome import Status
+from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 
@@ -128,20 +128,11 @@ def test_nothing_else_is_left(observed: Observed) -> None:
 # What goes wrong.
 
 
-class BrokenSink(Sink):
-    """Cannot take note of anything."""
-
-    def note(self, outcome: object) -> None:
-        raise RuntimeError("the sink is broken")
-
-
-def execute(
-    repository: Repository, model: QuantumExecutor, sinks: tuple[Sink, ...] = (), **execution: object
-) -> RunSummary:
+def execute(repository: Repository, model: QuantumExecutor, **execution: object) -> RunSummary:
     options = RunOptions(
         pre_update=PreUpdateOptions(register_dataset_types=True), execution=ExecutionOptions(**execution)
     )
-    executor = QuantumGraphExecutor(model, str(repository.root), options, sinks)
+    executor = QuantumGraphExecutor(model, str(repository.root), options)
     return executor.execute(str(repository.graph))
 
 
@@ -173,10 +164,18 @@ def test_a_worker_that_is_interrupted_still_tells(
     assert "killed" not in caplog.text
 
 
+class BreaksOff(InProcessExecutor):
+    """Raises after the first quantum."""
+
+    def execute(self, quanta: Any, context: ExecutionContext) -> Generator[QuantumOutcome, None, None]:
+        yield next(super().execute(quanta, context))
+        raise RuntimeError("the model is broken")
+
+
 def test_a_run_that_breaks_off_leaves_its_profile(repository: Repository, tmp_path: Path) -> None:
     file = tmp_path / "profile"
-    with pytest.raises(RuntimeError, match="the sink is broken"):
-        execute(repository, InProcessExecutor(), (BrokenSink(),), profile=ProfileOptions(profile=str(file)))
+    summary = execute(repository, BreaksOff(), profile=ProfileOptions(profile=str(file)))
+    assert "the model is broken" in str(summary.error)
     assert calls(file, "runQuantum", "_pipeline_task") == 1
 
 

@@ -18,7 +18,7 @@ from pipetask.errors import RegistrationError
 from pipetask.executors.base import Activity, StopRequest
 from pipetask.observe.progress import LineProgress, progress_line, progress_table
 from pipetask.observe.report import debug_command, print_report
-from pipetask.observe.summary import RunSummary, SummarySink
+from pipetask.observe.summary import OutcomeCollector, RunSummary
 from pipetask.observe.tally import Tally
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs
 from pipetask.quantum_data import EnumeratedGraph
@@ -43,13 +43,13 @@ def failed(id: int, code: int | None = None, message: str = "bad") -> QuantumOut
 
 
 def summarize(outcomes: list[QuantumOutcome], **options: object) -> RunSummary:
-    sink = SummarySink(graph_of_six(), header=None)
+    sink = OutcomeCollector(graph_of_six(), header=None)
     for outcome in outcomes:
         sink.note(outcome)
     stop = StopRequest()
     if number := options.pop("signal", None):
         stop.ask("interrupted", signal=number)
-    summary = sink.finish(stop, **{"fail_fast": False, "error": None, **options})  # type: ignore[arg-type]
+    summary = sink.summary(stop, **options)  # type: ignore[arg-type]
     stop.close()
     return summary
 
@@ -70,6 +70,7 @@ def summarize(outcomes: list[QuantumOutcome], **options: object) -> RunSummary:
         ([QuantumOutcome(0, Status.KILLED, signal=9)], {}, 1, "failed"),
         ([QuantumOutcome(0, Status.TIMED_OUT)], {}, 1, "failed"),
         ([QuantumOutcome(0, OK)], {"error": RegistrationError("no")}, 1, "failed"),
+        ([QuantumOutcome(0, OK)], {"unregistered": 1}, 1, "failed"),
         ([QuantumOutcome(0, OK), QuantumOutcome(1, Status.CANCELLED)], {"signal": 2}, 130, "cancelled"),
         ([failed(0, 21)], {"signal": 15}, 143, "cancelled"),
         ([QuantumOutcome(0, Status.CANCELLED)], {}, 1, "failed"),
@@ -98,11 +99,11 @@ def test_the_report_names_failures_and_how_to_run_them_alone() -> None:
 
 
 def test_the_report_does_not_flood_the_terminal() -> None:
-    sink = SummarySink(graph := enumerated({"isr": 100}), header=None)
+    sink = OutcomeCollector(graph := enumerated({"isr": 100}), header=None)
     for quantum in graph:
         sink.note(failed(quantum.id, message="x" * 10_000))
     stop = StopRequest()
-    text = report(sink.finish(stop, fail_fast=False, error=None))
+    text = report(sink.summary(stop))
     stop.close()
     assert "… and 80 more failures" in text
     assert len(text) < 100_000
@@ -170,7 +171,7 @@ def test_progress_lines_come_now_and_then() -> None:
     while "1/6" not in stream.getvalue():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    progress.end()
+    progress.end(summarize([]))
     lines = stream.getvalue()
     progress.note(QuantumOutcome(1, OK, 1.0, 2.0))
     assert stream.getvalue() == lines, "nothing more after the end"

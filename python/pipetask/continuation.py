@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from .quantum_data import QuantumData
 from .runner.spec import absolute_config
 
 if TYPE_CHECKING:
+    from .observe.sink import Sink
     from .observe.summary import RunSummary
 
 __all__ = ["RunContinuation"]
@@ -65,8 +66,8 @@ class RunContinuation:
         options = replace(options, collections=collections, pre_update=update)
         QuantumGraphExecutor(_NoExecutor(), self.repository, options).execute(graph)
 
-    def end(self, graph: str, executor: QuantumExecutor) -> RunSummary:
-        """Take outcomes from a model that replays them, and register their outputs."""
+    def end(self, graph: str, executor: QuantumExecutor, sinks: Sequence[Sink] = ()) -> RunSummary:
+        """Take outcomes from a model that replays them, register their outputs, and tell sinks."""
         from .graph_executor import QuantumGraphExecutor
 
         collections = replace(
@@ -80,4 +81,4 @@ class RunContinuation:
         )
         update = replace(self.options.pre_update, when=PreUpdate.SKIP, init_only=False)
         options = replace(self.options, collections=collections, pre_update=update)
-        return QuantumGraphExecutor(executor, self.repository, options).execute(graph)
+        return QuantumGraphExecutor(executor, self.repository, options, sinks).execute(graph)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["PipetaskError", "RegistrationError", "UsageError", "closest", "did_you_mean", "reason_of"]
+__all__ = [
+    "PipetaskError",
+    "RegistrationError",
+    "UsageError",
+    "closest",
+    "did_you_mean",
+    "one_line",
+    "reason_of",
+]
 
 _LISTED = 12
 """How many names a message lists at most."""
@@ -42,6 +50,25 @@ def reason_of(error: BaseException) -> str:
     error = getattr(error, "orig", None) or error
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def one_line(error: BaseException, where: str | None = None) -> str:
+    """Return one line, a sentence, on any exception.
+
+    Parameters
+    ----------
+    error
+        One of ours says what there is to say; of others, at least their type has to be said.
+    where
+        What was concerned, if the exception does not say so itself.
+    """
+    if isinstance(error, PipetaskError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename is not None:
+        line = f"{error.filename}: {error.strerror}."
+    else:
+        line = f"{type(error).__name__}: {reason_of(error)} (--log-level DEBUG shows where)."
+    return f"{where}: {line}" if where else line
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -11,14 +12,14 @@ from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 
 from .development.profile import record_profile
-from .errors import PipetaskError
+from .errors import PipetaskError, one_line
 from .executors.base import Continuation, ExecutionContext, QuantumExecutor
 from .executors.retries import RetryPolicy
 from .executors.stop_signals import stop_on_signals
 from .graph_file import GraphFile
 from .graph_fixup import fix_up
-from .observe.sink import Sink
-from .observe.summary import RunSummary, SummarySink
+from .observe.sink import Audience, Sink
+from .observe.summary import OutcomeCollector, RunSummary
 from .options.execution import ExecutionOptions
 from .outcome import QuantumOutcome, Status
 from .quantum_data import EnumeratedGraph
@@ -29,12 +30,14 @@ from .runner.spec import ButlerRunnerSpec
 
 __all__ = ["Execution"]
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Execution:
     """A graph that an execution model has agreed to execute; `begin` makes one.
 
-    Whoever begins it makes the repository ready, lets it `run`, and asks for the `summary`.
+    Whoever begins it makes the repository ready, and lets it `run`.
     """
 
     executor: QuantumExecutor
@@ -43,7 +46,7 @@ class Execution:
     unwanted: frozenset[int]
     """Positions of quanta that nobody asked for."""
 
-    collected: SummarySink
+    collected: OutcomeCollector
 
     @classmethod
     @contextmanager
@@ -107,50 +110,89 @@ class Execution:
                 later=later,
             )
             executor.check(context)
-            yield cls(executor, context, options, unwanted, SummarySink(stream, file.header))
+            yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))
 
-    def run(self, sinks: Sequence[Sink] = (), registrar: Registrar | None = None) -> None:
-        """Execute the quanta.
+    def run(
+        self, sinks: Sequence[Sink] = (), registrar: Registrar | None = None, *, init_only: bool = False
+    ) -> RunSummary:
+        """Execute the quanta; whatever ends that, there is one outcome of each quantum, and sinks hear of the end.
 
         Parameters
         ----------
         sinks
-            Who is told about each outcome.
+            What is told about each outcome, and of the end.
         registrar
             Registers what quanta have written; it is closed at the end.
+        init_only
+            Whether to end before the first quantum.
 
-        Raises
-        ------
-        RegistrationError
-            If outputs could not be registered.
+        Returns
+        -------
+        summary
+            What became of the quanta, and what went wrong with the run itself.
         """
+        stream, audience = self.context.graph, Audience(sinks)
+        error: PipetaskError | None = None
+        with record_profile(self.options.profile):
+            totals = _totals(stream, self.unwanted)
+            audience.begin(stream, totals, self.context.activity)
+            if not init_only:
+                error = self._execute(audience, registrar)
+                self._account_for_all(sum(totals.values()), error, audience)
+        error = _closed(registrar) or error
+        summary = self.collected.summary(
+            self.context.stop,
+            fail_fast=self.options.fail_fast,
+            error=error,
+            unregistered=registrar.unregistered if registrar else 0,
+            elsewhere=self.executor.replays,
+        )
+        audience.end(summary)
+        return summary
+
+    def _execute(self, audience: Audience, registrar: Registrar | None) -> PipetaskError | None:
+        """Execute; return what broke the execution off, if anything did."""
         stream = self.context.graph
-        sinks = [self.collected, *sinks]
-        totals = _totals(stream, self.unwanted)
-        with ExitStack() as stack:
-            if registrar is not None:
-                stack.callback(registrar.close)
-            stack.enter_context(record_profile(self.options.profile))
-            for sink in sinks:
-                sink.begin(stream, totals, self.context.activity)
-                stack.callback(sink.end)
-            executed = stack.enter_context(closing(self.executor.execute(stream, self.context)))
-            for outcome in chain(_done_already(stream, self.context.done - self.unwanted), executed):
-                if outcome.outputs is not None and registrar is not None:
-                    registrar.register(outcome.outputs)
-                    outcome = outcome.without_outputs()
-                for sink in sinks:
-                    sink.note(outcome)
+        try:
+            with closing(self.executor.execute(stream, self.context)) as executed:
+                for outcome in chain(_done_already(stream, self.context.done - self.unwanted), executed):
+                    self._take(outcome, audience, registrar)
+        except BaseException as raised:  # a run that ends still has to say how
+            _LOG.debug("The execution broke off:", exc_info=True)
+            if isinstance(raised, PipetaskError):
+                return raised
+            error = PipetaskError(f"The run broke off: {one_line(raised)}")
+            error.__cause__ = raised
+            return error
+        return None
 
-    def summary(self, error: PipetaskError | None = None) -> RunSummary:
-        """Return what became of the quanta.
+    def _take(self, outcome: QuantumOutcome, audience: Audience, registrar: Registrar | None) -> None:
+        told = outcome.without_outputs()
+        if not self.collected.note(told):
+            return
+        if registrar is not None and outcome.outputs is not None:
+            registrar.register(outcome.outputs)
+            if registrar.failed:  # what is done is safe; more would only be more to register later
+                self.context.stop.ask("outputs could not be registered")
+        audience.note(told)
 
-        Parameters
-        ----------
-        error
-            What went wrong with the execution itself.
-        """
-        return self.collected.finish(self.context.stop, fail_fast=self.options.fail_fast, error=error)
+    def _account_for_all(self, number: int, error: PipetaskError | None, audience: Audience) -> None:
+        """Take note of quanta that the execution model gave no outcome of, because it broke off."""
+        if len(self.collected) == number:
+            return
+        reason = "the run broke off" if error else "the execution model has not said what became of it"
+        for outcome in self.collected.missing(f"not done: {reason}"):
+            self.collected.note(outcome)
+            audience.note(outcome)
+
+
+def _closed(registrar: Registrar | None) -> PipetaskError | None:
+    try:
+        if registrar is not None:
+            registrar.close()
+    except PipetaskError as error:
+        return error
+    return None
 
 
 def _completed(

@@ -10,7 +10,7 @@ from lsst.daf.butler import Butler
 
 from .continuation import RunContinuation
 from .development.coverage import record_coverage
-from .errors import PipetaskError, RegistrationError, UsageError
+from .errors import PipetaskError, UsageError
 from .execution import Execution
 from .executors.base import QuantumExecutor
 from .graph_file import GraphFile, GraphLike
@@ -44,7 +44,7 @@ class QuantumGraphExecutor:
     options
         How to execute.
     sinks
-        Who is told about each outcome, besides the registry.
+        What is told about each outcome, besides the registry, and in the end about the whole run.
 
     Raises
     ------
@@ -94,12 +94,13 @@ class QuantumGraphExecutor:
         Returns
         -------
         summary
-            What became of each quantum.  A failed quantum is an outcome here and not an exception.
+            What became of each quantum.  A failed quantum is an outcome here and not an exception; and what has ended
+            a run that had begun is its ``error``.
 
         Raises
         ------
         PipetaskError
-            If the run could not begin, or if outputs could not be registered.
+            If the run could not begin.
         """
         self._options.collections.check()
         if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.delayed:
@@ -126,13 +127,8 @@ class QuantumGraphExecutor:
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
             if self._executor.executes:
                 self._make_ready(file, butler, collections)
-            error = None
-            if not self._options.pre_update.init_only:
-                try:
-                    execution.run(self._sinks, self._registrar(file, butler, collections))
-                except RegistrationError as raised:
-                    error = raised
-            return execution.summary(error)
+            registrar = self._registrar(file, butler, collections)
+            return execution.run(self._sinks, registrar, init_only=self._options.pre_update.init_only)
 
     def _registrar(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> Registrar | None:
         if not self._executor.executes:

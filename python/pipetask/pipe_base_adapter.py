@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lsst.pipe.base import QuantumGraph
 from lsst.pipe.base import quantum_graph_executor as pipe_base
@@ -49,7 +49,7 @@ from .graph_executor import QuantumGraphExecutor
 from .graph_file import GraphFile
 from .observe.sink import Sink
 from .observe.summary import RunSummary
-from .observe.summary_file import summary_content
+from .observe.summary_file import SummarySink
 from .options.execution import PreUpdate, PreUpdateOptions, RunOptions
 
 __all__ = ["GraphExecutionError", "PipeBaseGraphExecutor"]
@@ -75,7 +75,7 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
         How to execute.  By default it is verified that the registry is ready, as it is after
         ``SeparablePipelineExecutor.pre_execute_qgraph``.
     sinks
-        Who is told about each outcome.
+        What is told about each outcome, and in the end about the whole run.
 
     Notes
     -----
@@ -92,8 +92,8 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
     ):
         self._butler_config = butler_config
         options = options or RunOptions(pre_update=PreUpdateOptions(when=PreUpdate.SKIP))
-        self._executor = QuantumGraphExecutor(executor, butler_config, options, sinks)
-        self._report: Report | None = None
+        self._kept = _KeptReport(sys.argv)
+        self._executor = QuantumGraphExecutor(executor, butler_config, options, [self._kept, *sinks])
 
     def execute(
         self, graph: QuantumGraph | PredictedQuantumGraph, *, provenance_graph_file: str | None = None
@@ -113,14 +113,13 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
         GraphExecutionError
             If any quantum has not succeeded, or if the run was stopped by a signal.
         PipetaskError
-            If the run could not begin.
+            If the run could not begin, or broke off.
         KeyboardInterrupt
             If it was interrupted from the terminal.
         """
-        self._report = None
+        self._kept.report = None
         with GraphFile.of(graph) as file:
             summary = self._executor.execute(file)
-            self._report = Report.model_validate(summary_content(summary, file.path, sys.argv))
             if provenance_graph_file is not None and summary.signal is None:
                 self._write_provenance(file.path, provenance_graph_file)
         _raise_for(summary)
@@ -133,9 +132,9 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
         RuntimeError
             If nothing has been executed.
         """
-        if self._report is None:
+        if self._kept.report is None:
             raise RuntimeError("There is no report: no graph has been executed.")
-        return self._report
+        return self._kept.report
 
     def _write_provenance(self, graph: str, provenance: str) -> None:
         # pipe_base reads what quanta have left in the datastore; "dry run": it is not to register that once more.
@@ -147,6 +146,20 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
                 f"The provenance graph {provenance} cannot be written ({reason_of(error)}, see the log); outputs are "
                 "registered all the same."
             ) from error
+
+
+class _KeptReport(SummarySink):
+    """Keeps the summary of the last run as pipe_base's report."""
+
+    report: Report | None = None
+
+    def end(self, summary: RunSummary) -> None:
+        """Keep it."""
+        fields = {
+            name: list(value) if isinstance(value, Iterator) else value
+            for name, value in self.fields(summary)
+        }
+        self.report = Report.model_validate(fields)
 
 
 def _raise_for(summary: RunSummary) -> None:

@@ -45,7 +45,7 @@ class QuantumBackedGraphExecutor:
     options
         How to execute.  Of a graph file, only the quanta that are selected here are read.
     sinks
-        Who is told about each outcome.
+        What is told about each outcome, and in the end about the whole run.
 
     Raises
     ------
@@ -83,7 +83,8 @@ class QuantumBackedGraphExecutor:
         Returns
         -------
         summary
-            What became of each quantum.  A failed quantum is an outcome here and not an exception.
+            What became of each quantum.  A failed quantum is an outcome here and not an exception; and what has ended
+            a run that had begun is its ``error``.
 
         Raises
         ------
@@ -100,8 +101,7 @@ class QuantumBackedGraphExecutor:
                 self._executor, file, self._spec(file), options, self._earlier(file, butler), self._fixup
             ) as execution,
         ):
-            execution.run(self._sinks)
-            return execution.summary()
+            return execution.run(self._sinks)
 
     def _spec(self, file: GraphFile) -> ButlerRunnerSpec:
         return ButlerRunnerSpec(

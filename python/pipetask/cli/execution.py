@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -12,10 +11,10 @@ from ..options.logs import LogOptions
 
 if TYPE_CHECKING:
     from ..executors.base import QuantumExecutor
+    from ..observe.report import RunAlone
     from ..observe.sink import Sink
-    from ..observe.summary import RunSummary
 
-__all__ = ["executor_for", "progress_for", "report"]
+__all__ = ["executor_for", "sinks_of"]
 
 
 def executor_for(options: ExecutorOptions, timeout: float | None) -> QuantumExecutor:
@@ -36,44 +35,36 @@ def executor_for(options: ExecutorOptions, timeout: float | None) -> QuantumExec
     return find_executor(mode).from_options(options)
 
 
-def progress_for(options: ExecutorOptions, logs: LogOptions) -> Sink:
+def sinks_of(
+    options: ExecutorOptions, logs: LogOptions, run_alone: RunAlone, summary: str | None
+) -> list[Sink]:
+    """Return what a run on this machine is told to: the summary, a display, and the report.
+
+    Parameters
+    ----------
+    options, logs
+        They say whether there is a display, and which.
+    run_alone
+        Returns the command that runs the quantum with some UUID alone.
+    summary
+        Where to write the summary, if anywhere.
+    """
+    from ..observe.choice import sinks_for
+
+    return sinks_for(lambda _: run_alone, summary=summary, progress=_progress_for(options, logs))
+
+
+def _progress_for(options: ExecutorOptions, logs: LogOptions) -> Sink | None:
     """Return what shows progress: a table on a terminal, lines elsewhere, nothing beside a debugger."""
     from rich.console import Console
 
     from ..observe.progress import LineProgress, TableProgress
-    from ..observe.sink import Sink
 
     if options.debugger:
-        return Sink()  # the terminal belongs to the debugger
+        return None  # the terminal belongs to the debugger
     console = Console(stderr=True)
     return (
         TableProgress(console)
         if console.is_terminal and not logs.tty
         else LineProgress(sys.stderr, options.settings.progress["interval"])
     )
-
-
-def report(
-    summary: RunSummary, run_alone: Callable[[object], str], graph: str, summary_uri: str | None
-) -> None:
-    """Print what became of a run, and write it where the user asked for that.
-
-    Parameters
-    ----------
-    summary
-        What became of the run.
-    run_alone
-        Returns the command that runs the quantum with some UUID alone.
-    graph
-        The ``.qg`` file.
-    summary_uri
-        Where to write the summary.
-    """
-    from rich.console import Console
-
-    from ..observe.report import print_report
-    from ..observe.summary_file import write_summary
-
-    print_report(Console(stderr=True), summary, run_alone)
-    if summary_uri:
-        write_summary(summary, graph, summary_uri, sys.argv)

@@ -16,7 +16,7 @@ from ..options.commands import RunCommand
 from ..options.graph import GraphSaveOptions
 from ..outcome import Kind, Status
 from .command import Invocation
-from .execution import executor_for, progress_for, report
+from .execution import executor_for, sinks_of
 from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
 from .logs import configure_logging
 
@@ -44,21 +44,29 @@ def _run(invocation: Invocation) -> int:
         executor.prepare()  # goes on while the rest is imported
     configure_logging(invocation.logs)
     request = request_of(options)
-    graph_executor = _graph_executor(invocation, executor)  # refuses some options, before a graph is built
-    if options.source.qgraph is None:
-        return _build_and_execute(options, graph_executor, request)
-    _show_and_keep(options, options.source.qgraph, request)
-    if request.graph_items:
-        return _nothing_executed()
-    return _execute(options, graph_executor, options.source.qgraph).exit_code
+    if options.source.qgraph is not None:
+        graph_executor = _graph_executor(invocation, executor, options.source.qgraph)
+        _show_and_keep(options, options.source.qgraph, request)
+        if request.graph_items:
+            return _nothing_executed()
+        return _execute(options, graph_executor, options.source.qgraph).exit_code
+    with _place_for(options.saved) as place:
+        graph_executor = _graph_executor(invocation, executor, place.path)
+        summary = _build_and_execute(options, graph_executor, request, place.path)
+        place.keep = place.keep or (summary is not None and _needs_graph(summary))
+    return summary.exit_code if summary is not None else 0
 
 
-def _graph_executor(invocation: Invocation, executor: QuantumExecutor) -> QuantumGraphExecutor:
+def _graph_executor(invocation: Invocation, executor: QuantumExecutor, graph: str) -> QuantumGraphExecutor:
+    """Make what executes; it refuses some options, so this comes before a graph is built."""
     from ..graph_executor import QuantumGraphExecutor
+    from ..observe.report import debug_command
 
     options: RunCommand = invocation.options
-    sink = progress_for(options.executor, invocation.logs)
-    return QuantumGraphExecutor(executor, options.repository.butler_config, options.run, [sink])
+    butler = options.repository.butler_config
+    run_alone = partial(debug_command, butler, graph)
+    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.summary.summary)
+    return QuantumGraphExecutor(executor, butler, options.run, sinks)
 
 
 def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> None:
@@ -73,19 +81,18 @@ def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> Non
 
 
 def _build_and_execute(
-    options: RunCommand, graph_executor: QuantumGraphExecutor, request: ShowRequest
-) -> int:
+    options: RunCommand, graph_executor: QuantumGraphExecutor, request: ShowRequest, path: str
+) -> RunSummary | None:
+    """Build a graph and execute it; return `None` if something was only to be shown."""
     if (source := begin_pipeline(options, request)) is None:
-        return 0
+        return None
     if not request.graph_items:
         graph_executor.check_repository()  # to build a graph takes long, and needs no permission to write
-    with _place_for(options.saved) as place:
-        _build(options, source, request, place.path)
-        if request.graph_items:
-            return _nothing_executed()
-        summary = _execute(options, graph_executor, place.path)
-        place.keep = place.keep or _needs_graph(summary)
-    return summary.exit_code
+    _build(options, source, request, path)
+    if request.graph_items:
+        _nothing_executed()
+        return None
+    return _execute(options, graph_executor, path)
 
 
 def _build(options: RunCommand, source: PipelineSource, request: ShowRequest, path: str) -> None:
@@ -103,15 +110,11 @@ def _nothing_executed() -> int:
 
 def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: str) -> RunSummary:
     from ..garbage import keep_what_is_there
-    from ..observe.report import debug_command
     from ..repository import open_graph
 
-    butler = options.repository.butler_config
-    with open_graph(butler, graph, options.run.execution.selection) as file:
+    with open_graph(options.repository.butler_config, graph, options.run.execution.selection) as file:
         keep_what_is_there()
-        summary = graph_executor.execute(file)
-        report(summary, partial(debug_command, butler, graph), file.path, options.summary.summary)
-    return summary
+        return graph_executor.execute(file)
 
 
 # Where the graph lies that is built to be executed at once.
@@ -139,7 +142,7 @@ def _place_for(saved: GraphSaveOptions) -> Iterator[_Place]:
                 f"The graph is kept as {place.path}; --save-qgraph keeps it where you like.", file=sys.stderr
             )
         else:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _needs_graph(summary: RunSummary) -> bool:

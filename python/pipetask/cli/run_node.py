@@ -10,7 +10,7 @@ from ..executors.delayed.replay import all_done
 from ..executors.delayed.run_directory import RunDirectory
 from ..options.delayed_commands import RunNodeCommand
 from .command import Invocation
-from .run_report import replayed, report_run
+from .run_report import replay
 
 __all__ = ["run"]
 
@@ -44,8 +44,6 @@ def _first(directory: RunDirectory) -> int:
 
 
 def _final(directory: RunDirectory) -> int:
-    from ..observe.summary_file import write_summary
-
     directory.check_files()
     recipe = directory.recipe()
     if recipe.later is None:  # no registry takes part
@@ -56,8 +54,7 @@ def _final(directory: RunDirectory) -> int:
         print(f"pipetask run-node: {error}", file=sys.stderr)
         return ExitCode.FAILED
     directory.summary.unlink(missing_ok=True)
-    summary = replayed(directory, register=True)
-    if summary.error is None:
-        write_summary(summary, str(directory.graph), str(directory.summary), sys.argv)
-    report_run(directory, summary)
-    return summary.exit_code if summary.error is None else ExitCode.INFRASTRUCTURE
+    summary = replay(directory, register=True)
+    if summary.error is not None:  # a summary is the sign that all is registered
+        directory.summary.unlink(missing_ok=True)
+    return summary.exit_code if directory.summary.exists() else ExitCode.INFRASTRUCTURE

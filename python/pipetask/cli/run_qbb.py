@@ -7,7 +7,7 @@ from functools import partial
 from ..development.coverage import record_coverage
 from ..options.commands import RunQbbCommand
 from .command import Invocation
-from .execution import executor_for, progress_for, report
+from .execution import executor_for, sinks_of
 from .logs import configure_logging
 
 __all__ = ["run"]
@@ -28,11 +28,9 @@ def _run(invocation: Invocation) -> int:
     from ..quantum_backed_executor import QuantumBackedGraphExecutor
     from ..repository import open_graph
 
-    sink = progress_for(options.executor, invocation.logs)
-    graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, [sink])
     paths, selection = options.run.search.config_search_path, options.run.execution.selection
     run_alone = partial(quantum_backed_debug_command, options.repo, options.qgraph, paths)
+    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.summary.summary)
+    graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
     with open_graph(options.repo, options.qgraph, selection, paths) as file:
-        summary = graph_executor.execute(file)
-        report(summary, run_alone, file.path, options.summary.summary)
-    return summary.exit_code
+        return graph_executor.execute(file).exit_code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,10 @@ from ..executors.delayed.replay import ReplayExecutor
 from ..executors.delayed.run_directory import RunDirectory
 
 if TYPE_CHECKING:
+    from ..observe.report import RunAlone
     from ..observe.summary import RunSummary
 
-__all__ = ["is_run_directory", "replayed", "report_on_run", "report_run"]
+__all__ = ["is_run_directory", "replay", "report_on_run"]
 
 
 def is_run_directory(path: str) -> bool:
@@ -24,14 +25,21 @@ def is_run_directory(path: str) -> bool:
 
 def report_on_run(path: str) -> int:
     """Print the report of a run as it is now, and return its exit code; nothing is registered."""
-    directory = RunDirectory(path)
-    summary = replayed(directory, register=False)
-    report_run(directory, summary)
-    return summary.exit_code
+    return replay(RunDirectory(path), register=False).exit_code
 
 
-def replayed(directory: RunDirectory, *, register: bool) -> RunSummary:
-    """Return the summary of a run, from what its jobs have written down; register outputs if asked to."""
+def replay(directory: RunDirectory, *, register: bool) -> RunSummary:
+    """Take the outcomes that jobs have written down, as those of one run, and report on it.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    register
+        Whether it is over: then outputs are registered, and the summary is written.
+    """
+    from ..observe.choice import sinks_for
+
     recipe = directory.recipe()
     later = recipe.later
     if later is None:
@@ -40,26 +48,22 @@ def replayed(directory: RunDirectory, *, register: bool) -> RunSummary:
         )
     directory.check_begun(recipe)
     over = register or directory.summary.exists()
-    summary = later.end(str(directory.graph), ReplayExecutor(directory, register=register, over=over))
-    times = [
-        time for outcome in summary.outcomes for time in (outcome.start, outcome.end) if time is not None
-    ]
-    return replace(summary, start=min(times), end=max(times)) if times else summary
+    summary = str(directory.summary) if register else None
+    sinks = sinks_for(partial(_commands, directory), summary=summary)
+    return later.end(str(directory.graph), ReplayExecutor(directory, register=register, over=over), sinks)
 
 
-def report_run(directory: RunDirectory, summary: RunSummary) -> None:
-    """Print the report of a run, with the command that runs each failed quantum again."""
-    from rich.console import Console
+def _commands(directory: RunDirectory, summary: RunSummary) -> RunAlone:
+    """Return what knows the command that runs a failed quantum again in its node."""
+    homes = _homes(directory, summary)
+    return lambda quantum_id: rerun_command(directory, homes[quantum_id], quantum_id)
 
-    from ..observe.report import print_report
 
+def _homes(directory: RunDirectory, summary: RunSummary) -> dict[object, str]:
+    """Return the names of the nodes of quanta that failed."""
     failed = {outcome.id for outcome in summary.failures}
     homes: dict[object, str] = {}
     with directory.index() as index:
         for node in index.nodes():
             homes |= {index.quantum_id(q): node.name for q in node.quanta if q.id in failed}
-
-    def run_alone(quantum_id: object) -> str:
-        return rerun_command(directory, homes[quantum_id], quantum_id)
-
-    print_report(Console(stderr=True, soft_wrap=True), summary, run_alone)
+    return homes

@@ -17,6 +17,7 @@ from ..runner import RunnerSpec, Ticket
 from .retries import NO_RETRIES, RetryPolicy
 
 if TYPE_CHECKING:
+    from ..observe.sink import Sink
     from ..observe.summary import RunSummary
 
 __all__ = ["Activity", "Continuation", "ExecutionContext", "QuantumExecutor", "StopLevel", "StopRequest"]
@@ -120,7 +121,7 @@ class Continuation(Protocol):
     def begin(self, graph: str) -> None:
         """Make the registry ready, which was put off."""
 
-    def end(self, graph: str, executor: QuantumExecutor) -> RunSummary:
+    def end(self, graph: str, executor: QuantumExecutor, sinks: Sequence[Sink] = ()) -> RunSummary:
         """Take outcomes from a model that replays what happened elsewhere, and register their outputs.
 
         Parameters
@@ -129,6 +130,8 @@ class Continuation(Protocol):
             The ``.qg`` file.
         executor
             A model with ``replays``; where it does not execute, the registry is only read.
+        sinks
+            What is told about outcomes, and about the end.
         """
 
 

@@ -16,6 +16,7 @@ from ..executors.base import Activity
 from ..outcome import QuantumOutcome
 from ..quantum_data import EnumeratedGraph
 from .sink import Sink
+from .summary import RunSummary
 from .tally import Tally, TallyRow
 
 __all__ = ["LineProgress", "TableProgress", "duration", "progress_table"]
@@ -51,7 +52,7 @@ class TableProgress(Sink):
         assert self._tally is not None, "begin was called"
         self._tally.count(outcome)
 
-    def end(self) -> None:
+    def end(self, summary: RunSummary) -> None:
         """Take the table away; the report shows the final figures."""
         if self._live is not None:
             self._live.stop()
@@ -90,7 +91,7 @@ class LineProgress(Sink):
         assert self._tally is not None, "begin was called"
         self._tally.count(outcome)
 
-    def end(self) -> None:
+    def end(self, summary: RunSummary) -> None:
         """Stop."""
         self._over.set()
         if self._thread is not None:
@@ -99,7 +100,10 @@ class LineProgress(Sink):
     def _write(self) -> None:
         assert self._tally is not None, "begin was called"
         while not self._over.wait(self._interval):
-            print(progress_line(self._tally), file=self._stream, flush=True)
+            try:
+                print(progress_line(self._tally), file=self._stream, flush=True)
+            except OSError:  # nobody reads it any more
+                return
 
 
 def progress_line(tally: Tally) -> str:

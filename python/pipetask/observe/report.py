@@ -5,15 +5,30 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..outcome import Kind, QuantumOutcome, Status
+from .sink import Sink
 from .summary import RunSummary
 
-__all__ = ["debug_command", "print_report", "quantum_backed_debug_command"]
+__all__ = [
+    "Commands",
+    "ReportSink",
+    "RunAlone",
+    "debug_command",
+    "print_report",
+    "quantum_backed_debug_command",
+]
+
+RunAlone: TypeAlias = Callable[[object], str]
+"""Returns the command that runs the quantum with some UUID alone."""
+
+Commands: TypeAlias = Callable[[RunSummary], RunAlone]
+"""Looks at a run and returns what knows such commands."""
 
 MOST_FAILURES = 20
 """Failures that are printed in full; the summary file has all."""
@@ -24,7 +39,27 @@ _STYLES = {Kind.DONE: "green", Kind.HANDED_ON: "cyan", Kind.FAILED: "bold red", 
 _COLUMNS = [status for kind in _STYLES for status in Status if status.kind is kind]
 
 
-def print_report(console: Console, summary: RunSummary, run_alone: Callable[[object], str]) -> None:
+class ReportSink(Sink):
+    """Prints what became of a run.
+
+    Parameters
+    ----------
+    console
+        Where to print.
+    commands
+        Gives the commands that run single quanta again.
+    """
+
+    def __init__(self, console: Console, commands: Commands):
+        self._console = console
+        self._commands = commands
+
+    def end(self, summary: RunSummary) -> None:
+        """Print."""
+        print_report(self._console, summary, self._commands(summary))
+
+
+def print_report(console: Console, summary: RunSummary, run_alone: RunAlone) -> None:
     """Print a table by label, then each failure with the command that runs it alone.
 
     Parameters
@@ -100,7 +135,7 @@ def _costs(summary: RunSummary) -> dict[str, tuple[str, str]]:
 
 
 def _print_failure(
-    console: Console, summary: RunSummary, outcome: QuantumOutcome, run_alone: Callable[[object], str]
+    console: Console, summary: RunSummary, outcome: QuantumOutcome, run_alone: RunAlone
 ) -> None:
     where = summary.graph.describe(outcome.id)
     error = outcome.error
@@ -138,7 +173,7 @@ def _shorten(text: str) -> str:
 
 def _verdict(summary: RunSummary) -> Text:
     total = summary.total
-    parts = ["outputs not registered"] if summary.error is not None else []
+    parts = [f"outputs of {summary.unregistered} quanta not registered"] if summary.unregistered else []
     parts += [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
     seconds = summary.end - summary.start
     status = summary.status

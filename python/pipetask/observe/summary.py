@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PipetaskError
 from ..executors.base import StopRequest
 from ..outcome import QuantumOutcome, Status
 from ..quantum_data import EnumeratedGraph
-from .sink import Sink
 
-__all__ = ["RunSummary", "SummarySink"]
+__all__ = ["OutcomeCollector", "RunSummary"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,9 @@ class RunSummary:
 
     error: PipetaskError | None = None
     """What went wrong with the run itself, rather than with a quantum."""
+
+    unregistered: int = 0
+    """Number of quanta whose outputs are in the datastore and could not be registered."""
 
     @property
     def failures(self) -> list[QuantumOutcome]:
@@ -74,36 +76,94 @@ class RunSummary:
             return 21
         if self.fail_fast and 20 in codes:
             return 20
-        return 0 if self.error is None and all(status.unblocks for status in self.total) else 1
+        if self.error is not None or self.unregistered:
+            return 1
+        return 0 if all(status.unblocks for status in self.total) else 1
 
 
-@dataclass
-class SummarySink(Sink):
-    """Collects outcomes for a `RunSummary`."""
+class OutcomeCollector:
+    """Collects outcomes for a `RunSummary`: one of each quantum, whatever an execution model does.
 
-    graph: EnumeratedGraph
-    header: Any
-    outcomes: list[QuantumOutcome] = field(default_factory=list)
-    counts: defaultdict[str, Counter[Status]] = field(default_factory=lambda: defaultdict(Counter))
-    start: float = field(default_factory=time.time)
+    Parameters
+    ----------
+    graph
+        The stream of quanta.
+    header
+        The graph's header.
+    """
 
-    def note(self, outcome: QuantumOutcome) -> None:
-        """Take note of an outcome."""
-        self.outcomes.append(outcome)
-        self.counts[self.graph.label(outcome.id)][outcome.status] += 1
+    def __init__(self, graph: EnumeratedGraph, header: Any):
+        self._graph = graph
+        self._header = header
+        self._outcomes: list[QuantumOutcome] = []
+        self._counts: defaultdict[str, Counter[Status]] = defaultdict(Counter)
+        self._ended = bytearray(len(graph.structure))
+        self._start = time.time()
+        self._clock = time.monotonic()
 
-    def finish(self, stop: StopRequest, *, fail_fast: bool, error: PipetaskError | None) -> RunSummary:
-        """Return the summary of the run."""
-        order = [label for label in self.graph.structure.labels if label in self.counts]
+    def note(self, outcome: QuantumOutcome) -> bool:
+        """Take note of an outcome; return whether it is the first of its quantum, and counts."""
+        if self._ended[outcome.id]:
+            return False
+        self._ended[outcome.id] = True
+        self._outcomes.append(outcome)
+        self._counts[self._graph.label(outcome.id)][outcome.status] += 1
+        return True
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def missing(self, reason: str) -> Iterator[QuantumOutcome]:
+        """Yield an outcome for each quantum of the stream that has none.
+
+        Parameters
+        ----------
+        reason
+            Why it has none.
+        """
+        for quantum in self._graph:
+            if not self._ended[quantum.id]:
+                yield QuantumOutcome(quantum.id, Status.CANCELLED, reason=reason)
+
+    def summary(
+        self,
+        stop: StopRequest,
+        *,
+        fail_fast: bool = False,
+        error: PipetaskError | None = None,
+        unregistered: int = 0,
+        elsewhere: bool = False,
+    ) -> RunSummary:
+        """Return the summary of the run.
+
+        Parameters
+        ----------
+        stop
+            Whether it was asked to stop.
+        fail_fast
+            Whether the first failure was to end it.
+        error
+            What went wrong with the run itself.
+        unregistered
+            Number of quanta whose outputs could not be registered.
+        elsewhere
+            Whether quanta have run in other processes before, so that the run took the time that they took.
+        """
+        start, end = self._start, self._start + time.monotonic() - self._clock
+        if elsewhere:
+            times = [t for outcome in self._outcomes for t in (outcome.start, outcome.end) if t is not None]
+            start, end = min(times, default=start), max(times, default=end)
+        labels = [label for label in self._graph.structure.labels if label in self._counts]
         return RunSummary(
-            self.graph,
-            self.header,
-            self.outcomes,
-            {label: self.counts[label] for label in order},
-            self.start,
-            time.time(),
+            self._graph,
+            self._header,
+            self._outcomes,
+            {label: self._counts[label] for label in labels},
+            start,
+            end,
             fail_fast=fail_fast,
             stopped=stop.reason,
             signal=stop.signal,
             error=error,
+            unregistered=unregistered,
         )

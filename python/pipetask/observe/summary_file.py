@@ -1,84 +1,225 @@
-"""Write a summary as JSON: the fields of LSST's ``Report``, and more."""
+"""The summary as JSON: the fields of LSST's ``Report``, and more."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from itertools import chain
-from typing import Any
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
 
-from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.resources import ResourcePath
 from lsst.utils.introspection import get_full_type_name
 
-from ..errors import PipetaskError
+from ..errors import PipetaskError, UsageError, one_line, reason_of
+from ..executors.base import Activity
+from ..graph_file import GraphFile
 from ..outcome import QuantumOutcome
-from ..runner.quantum_reader import read_datasets
+from ..quantum_data import EnumeratedGraph
+from .dataset_counts import DatasetCounts
+from .sink import Sink
 from .summary import RunSummary
 
-__all__ = ["summary_content", "write_summary"]
-
-CHUNK = 2000
-"""Quanta that are read from the graph file at a time to count datasets."""
+__all__ = ["SummaryFile", "SummarySink"]
 
 
-def write_summary(summary: RunSummary, graph: str, uri: str, command_line: list[str]) -> None:
-    """Write a summary.
+class SummarySink(Sink):
+    """Knows at the end of a run what its summary says.
 
     Parameters
     ----------
-    summary
-        What became of the run.
-    graph
-        The ``.qg`` file, from which the numbers of inputs and outputs are counted.
+    command_line
+        The command that ran.
+    """
+
+    def __init__(self, command_line: Sequence[str]):
+        self._command_line = list(command_line)
+        self._datasets: DatasetCounts | None = None
+        self._labels: list[str] = []
+
+    def begin(self, graph: EnumeratedGraph, totals: dict[str, int], activity: Activity) -> None:
+        """Open the graph file, which may be gone at the end."""
+        if isinstance(file := graph.source, GraphFile):
+            self._labels = list(file.pipeline.tasks)
+            with suppress(Exception):  # then there are no numbers of datasets
+                self._datasets = DatasetCounts(file.path)
+
+    def fields(self, summary: RunSummary) -> Iterator[tuple[str, Any]]:
+        """Yield the fields of a summary; those with something for each quantum are iterators.
+
+        Parameters
+        ----------
+        summary
+            What became of the run.
+
+        Notes
+        -----
+        ``qgraphSummary``, ``status``, ``cmdLine``, ``exitCode``, ``exceptionInfo`` and ``quantaReports`` are those of
+        `lsst.pipe.base.quantum_reports.Report`, which reads them; fields without a value are left out.  ``outcome``,
+        ``stopped``, ``unregistered``, ``counts``, ``start``, ``end`` and ``quanta`` are ours.
+        """
+        yield "qgraphSummary", _without_nones(self._graph_summary(summary))
+        yield "status", _run_status(summary)
+        yield "cmdLine", self._command_line
+        yield "exitCode", summary.exit_code
+        if summary.exit_code:
+            yield "exceptionInfo", _run_exception(summary)
+        yield "quantaReports", (_quantum_report(summary, outcome) for outcome in summary.outcomes)
+        yield "quanta", (_quantum(summary, outcome) for outcome in summary.outcomes)
+        yield "outcome", summary.status
+        if summary.stopped is not None:
+            yield "stopped", summary.stopped
+        if summary.unregistered:
+            yield "unregistered", summary.unregistered
+        yield "counts", {label: {s.value: n for s, n in c.items()} for label, c in summary.counts.items()}
+        yield "start", summary.start
+        yield "end", summary.end
+
+    def _graph_summary(self, summary: RunSummary) -> dict[str, Any]:
+        header, structure = summary.header, summary.graph.structure
+        sizes = dict(zip(structure.labels, structure.counts, strict=True))
+        counts = self._count_datasets(summary)
+        return {
+            "cmdLine": header.command or None,
+            "creationUTC": str(header.timestamp) if header.timestamp is not None else None,
+            "inputCollection": header.inputs or None,
+            "outputCollection": header.output,
+            "outputRun": header.output_run,
+            "qgraphTaskSummaries": {
+                label: {"taskLabel": label, "numQuanta": sizes.get(label, 0)}
+                | {name: dict(numbers[label]) for name, numbers in counts.items()}
+                for label in self._labels or sizes
+            },
+        }
+
+    def _count_datasets(self, summary: RunSummary) -> dict[str, Mapping[str, Counter[str]]]:
+        """Return numbers of inputs and outputs; nothing if the graph file was cut, or is another by now."""
+        if self._datasets is None:
+            return {}
+        try:
+            inputs, outputs = self._datasets.count(summary.graph.structure)
+        except Exception:
+            return {}
+        return {"numInputs": inputs, "numOutputs": outputs}
+
+
+class SummaryFile(SummarySink):
+    """Writes the summary of a run as JSON, whole or not at all.
+
+    Parameters
+    ----------
     uri
         Where to write.
     command_line
         The command that ran.
+
+    Raises
+    ------
+    UsageError
+        If it is clear now that it cannot be written there.
     """
-    with ResourcePath(uri).open("w") as out:
-        json.dump(summary_content(summary, graph, command_line), out, indent=2, default=str)
+
+    def __init__(self, uri: str, command_line: Sequence[str]):
+        super().__init__(command_line)
+        self._place = _place(uri)
+        if isinstance(self._place, Path):
+            _check(self._place)
+
+    def end(self, summary: RunSummary) -> None:
+        """Write it."""
+        try:
+            with _whole(self._place) as out:
+                _write_json(self.fields(summary), out)
+        except Exception as error:
+            reason = error.strerror if isinstance(error, OSError) else reason_of(error)
+            raise PipetaskError(f"The summary could not be written to {self._place}: {reason}.") from error
 
 
-def summary_content(summary: RunSummary, graph: str, command_line: list[str]) -> dict[str, Any]:
-    """Return what a summary says, as `write_summary` writes it.
+def _place(uri: str) -> Path | ResourcePath:
+    """Return where a URI leads from here; a task may change the working directory."""
+    if "://" not in uri:
+        return Path(uri).absolute()
+    place = ResourcePath(uri)
+    return Path(place.ospath) if place.isLocal else place
 
-    Parameters
-    ----------
-    summary
-        What became of the run.
-    graph
-        The ``.qg`` file, from which the numbers of inputs and outputs are counted.
-    command_line
-        The command that ran.
 
-    Notes
-    -----
-    ``qgraphSummary``, ``status``, ``cmdLine``, ``exitCode``, ``exceptionInfo`` and ``quantaReports`` are those of
-    `lsst.pipe.base.quantum_reports.Report`, which reads them; fields without a value are left out.  ``outcome``,
-    ``stopped``, ``counts``, ``start``, ``end`` and ``quanta`` are ours.
-    """
-    content = {
-        "qgraphSummary": _graph_summary(summary, graph),
-        "status": _run_status(summary),
-        "cmdLine": command_line,
-        "exitCode": summary.exit_code,
-        "quantaReports": [_quantum_report(summary, outcome) for outcome in summary.outcomes],
-        "quanta": [_quantum(summary, outcome) for outcome in summary.outcomes],
-        "outcome": summary.status,
-        "stopped": summary.stopped,
-        "counts": {label: {s.value: n for s, n in c.items()} for label, c in summary.counts.items()},
-        "start": summary.start,
-        "end": summary.end,
-    }
-    if summary.exit_code:
-        content["exceptionInfo"] = _run_exception(summary)
-    return _without_nones(content)
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"--summary {path} is a folder: give the name of a file in it.")
+    if _is_special(path):
+        return
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise UsageError(f"--summary {path}: there is no folder {folder}: make it first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"--summary {path}: the folder {folder} is not writeable: choose another.")
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether something is there that must not be replaced: a pipe, say, or a terminal."""
+    return path.exists() and not path.is_file()
+
+
+def _whole(place: Path | ResourcePath) -> AbstractContextManager[TextIO]:
+    """Open a file that appears only when all of it has been written."""
+    if not isinstance(place, Path):
+        return _written_there(place)
+    if _is_special(place):
+        return place.open("w", encoding="utf-8")
+    return _written_beside(place.resolve())  # what a link leads to is replaced, and not the link
+
+
+@contextmanager
+def _written_there(uri: ResourcePath) -> Iterator[TextIO]:
+    with ResourcePath.temporary_uri(suffix=".json") as here:
+        with Path(here.ospath).open("w", encoding="utf-8") as out:
+            yield out
+        uri.transfer_from(here, transfer="copy", overwrite=True)
+
+
+@contextmanager
+def _written_beside(path: Path) -> Iterator[TextIO]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_json(fields: Iterator[tuple[str, Any]], out: TextIO) -> None:
+    """Write an object a field at a time, and a list an item at a time: of many quanta the whole text would be large."""
+    before = "{\n"
+    for name, value in fields:
+        out.write(f"{before}  {json.dumps(name)}: ")
+        if isinstance(value, Iterator):
+            _write_list(value, out)
+        else:
+            out.write(_json(value))
+        before = ",\n"
+    out.write("\n}\n")
+
+
+def _write_list(items: Iterator[Any], out: TextIO) -> None:
+    before = "["
+    for item in items:
+        out.write(f"{before}\n    {_json(item)}")
+        before = ","
+    out.write("[]" if before == "[" else "\n  ]")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str)
 
 
 def _run_exception(summary: RunSummary) -> dict[str, str]:
     if summary.error is not None:
-        return {"className": get_full_type_name(summary.error), "message": str(summary.error)}
+        return {"className": get_full_type_name(summary.error), "message": one_line(summary.error)}
     counts = ", ".join(f"{n} {status.value}" for status, n in summary.total.items() if not status.unblocks)
     return {
         "className": get_full_type_name(PipetaskError),
@@ -95,93 +236,61 @@ def _run_status(summary: RunSummary) -> str:
 
 def _quantum_report(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
     graph, error = summary.graph, outcome.error
-    return {
-        "status": outcome.status.lsst,
-        "dataId": graph.data_id(outcome.id),
-        "taskLabel": graph.label(outcome.id),
-        "exitCode": -outcome.signal if outcome.signal is not None else outcome.exit_code,
-        "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
-        "quantumId": str(graph.quantum_id(outcome.id)),
-    }
+    return _without_nones(
+        {
+            "status": outcome.status.lsst,
+            "dataId": graph.data_id(outcome.id),
+            "taskLabel": graph.label(outcome.id),
+            "exitCode": -outcome.signal if outcome.signal is not None else outcome.exit_code,
+            "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
+            "quantumId": str(graph.quantum_id(outcome.id)),
+        }
+    )
 
 
 def _quantum(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
     graph, error = summary.graph, outcome.error
-    return {
-        "quantumId": str(graph.quantum_id(outcome.id)),
-        "id": outcome.id,
-        "outcome": outcome.status.value,
-        "reason": outcome.reason,
-        "blockedBy": str(graph.quantum_id(outcome.blocked_by)) if outcome.blocked_by is not None else None,
-        "start": outcome.start,
-        "end": outcome.end,
-        "host": outcome.host,
-        "pid": outcome.pid,
-        "peakMemory": outcome.peak_memory,
-        "caveats": outcome.caveats or None,
-        "traceback": error.traceback if error else None,
-        "log": outcome.log,
-        "attempt": outcome.attempt,
-        "earlierAttempts": [_earlier_attempt(before) for before in outcome.earlier] or None,
-    }
+    return _without_nones(
+        {
+            "quantumId": str(graph.quantum_id(outcome.id)),
+            "id": outcome.id,
+            "outcome": outcome.status.value,
+            "reason": outcome.reason,
+            "blockedBy": str(graph.quantum_id(outcome.blocked_by))
+            if outcome.blocked_by is not None
+            else None,
+            "start": outcome.start,
+            "end": outcome.end,
+            "host": outcome.host,
+            "pid": outcome.pid,
+            "peakMemory": outcome.peak_memory,
+            "caveats": outcome.caveats or None,
+            "traceback": error.traceback if error else None,
+            "log": outcome.log,
+            "attempt": outcome.attempt,
+            "earlierAttempts": [_earlier_attempt(before) for before in outcome.earlier] or None,
+        }
+    )
 
 
 def _earlier_attempt(outcome: QuantumOutcome) -> dict[str, Any]:
     error = outcome.error
-    return {
-        "attempt": outcome.attempt,
-        "outcome": outcome.status.value,
-        "reason": outcome.reason,
-        "start": outcome.start,
-        "end": outcome.end,
-        "host": outcome.host,
-        "pid": outcome.pid,
-        "peakMemory": outcome.peak_memory,
-        "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
-        "traceback": error.traceback if error else None,
-        "log": outcome.log,
-    }
+    return _without_nones(
+        {
+            "attempt": outcome.attempt,
+            "outcome": outcome.status.value,
+            "reason": outcome.reason,
+            "start": outcome.start,
+            "end": outcome.end,
+            "host": outcome.host,
+            "pid": outcome.pid,
+            "peakMemory": outcome.peak_memory,
+            "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
+            "traceback": error.traceback if error else None,
+            "log": outcome.log,
+        }
+    )
 
 
-def _graph_summary(summary: RunSummary, graph: str) -> dict[str, Any]:
-    header, structure = summary.header, summary.graph.structure
-    counts = dict(zip(structure.labels, structure.counts, strict=True))
-    inputs: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    outputs: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    with PredictedQuantumGraph.open(graph) as reader:
-        components = reader.components
-        tasks = components.pipeline_graph.tasks
-        for first in range(0, len(structure), CHUNK):
-            positions = range(first, min(first + CHUNK, len(structure)))
-            read_datasets(reader, (structure.quantum_id(position) for position in positions))
-            for quantum in components.quantum_datasets.values():
-                for counter, datasets in ((inputs, quantum.inputs), (outputs, quantum.outputs)):
-                    names = (dataset.dataset_type_name for dataset in chain.from_iterable(datasets.values()))
-                    counter[quantum.task_label].update(names)
-            components.quantum_datasets.clear()
-    return {
-        "cmdLine": header.command or None,
-        "creationUTC": str(header.timestamp) if header.timestamp is not None else None,
-        "inputCollection": header.inputs or None,
-        "outputCollection": header.output,
-        "outputRun": header.output_run,
-        "qgraphTaskSummaries": {
-            label: {
-                "taskLabel": label,
-                "numQuanta": counts.get(label, 0),
-                "numInputs": dict(inputs[label]),
-                "numOutputs": dict(outputs[label]),
-            }
-            for label in tasks
-        },
-    }
-
-
-def _without_nones(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _without_nones(item) for key, item in value.items() if item is not None}
-        case list():
-            return [_without_nones(item) for item in value]
-        case _:
-            return value
+def _without_nones(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -23,6 +24,11 @@ LONGEST_WAIT = 2.0
 
 MOST_DATASETS = 5000
 """Datasets in one transaction."""
+
+MOST_FAILURES = 3
+"""Failures in a row at the end of a run, after which no more is tried: each may take a database's patience."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class Registrar:
@@ -52,18 +58,24 @@ class Registrar:
         self._extend_run = extend_run
         self._queue: queue.SimpleQueue[StoredOutputs | None] = queue.SimpleQueue()
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name="registrar")
-        self._thread.start()
+        self._failed: list[StoredOutputs] = []
+        self._thread: threading.Thread | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether outputs could not be registered so far; they are tried once more at the end."""
+        return bool(self._failed)
+
+    @property
+    def unregistered(self) -> int:
+        """Number of quanta whose outputs were not registered, after `close`."""
+        return len(self._failed)
 
     def register(self, outputs: StoredOutputs) -> None:
-        """Hand over what one quantum left.
-
-        Raises
-        ------
-        RegistrationError
-            If outputs handed over before could not be registered.
-        """
-        self._raise()
+        """Hand over what one quantum left."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="registrar")
+            self._thread.start()
         self._queue.put(outputs)
 
     def close(self) -> None:
@@ -74,27 +86,46 @@ class Registrar:
         RegistrationError
             If outputs could not be registered.
         """
+        if self._thread is None:
+            return
         self._queue.put(None)
         self._thread.join()
-        self._raise()
-
-    def _raise(self) -> None:
-        if self._error is not None:
+        if self._error is not None and self._failed:
             raise RegistrationError(
-                f"Outputs could not be registered: {reason_of(self._error)}.  They are safe in the "
-                "datastore; put the cause right and run the same command with --extend-run to register them."
+                f"Outputs of {len(self._failed)} quanta could not be registered: {reason_of(self._error)}.  They are "
+                "safe in the datastore; put the cause right and run the same command with --extend-run to register "
+                "them."
             ) from self._error
 
     def _work(self) -> None:
         more = True
-        while more and self._error is None:
+        while more:
             batch: list[StoredOutputs] = []
             more = self._collect(batch)
-            if batch:
-                try:
-                    self._write(batch)
-                except Exception as error:
-                    self._error = error
+            if batch and not self._try(batch):
+                self._failed += batch
+        self._try_again()
+
+    def _try(self, batch: list[StoredOutputs]) -> bool:
+        try:
+            self._write(batch)
+        except Exception as error:
+            self._error = error
+            _LOG.debug("Could not register the outputs of %d quanta:", len(batch), exc_info=True)
+            return False
+        return True
+
+    def _try_again(self) -> None:
+        """Try once more, each quantum alone, so that one with bad outputs does not cost the others theirs."""
+        left: list[StoredOutputs] = []
+        in_a_row = 0
+        for outputs in self._failed:
+            if in_a_row < MOST_FAILURES and self._try([outputs]):
+                in_a_row = 0
+            else:
+                left.append(outputs)
+                in_a_row += 1
+        self._failed = left
 
     def _collect(self, batch: list[StoredOutputs]) -> bool:
         """Wait until enough outputs have come, or one has waited long enough; return whether there may be more."""
