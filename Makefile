@@ -2,6 +2,7 @@
 #
 #   PYTHON=python3.13 make test                 uses another interpreter
 #   make test TESTS='tests/test_runs.py -x'     takes these tests, or other options of pytest
+#   make campaign SEEDS=0-59 JOBS=4             disturbs runs on purpose; CAMPAIGN=--markdown prints a table for doc
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,8 +10,10 @@ PEER ?= .venv-peer
 DEMO ?= demo
 JOBS ?= 2
 TESTS ?=
+SEEDS ?= 0-81
+CAMPAIGN ?=
 
-.PHONY: demo test lint types bench docs clean
+.PHONY: demo test lint types bench campaign docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/pipetask demo $(DEMO)
@@ -29,6 +32,9 @@ types: $(VENV)/.installed
 
 bench: $(VENV)/.installed $(PEER)/.bps
 	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m benchmarks
+
+campaign: $(VENV)/.installed
+	cd tests && $(abspath $(VENV))/bin/python -m campaign $(SEEDS) --jobs $(JOBS) $(CAMPAIGN)
 
 docs: $(VENV)/.installed
 	$(VENV)/bin/pip install --quiet -e '.[doc]'

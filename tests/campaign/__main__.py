@@ -1,0 +1,76 @@
+"""The command line: ``python -m campaign 0-59``."""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from campaign.faults import FAULTS
+from campaign.harness import Result
+from campaign.table import report, text
+from campaign.workshop import Workshop
+
+__all__ = ["main", "parse_seeds"]
+
+
+def parse_seeds(words: str) -> list[int]:
+    """Return the seeds that a text such as ``0-59,77`` names."""
+    found: list[int] = []
+    for word in words.split(","):
+        first, _, last = word.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def main() -> int:
+    """Run seeds, print what came of each, and a table."""
+    parser = argparse.ArgumentParser(prog="python -m campaign", description=__doc__)
+    parser.add_argument("seeds", type=parse_seeds, help="such as 0-59,77")
+    parser.add_argument("-j", "--jobs", type=int, default=2, help="seeds at a time")
+    parser.add_argument("--kind", help="only seeds of faults with these words in their names")
+    parser.add_argument("--markdown", action="store_true", help="print the table for the documentation")
+    parser.add_argument("--workspace", type=Path, help="folder for all that is made")
+    options = parser.parse_args()
+    seeds = options.seeds
+    if options.kind:
+        kinds = list(FAULTS)
+        seeds = [seed for seed in seeds if options.kind in kinds[seed % len(kinds)]]
+    workspace = options.workspace or Path(tempfile.mkdtemp(prefix="campaign-"))
+    results = run(seeds, options.jobs, workspace.absolute())
+    print(text(results, markdown=options.markdown))
+    return int(any(result.complaints for result in results))
+
+
+def run(seeds: list[int], jobs: int, workspace: Path) -> list[Result]:
+    """Run seeds, some at a time."""
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for seed in seeds:
+        waiting.put(seed)
+    results: list[Result] = []
+    threads = [threading.Thread(target=_work, args=(waiting, workspace, results)) for _ in range(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(results, key=lambda result: result.seed)
+
+
+def _work(waiting: queue.SimpleQueue[int], workspace: Path, results: list[Result]) -> None:
+    workshop = Workshop(workspace)
+    while not waiting.empty():
+        try:
+            seed = waiting.get_nowait()
+        except queue.Empty:
+            break
+        result = workshop.run(seed)
+        results.append(result)
+        print(report(result), file=sys.stderr, flush=True)
+    workshop.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

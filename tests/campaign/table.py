@@ -1,0 +1,54 @@
+"""What came of many seeds, by kind of fault."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from campaign.faults import FAULTS
+from campaign.harness import Result
+
+__all__ = ["report", "rows", "text"]
+
+
+def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int]]:
+    """Return for each kind of fault: how many seeds, how many of them needed a repetition, how many are wrong."""
+    by_kind: defaultdict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_kind[result.kind].append(result)
+    return [
+        (
+            kind,
+            len(by_kind[kind]),
+            sum(len(result.codes) > 1 for result in by_kind[kind]),
+            sum(bool(result.complaints) for result in by_kind[kind]),
+        )
+        for kind in FAULTS
+        if kind in by_kind
+    ]
+
+
+def text(results: list[Result], *, markdown: bool) -> str:
+    """Return the table."""
+    table = rows(results)
+    total = ("all", *(sum(row[column] for row in table) for column in (1, 2, 3)))
+    heads = ("fault", "runs", "repeated", "wrong")
+    if markdown:
+        lines = ["| " + " | ".join(heads) + " |", "| --- |" + " --- |" * 3]
+        return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in [*table, total])])
+    width = max(len(str(row[0])) for row in [*table, total])
+    return "\n".join(
+        f"{row[0]!s:{width}}  {row[1]!s:>5}  {row[2]!s:>8}  {row[3]!s:>5}" for row in [heads, *table, total]
+    )
+
+
+def report(result: Result) -> str:
+    """Return what came of one seed, and how to run it again."""
+    codes = ", ".join(map(str, result.codes))
+    verdict = "wrong" if result.complaints else "right"
+    where = f"{result.model}, {result.shape}, {result.moment}"
+    lines = [f"{result.seed:>6}  {verdict}  {result.seconds:5.1f} s  {result.kind} ({where}): {codes}"]
+    if result.complaints:
+        lines += result.complaints
+        lines += [f"its folder: {result.folder}", f"again: make campaign SEEDS={result.seed}"]
+    return "\n        ".join(lines)
