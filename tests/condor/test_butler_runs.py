@@ -108,17 +108,33 @@ def test_what_succeeded_is_registered_when_something_failed_and_restart_complete
     assert summary["counts"]["isr"] == {"succeeded": 6}
 
 
-def test_cancel_registers_what_is_done(pool: Pool, make_root: Callable[..., Path], work: Path) -> None:
-    bomb = {"bomb": "hang", "bomb_where": "exposure=1", "bomb_folder": str(work), "bomb_once": True}
-    pipeline = MockPipeline(configs={"gather": bomb}, task_classes={"gather": fault_tasks.BombTask})
+@pytest.mark.parametrize("before", ["nothing", "condor_hold", "condor_rm -forcex"])
+def test_cancel_registers_what_is_done(
+    pool: Pool, make_root: Callable[..., Path], work: Path, before: str
+) -> None:
+    # Others wait for what hangs, and nobody must begin them when it is removed.
+    bomb = {"bomb": "hang", "bomb_where": "exposure=1 AND detector=1", "bomb_folder": str(work)}
+    configs = {"characterize": {**bomb, "bomb_once": True}}
+    pipeline = MockPipeline(configs=configs, task_classes={"characterize": fault_tasks.BombTask})
     root, run_dir = make_root(pipeline), work / "run"
     assert run(pool, root, "--bundle-size", "1").code == 0
     wait_until(lambda: status(pool, run_dir)["quanta"]["gather"].get("done") == 1, "one is done", 120)
-    wait_until(lambda: (work / "armed").exists(), "the other one hangs")
-    assert pool.pipetask("cancel", run_dir, timeout=180).code == 0
+    wait_until(lambda: (work / "armed").exists(), "another one hangs")
+    if before != "nothing":
+        dagman = ("-constraint", "JobUniverse == 7")
+        if before.startswith("condor_rm"):
+            pool.query("condor_rm", *dagman)
+        pool.query(*before.split(), *dagman)
+    done = pool.pipetask("cancel", run_dir, timeout=180)
+    assert done.code == 0, done.err
+    assert "; 8 of 10 quanta are done and registered." in done.err
+    assert not pool.jobs()
+    assert ("it is registered here" in done.err) == (before != "nothing")
     names = [name for name, _ in datasets(root)]
     assert names.count("exposure_summary") == 1
-    assert names.count("calibrated") == 4
+    assert names.count("calibrated") == 3
+    again = pool.pipetask("cancel", run_dir)
+    assert (again.code, "nothing to cancel" in again.err) == (1, True)
     (work / "defused").touch()
     assert pool.pipetask("restart", run_dir).code == 0
     assert wait(pool, run_dir).code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from ..errors import PipetaskError
 from ..executors.delayed.node import ExitCode, run_node
@@ -12,7 +13,7 @@ from ..options.delayed_commands import RunNodeCommand
 from .command import Invocation
 from .run_report import replay
 
-__all__ = ["run"]
+__all__ = ["final_step", "run"]
 
 
 def run(invocation: Invocation) -> int:
@@ -24,7 +25,7 @@ def run(invocation: Invocation) -> int:
             case "first":
                 return _first(directory)
             case "final":
-                return _final(directory)
+                return final_step(directory)
             case name:
                 return run_node(directory, name, processes=options.processes, quantum_ids=options.quantum_ids)
     except PipetaskError as error:
@@ -43,6 +44,28 @@ def _first(directory: RunDirectory) -> int:
     return 0
 
 
+def final_step(directory: RunDirectory) -> int:
+    """Register what has been done, write the summary, and return an exit code; note down why if that cannot be done.
+
+    Raises
+    ------
+    PipetaskError
+        If it cannot be done, and may be another time.
+    """
+    with suppress(OSError):
+        directory.unregistered.unlink(missing_ok=True)
+    try:
+        return _final(directory)
+    except PipetaskError as error:
+        _note(directory, error)
+        raise
+
+
+def _note(directory: RunDirectory, error: PipetaskError) -> None:
+    with suppress(OSError):  # then the job's log still says it
+        directory.unregistered.write_text(f"{error}\n", encoding="utf-8")
+
+
 def _final(directory: RunDirectory) -> int:
     directory.check_files()
     recipe = directory.recipe()
@@ -52,9 +75,11 @@ def _final(directory: RunDirectory) -> int:
         directory.check_begun(recipe)
     except PipetaskError as error:  # waiting does not help
         print(f"pipetask run-node: {error}", file=sys.stderr)
+        _note(directory, error)
         return ExitCode.FAILED
     directory.summary.unlink(missing_ok=True)
     summary = replay(directory, register=True)
     if summary.error is not None:  # a summary is the sign that all is registered
         directory.summary.unlink(missing_ok=True)
+        _note(directory, summary.error)
     return summary.exit_code if directory.summary.exists() else ExitCode.INFRASTRUCTURE

@@ -13,7 +13,7 @@ from ..delayed.outcomes import read_attempts
 from ..delayed.run_directory import RunDirectory
 from .bindings import condor, says_condor, schedd
 from .configuration import CondorConfiguration, JobSettings
-from .dag_text import FIRST, retried
+from .dag_text import FINAL, FIRST, retried
 from .events import DagEvents
 from .layout import OURS, Layout
 from .memory import raised
@@ -23,6 +23,9 @@ from .submission import find_dagman, submit
 from .submit_description import RUN_ATTRIBUTE
 
 __all__ = ["Restarted", "cancel", "restart"]
+
+_RUNNING = 2
+"""HTCondor's number for the state of a job that runs."""
 
 _PATIENCE = 300.0
 """Seconds that jobs have to leave the queue."""
@@ -48,7 +51,7 @@ class Restarted:
 def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
     """Remove a run from the queue, and wait until all of its jobs have left.
 
-    DAGMan runs the final job all the same, which registers what has been done.
+    DAGMan, if it still runs, lets the final job register what has been done.
 
     Parameters
     ----------
@@ -79,7 +82,9 @@ def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
         )
     deadline = time.monotonic() + patience
     while left := _jobs(queue, run_id):
-        if time.monotonic() > deadline:
+        if _registers(queue, run_id):  # which takes as long as it takes
+            deadline = time.monotonic() + patience
+        elif time.monotonic() > deadline:
             raise PipetaskError(
                 f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): try condor_rm "
                 f"-forcex {left[0]}, and then pipetask run-node {directory.path} final"
@@ -137,6 +142,13 @@ def _jobs(queue: Any, run_id: str) -> list[int]:
     with says_condor("the queue cannot be read"):
         ads = queue.query(constraint=_mine(run_id), projection=["ClusterId"])
     return sorted(int(ad["ClusterId"]) for ad in ads)
+
+
+def _registers(queue: Any, run_id: str) -> bool:
+    """Return whether the final job runs."""
+    constraint = f"{_mine(run_id)} && DAGNodeName == {attribute(FINAL)} && JobStatus == {_RUNNING}"
+    with says_condor("the queue cannot be read"):
+        return bool(queue.query(constraint=constraint, projection=["ClusterId"]))
 
 
 def _done(directory: RunDirectory) -> Iterator[str]:

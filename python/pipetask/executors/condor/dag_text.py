@@ -19,6 +19,9 @@ FIRST, FINAL = "first", "final"
 _JOIN = "join"
 _NO_JOB = "no_job"
 
+_REMOVED = 4
+"""What DAGMan gives scripts for ``$DAG_STATUS`` when it has been removed from the queue."""
+
 _INTERVAL = 120
 """Seconds, at least, between two times that DAGMan writes its account of all nodes: 15 MB where there are 80,000."""
 
@@ -66,8 +69,7 @@ class DagText:
         yield 'VARS ALL_NODES node="$(JOB)"'
         yield from self._parts()
         if self.goes_on:
-            # To DAGMan a node has succeeded if its script has; without the registry made ready, none makes sense.
-            yield f"SCRIPT POST ALL_NODES /usr/bin/test $JOB != {FIRST} -o $RETURN = 0"
+            yield f"SCRIPT POST ALL_NODES /usr/bin/test {_goes_on()}"
         yield from self._edges()
         yield f"FINAL {FINAL} {FINAL}"
 
@@ -97,6 +99,16 @@ class DagText:
                 yield from _lines([f"{_JOIN}-{joins}"], children)
             else:
                 yield from _lines(parents, children)
+
+
+def _goes_on() -> str:
+    """Return when a node that has ended counts as one that has succeeded, so that others may begin.
+
+    Without the registry made ready, none makes sense; and while the DAG is being removed, DAGMan would begin another
+    besides the final node, which it takes for a fault of its own.
+    """
+    stays = f"$DAG_STATUS != {_REMOVED}"
+    return f"{stays} -a $JOB != {FIRST} -o {stays} -a $RETURN = 0"
 
 
 def node_name(node: Node) -> str:

@@ -135,8 +135,13 @@ class RunDirectory:
 
     @property
     def summary(self) -> Path:
-        """The summary that the final job writes."""
+        """The summary that the final job writes when all that was done has been registered."""
         return self.path / "summary.json"
+
+    @property
+    def unregistered(self) -> Path:
+        """A file in which the final job says why it could not register."""
+        return self.path / "unregistered.txt"
 
     def index(self) -> NodeIndex:
         """Open the index."""
