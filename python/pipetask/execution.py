@@ -12,6 +12,7 @@ from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 
 from .development.profile import record_profile
+from .durability import DiskWriter
 from .errors import PipetaskError, one_line
 from .executors.base import Continuation, ExecutionContext, QuantumExecutor
 from .executors.retries import RetryPolicy
@@ -20,7 +21,7 @@ from .graph_file import GraphFile
 from .graph_fixup import fix_up
 from .observe.sink import Audience, Sink
 from .observe.summary import OutcomeCollector, RunSummary
-from .options.execution import ExecutionOptions
+from .options.execution import Durability, ExecutionOptions
 from .outcome import QuantumOutcome, Status
 from .quantum_data import EnumeratedGraph
 from .registry.earlier_attempts import EarlierAttempts
@@ -113,7 +114,11 @@ class Execution:
             yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))
 
     def run(
-        self, sinks: Sequence[Sink] = (), registrar: Registrar | None = None, *, init_only: bool = False
+        self,
+        sinks: Sequence[Sink] = (),
+        registrar: Registrar | DiskWriter | None = None,
+        *,
+        init_only: bool = False,
     ) -> RunSummary:
         """Execute the quanta; whatever ends that, there is one outcome of each quantum, and sinks hear of the end.
 
@@ -122,7 +127,7 @@ class Execution:
         sinks
             What is told about each outcome, and of the end.
         registrar
-            Registers what quanta have written; it is closed at the end.
+            Registers what quanta have written, or forces it to disk; it is closed at the end.
         init_only
             Whether to end before the first quantum.
 
@@ -150,7 +155,7 @@ class Execution:
         audience.end(summary)
         return summary
 
-    def _execute(self, audience: Audience, registrar: Registrar | None) -> PipetaskError | None:
+    def _execute(self, audience: Audience, registrar: Registrar | DiskWriter | None) -> PipetaskError | None:
         """Execute; return what broke the execution off, if anything did."""
         stream = self.context.graph
         try:
@@ -166,7 +171,9 @@ class Execution:
             return error
         return None
 
-    def _take(self, outcome: QuantumOutcome, audience: Audience, registrar: Registrar | None) -> None:
+    def _take(
+        self, outcome: QuantumOutcome, audience: Audience, registrar: Registrar | DiskWriter | None
+    ) -> None:
         told = outcome.without_outputs()
         if not self.collected.note(told):
             return
@@ -186,7 +193,7 @@ class Execution:
             audience.note(outcome)
 
 
-def _closed(registrar: Registrar | None) -> PipetaskError | None:
+def _closed(registrar: Registrar | DiskWriter | None) -> PipetaskError | None:
     try:
         if registrar is not None:
             registrar.close()
@@ -204,6 +211,7 @@ def _completed(
         raise_on_partial_outputs=quantum.raise_on_partial_outputs,
         cores_per_quantum=quantum.cores,
         memory_per_quantum=quantum.memory,
+        durable=options.durability is Durability.FULL,
         debug=quantum.debug,
         implicit_threads=executor.implicit_threads,
         log_state=list(CliLog.configState),

@@ -10,6 +10,7 @@ from lsst.daf.butler import Butler
 
 from .continuation import RunContinuation
 from .development.coverage import record_coverage
+from .durability import sync_file_systems
 from .errors import PipetaskError, UsageError
 from .execution import Execution
 from .executors.base import QuantumExecutor
@@ -18,13 +19,15 @@ from .graph_fixup import load_graph_fixup
 from .observe.sink import Sink
 from .observe.summary import RunSummary
 from .options.collections import OutputOptions
-from .options.execution import PreUpdate, RunOptions
+from .options.execution import Durability, PreUpdate, RunOptions
 from .registry.earlier_attempts import EarlierAttempts
+from .registry.outdated import forget_outdated
 from .registry.output_collections import OutputCollections
 from .registry.pre_update import check_registry, update_registry, verify_registry
 from .registry.registrar import Registrar
 from .repository import check_graph_fits, open_repository, output_butler_for
 from .runner.spec import ButlerRunnerSpec
+from .stored_files import local_roots
 from .structure import GraphStructure
 
 __all__ = ["QuantumGraphExecutor"]
@@ -120,26 +123,35 @@ class QuantumGraphExecutor:
         collections = OutputCollections.resolve(butler, self._collection_options(file))
         earlier = EarlierAttempts()
         if collections.run_exists and not self._executor.replays:
-            earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline)
+            producers = None if self._options.trust_registry else file.producers
+            earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline, producers)
+            if earlier.damage:
+                _LOG.warning("%s", earlier.describe_damage())
         options, spec = self._options.execution, self._spec(file, butler, collections)
         later = RunContinuation.of(self._config, collections.run, self._options)
         with Execution.begin(self._executor, file, spec, options, earlier, self._fixup, later) as execution:
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
             if self._executor.executes:
                 self._make_ready(file, butler, collections)
+                forget_outdated(butler, file, earlier.outdated - execution.unwanted)
             registrar = self._registrar(file, butler, collections)
             return execution.run(self._sinks, registrar, init_only=self._options.pre_update.init_only)
 
     def _registrar(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> Registrar | None:
         if not self._executor.executes:
             return None
-        return Registrar(butler, file.pipeline, collections.run, extend_run=collections.run_exists)
+        durable = self._options.execution.durability is Durability.FULL
+        return Registrar(
+            butler, file.pipeline, collections.run, extend_run=collections.run_exists, durable=durable
+        )
 
     def _make_ready(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> None:
         options = self._options.pre_update
         match options.when:
             case PreUpdate.NOW:
                 update_registry(butler, file.init, collections, options)
+                if self._options.execution.durability is Durability.FULL:
+                    sync_file_systems(local_roots(butler._datastore, collections.run))
             case PreUpdate.DEFERRED:
                 check_registry(butler, file.init, options)
             case PreUpdate.SKIP:

@@ -7,7 +7,8 @@ import time
 import uuid
 import zipfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,6 +21,7 @@ from lsst.pipe.base.quantum_graph import (
     PredictedQuantumGraphReader,
 )
 from lsst.resources import ResourcePath
+from lsst.utils.iteration import chunk_iterable
 
 from .errors import PipetaskError, reason_of
 from .garbage import uncollected
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from lsst.daf.butler import Quantum
 
 __all__ = ["GraphFile", "GraphLike", "load_whole"]
+
+CHUNK = 1000
+"""Quanta that are read at a time."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,6 +104,17 @@ class GraphFile:
             return reader.read([quantum_id])[quantum_id][1]
         finally:
             reader.close()
+
+    def producers(self, label: str, dataset_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+        """Return, for those of some datasets that quanta of a task write, the positions of these; all are read."""
+        found: dict[uuid.UUID, int] = {}
+        ids = {self.structure.quantum_id(position): position for position in self.structure.positions(label)}
+        with closing(QuantumReader(self.path)) as reader:
+            for chunk in chunk_iterable(ids, CHUNK):
+                for id, (_, quantum) in reader.read(chunk).items():
+                    outputs = chain.from_iterable(quantum.outputs.values())
+                    found.update((ref.id, ids[id]) for ref in outputs if ref.id in dataset_ids)
+        return found
 
     def unwanted(self, quantum_ids: Collection[uuid.UUID] | None) -> frozenset[int]:
         """Return the positions of all other quanta than these; `None`: all are wanted.

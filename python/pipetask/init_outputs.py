@@ -9,6 +9,7 @@ from lsst.daf.butler import DatasetRef, LimitedButler
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
+from .durability import sync_files
 from .errors import PipetaskError, reason_of
 from .graph_file import GraphLike
 from .options.collections import ConfigSearchOptions
@@ -16,6 +17,7 @@ from .options.graph import GraphSelection
 from .registry.undo import UndoLog
 from .repository import open_datastore, open_graph
 from .runner.process_setup import shared_datastore_cache
+from .stored_files import local_paths, sizes_of, uris_of
 
 __all__ = ["init_output_refs", "init_output_run", "said_of_init_outputs", "undo_new_datasets"]
 
@@ -58,8 +60,11 @@ def init_output_run(
         said_of_init_outputs(file.header.output_run),
         UndoLog() as undo,
     ):
-        undo_new_datasets(butler, init_output_refs(file.init), undo)
+        refs = init_output_refs(file.init)
+        undo_new_datasets(butler, refs, undo)
+        remove_empty(butler, refs)
         file.init.init_output_run(butler)
+        sync_files(local_paths(butler._datastore, refs))
 
 
 def init_output_refs(graph: PredictedQuantumGraph, *, packages: bool = True) -> list[DatasetRef]:
@@ -75,6 +80,14 @@ def init_output_refs(graph: PredictedQuantumGraph, *, packages: bool = True) -> 
     labels = [label for label, quanta in graph.header.n_task_quanta.items() if quanta]
     labels += [""] if packages else []
     return [ref for label in labels for ref in graph.get_init_outputs(label).values()]
+
+
+def remove_empty(butler: LimitedButler, refs: list[DatasetRef]) -> None:
+    """Remove those of some datasets whose files are empty: the power went before they were on disk."""
+    places = {uri: ref for ref, uris in uris_of(butler._datastore, refs).items() for uri in uris}
+    sizes = sizes_of([uri.ospath if uri.isLocal else uri for uri in places])
+    empty = {ref for ref, size in zip(places.values(), sizes, strict=True) if size == 0}
+    butler.pruneDatasets(empty, disassociate=True, unstore=True, purge=True)
 
 
 def undo_new_datasets(butler: LimitedButler, refs: list[DatasetRef], undo: UndoLog) -> None:

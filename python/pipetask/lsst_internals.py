@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
-__all__ = ["bound_history"]
+__all__ = ["bound_history", "temporary_suffix"]
 
 
 def bound_history(executor: SingleQuantumExecutor, history: deque[uuid.UUID]) -> None:
@@ -31,3 +31,22 @@ def bound_history(executor: SingleQuantumExecutor, history: deque[uuid.UUID]) ->
     """
     if hasattr(executor, "_previous_process_quanta"):
         executor._previous_process_quanta = history  # it is appended to, and gone through
+
+
+def temporary_suffix(path: str) -> str:
+    """Return how the name of a temporary file ends that the butler writes before it is moved to a path.
+
+    Parameters
+    ----------
+    path
+        Where the file belongs.
+
+    Notes
+    -----
+    Before this come sixteen random characters.  Where it is missing, no file is taken for a temporary one.
+    """
+    from lsst.daf.butler._rubin import temporary_for_ingest
+    from lsst.resources import ResourcePath
+
+    make = getattr(temporary_for_ingest.TemporaryForIngest, "_get_temporary_suffix", None)
+    return str(make(ResourcePath(path))) if make is not None else ""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from itertools import chain
 
 from lsst.utils.iteration import chunk_iterable
 
 from .development.coverage import record_coverage
+from .durability import DiskWriter
 from .execution import Execution
 from .executors.base import QuantumExecutor
 from .graph_file import GraphFile, GraphLike
 from .graph_fixup import load_graph_fixup
 from .observe.sink import Sink
 from .observe.summary import RunSummary
-from .options.execution import QuantumBackedOptions
+from .options.execution import Durability, QuantumBackedOptions
 from .registry.earlier_attempts import EarlierAttempts
 from .repository import open_datastore, open_graph
 from .runner.quantum_reader import QuantumReader
-from .runner.quantum_runner import success_marks
 from .runner.spec import ButlerRunnerSpec
+from .runner.success import is_success_stored
 from .runner.worker_butler import WorkerButler
+from .stored_files import local_roots
 
 __all__ = ["QuantumBackedGraphExecutor"]
 
@@ -101,7 +102,10 @@ class QuantumBackedGraphExecutor:
                 self._executor, file, self._spec(file), options, self._earlier(file, butler), self._fixup
             ) as execution,
         ):
-            return execution.run(self._sinks)
+            writer = None
+            if options.durability is Durability.FULL and self._executor.executes:
+                writer = DiskWriter(local_roots(butler._datastore, file.header.output_run))
+            return execution.run(self._sinks, writer)
 
     def _spec(self, file: GraphFile) -> ButlerRunnerSpec:
         return ButlerRunnerSpec(
@@ -128,13 +132,10 @@ def _stored(file: GraphFile, butler: WorkerButler) -> frozenset[int]:
     structure, found = file.structure, set[int]()
     with closing(QuantumReader(file.path)) as reader:
         for positions in chunk_iterable(range(len(structure)), CHUNK):
-            ids = [structure.quantum_id(position) for position in positions]
-            quanta = reader.read(ids)
-            marks = [success_marks(*quanta[id]) for id in ids]
-            stored = butler.stored_many(chain.from_iterable(marks))
+            quanta = reader.read(structure.quantum_id(position) for position in positions)
             found.update(
                 position
-                for position, refs in zip(positions, marks, strict=True)
-                if all(stored[ref] for ref in refs)
+                for position in positions
+                if is_success_stored(butler, *quanta[structure.quantum_id(position)])
             )
     return frozenset(found)

@@ -138,6 +138,10 @@ class GraphStructure:
         """Return the positions of the quanta that one waits for."""
         return self.predecessors[self.predecessor_starts[position] : self.predecessor_starts[position + 1]]
 
+    def waiting_for(self, position: int) -> Sequence[int]:
+        """Return the positions of the quanta that wait for one."""
+        return self.successors[self.successor_starts[position] : self.successor_starts[position + 1]]
+
     def depth_first(self) -> Iterator[int]:
         """Yield positions in topological order, each chain finished before a new one is begun.
 

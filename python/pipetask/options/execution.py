@@ -14,6 +14,7 @@ from .graph import GraphSelection
 from .retries import RetryOptions
 
 __all__ = [
+    "Durability",
     "ExecutionOptions",
     "ExecutorOptions",
     "OutputButler",
@@ -46,6 +47,16 @@ class OutputButler(Enum):
 
     FULL = "full"
     """Each put goes to datastore and registry at once."""
+
+
+class Durability(Enum):
+    """What a loss of power may cost."""
+
+    FULL = "full"
+    """Nothing that is recorded as done: it is on disk before."""
+
+    NONE = "none"
+    """What was written in the last half minute or so; when to write it is left to the operating system."""
 
 
 def _memory(text: str) -> str | None:
@@ -147,6 +158,11 @@ class ExecutionOptions:
         metavar="CLASS",
         help="Class, or function that makes an instance, of pipe_base's ExecutionGraphFixup, which adds ordering.",
     )
+    durability: Durability = option(
+        "--durability",
+        default=Durability.FULL,
+        help="Force outputs to disk before they are recorded as done, or leave that to the operating system.",
+    )
     selection: GraphSelection = section("Quantum graph", GraphSelection)
     profile: ProfileOptions = section("Development", ProfileOptions)
     coverage: CoverageOptions = section("Development", CoverageOptions)
@@ -185,6 +201,11 @@ class RunOptions:
         "--output-butler",
         help="Write straight to the datastore and register in bulk, or write through the full butler.",
         default_text="quantum-backed where the datastore allows it",
+    )
+    trust_registry: bool = option(
+        "--trust-registry",
+        default=False,
+        help="With --extend-run: do not look whether files are there and as large as recorded; for slow datastores.",
     )
 
 

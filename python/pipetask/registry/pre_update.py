@@ -11,6 +11,8 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from ..errors import PipetaskError, reason_of
 from ..init_outputs import init_output_refs, said_of_init_outputs, undo_new_datasets
 from ..options.execution import PreUpdateOptions
+from ..stored_files import forget
+from .damage import find_damage
 from .output_collections import OutputCollections
 from .undo import UndoLog
 
@@ -82,8 +84,10 @@ def verify_registry(
     _check_dataset_types(butler, graph, options)
     if options.skip_init_writes:
         return
-    stored = butler.stored_many(init_output_refs(graph, packages=not options.no_versions))
-    missing = sorted(ref.datasetType.name for ref, exists in stored.items() if not exists)
+    refs = init_output_refs(graph, packages=not options.no_versions)
+    damaged = {damage.ref for damage in find_damage(butler, refs)}
+    stored = butler.stored_many(refs)
+    missing = sorted(ref.datasetType.name for ref, exists in stored.items() if not exists or ref in damaged)
     if missing:
         raise PipetaskError(
             f"--registry-pre-update skip: run {collections.run!r} lacks {_enumerate(missing)}; use 'now' to write them."
@@ -145,7 +149,9 @@ def _write_init_outputs(
 ) -> None:
     extend = collections.options.extend_run
     if extend:
-        undo_new_datasets(butler, init_output_refs(graph, packages=not options.no_versions), undo)
+        refs = init_output_refs(graph, packages=not options.no_versions)
+        undo_new_datasets(butler, refs, undo)
+        forget(butler, [damage.ref for damage in find_damage(butler, refs)])  # they are written anew below
     writer = butler.clone(run=collections.run, collections=list(collections.search_path))
     with said_of_init_outputs(collections.run):
         graph.write_init_outputs(writer, skip_existing=extend)

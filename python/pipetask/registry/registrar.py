@@ -14,8 +14,10 @@ from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.pipe.base import PipelineGraph
 
+from ..durability import sync_file_systems
 from ..errors import RegistrationError, reason_of
 from ..outcome import StoredOutputs
+from ..stored_files import recorded_files
 
 __all__ = ["Registrar"]
 
@@ -44,6 +46,8 @@ class Registrar:
         The output run.
     extend_run
         Whether some of the outputs may be registered already.
+    durable
+        Whether files are to be on disk before they are registered.
 
     Notes
     -----
@@ -51,11 +55,14 @@ class Registrar:
     never knows half a quantum.
     """
 
-    def __init__(self, butler: Butler, pipeline: PipelineGraph, run: str, *, extend_run: bool):
+    def __init__(
+        self, butler: Butler, pipeline: PipelineGraph, run: str, *, extend_run: bool, durable: bool = True
+    ):
         self._butler = butler
         self._types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
         self._run = run
         self._extend_run = extend_run
+        self._durable = durable
         self._queue: queue.SimpleQueue[StoredOutputs | None] = queue.SimpleQueue()
         self._error: Exception | None = None
         self._failed: list[StoredOutputs] = []
@@ -149,7 +156,11 @@ class Registrar:
         for outputs in batch:
             for ref in self._refs(outputs.datasets):
                 refs[ref.datasetType.dimensions].append(ref)
+        records = DatastoreRecordData.merge_mappings(*(outputs.records for outputs in batch))
         registry, datastore = self._butler.registry, self._butler._datastore
+        if self._durable:  # before the transaction, so that nobody waits for the database meanwhile
+            places = (file.place for file in recorded_files(datastore, records))
+            sync_file_systems({place.rpartition("/")[0] for place in places if isinstance(place, str)})
         with self._butler.transaction():
             if self._extend_run:
                 everything = [ref for group in refs.values() for ref in group]
@@ -161,9 +172,7 @@ class Registrar:
             expand = registry.obsCoreTableManager is not None
             for group in refs.values():
                 registry._importDatasets(group, expand=expand)
-            datastore.import_records(
-                DatastoreRecordData.merge_mappings(*(outputs.records for outputs in batch))
-            )
+            datastore.import_records(records)
 
     def _refs(self, datasets: Iterable[tuple[str, Any, tuple[Any, ...]]]) -> list[DatasetRef]:
         return [self._ref(self._types[name], id, values) for name, id, values in datasets]

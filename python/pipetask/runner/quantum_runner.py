@@ -17,17 +17,21 @@ from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph_executor import QuantumExecutionResult
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
+from ..durability import sync_files
 from ..lsst_internals import bound_history
 from ..outcome import QuantumOutcome, Status, StoredOutputs
+from ..stored_files import forget, local_paths
 from .base import ExceptionHook, Interruption, Ticket
+from .debris import Debris
 from .failure import describe_exception
 from .memory_use import PeakMemory
 from .quantum_log import QuantumLog
 from .quantum_reader import QuantumReader, load_storage_classes
 from .spec import ButlerRunnerSpec
+from .success import is_success_stored, read_or_none, success_marks
 from .worker_butler import WorkerButler
 
-__all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner", "success_marks"]
+__all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner"]
 
 HISTORY = 10
 """Quanta of the same process that the log of each names: enough to see which of them may have disturbed it."""
@@ -51,6 +55,9 @@ class QuantumRunner:
     butler.
     """
 
+    _butler: LimitedButler
+    """What quanta read and write through."""
+
     def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
         self.spec = spec
         self._on_exception = on_exception
@@ -58,6 +65,7 @@ class QuantumRunner:
         self._reader = QuantumReader(spec.graph)
         self._loaded: dict[bytes, tuple[TaskNode, Quantum]] = {}
         self._history: deque[uuid.UUID] = deque(maxlen=HISTORY)
+        self._debris = Debris()
         self._memory = PeakMemory()
         self._host = socket.gethostname()
         self._pid = os.getpid()
@@ -82,6 +90,8 @@ class QuantumRunner:
                 self._read([ticket])
             node, quantum = self._loaded.pop(ticket.quantum_id)
             report = self._execute(ticket, node, quantum)
+            if self.spec.sync_outputs:
+                sync_files(local_paths(self._butler._datastore, _outputs(quantum)))
         except BaseException as error:  # it could not even be read; or interrupted just before or after
             report = _failure(error)
         return QuantumOutcome(
@@ -105,6 +115,23 @@ class QuantumRunner:
 
     def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
         raise NotImplementedError
+
+    def _clear_away(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> None:
+        """Remove what an attempt that was ended, or that lost files later, has left in the way of another.
+
+        Stored metadata says that a quantum is done; the log is written last, so without it, it was not.
+        """
+        paths = local_paths(self._butler._datastore, _outputs(quantum))
+        self._debris.remove(paths, look_again=ticket.attempt > 1)
+        metadata, *logs = marks = success_marks(node, quantum)
+        stored = self._butler.stored_many(marks)
+        if not any(stored.values()) or (stored[metadata] and is_success_stored(self._butler, node, quantum)):
+            return
+        # The log of an earlier attempt becomes part of the next one's, unless it cannot be read.
+        gone = [log for log in logs if stored[log] and read_or_none(self._butler, log) is None]
+        if stored[metadata]:
+            gone.append(metadata)
+        self._butler.pruneDatasets(gone, disassociate=True, unstore=True, purge=True)
 
     def _executor(self, **options: Any) -> SingleQuantumExecutor:
         spec = self.spec
@@ -164,7 +191,7 @@ class QuantumBackedRunner(QuantumRunner):
         butler.admit(quantum, self._inputs.of(quantum))
         try:
             if executor is self._resuming:
-                self._drop_unfinished_success(node, quantum)
+                self._clear_away(ticket, node, quantum)
             quantum_id = uuid.UUID(bytes=ticket.quantum_id)
             result = executor.execute(node, quantum, quantum_id, log_records=QuantumLog())
             return _success(result, self._outputs(quantum, found=result.skipped_existing))
@@ -186,30 +213,19 @@ class QuantumBackedRunner(QuantumRunner):
             return self._butler.found(quantum)
         return self._butler.written(quantum, name_absent=self.spec.extend_run)
 
-    def _drop_unfinished_success(self, node: TaskNode, quantum: Quantum) -> None:
-        """Remove the metadata of a quantum that was ended between writing its metadata and its log.
-
-        Stored metadata says that a quantum is done; the log is written last, so this one was not.
-        """
-        metadata, *log = success_marks(node, quantum)
-        stored = self._butler.stored_many([metadata, *log])
-        if stored[metadata] and not all(stored.values()):
-            self._butler.pruneDatasets([metadata], disassociate=True, unstore=True, purge=True)
-
 
 class FullButlerRunner(QuantumRunner):
     """Writes through the full butler: slower, and each put is in the registry at once."""
 
     def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
         super().__init__(spec, on_exception)
-        self._full = Butler.from_config(
+        self._full = self._butler = Butler.from_config(
             spec.butler_config, run=spec.run, collections=spec.collections, writeable=True
         )
-        self._single = self._executor(
-            butler=self._full, skip_existing=spec.extend_run, clobber_outputs=spec.clobber_outputs
-        )
-        # What the attempt before it in this run has left is nobody's data.
-        self._again = self._executor(butler=self._full, skip_existing=True, clobber_outputs=True)
+        self._fresh = self._executor(butler=self._full, skip_existing=False, clobber_outputs=False)
+        # What an attempt has registered that was ended before its log is nobody's data, either.
+        self._resuming = self._executor(butler=self._full, skip_existing=True, clobber_outputs=True)
+        self._strict = self._executor(butler=self._full, skip_existing=True, clobber_outputs=False)
 
     def close(self) -> None:
         """Close the graph file and the butler."""
@@ -218,13 +234,20 @@ class FullButlerRunner(QuantumRunner):
 
     def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
         keep = ticket.registered_before and not self.spec.clobber_outputs
-        executor = self._single if ticket.attempt == 1 or keep else self._again
+        resuming = self.spec.extend_run or ticket.attempt > 1
+        executor = self._strict if keep else self._resuming if resuming else self._fresh
         try:
+            if executor is self._resuming:
+                self._clear_away(ticket, node, quantum)
             # Records in memory: pipe_base's other way, a file, loses the logs of earlier attempts.
             records = QuantumLog()
             quantum_id = uuid.UUID(bytes=ticket.quantum_id)
             return _success(executor.execute(node, quantum, quantum_id, log_records=records), None)
         except Interruption as error:
+            if (
+                not ticket.registered_before
+            ):  # with a log in the registry it would look like one that has failed
+                forget(self._full, _outputs(quantum))
             return _failure(error)
         except BaseException as error:
             if self._on_exception is not None:
@@ -274,10 +297,8 @@ class _InputRecords:
             self._butler.close()
 
 
-def success_marks(node: TaskNode, quantum: Quantum) -> list[DatasetRef]:
-    """Return the datasets that are all stored if a quantum has succeeded: its metadata, and its log if it keeps one."""
-    outputs = [node.metadata_output] + ([node.log_output] if node.log_output is not None else [])
-    return [ref for output in outputs for ref in quantum.outputs[output.dataset_type_name]]
+def _outputs(quantum: Quantum) -> list[DatasetRef]:
+    return [ref for refs in quantum.outputs.values() for ref in refs]
 
 
 def _success(result: QuantumExecutionResult, outputs: StoredOutputs | None) -> dict[str, Any]:

@@ -57,6 +57,12 @@ class ButlerRunnerSpec:
     memory_per_quantum: str | None = None
     """A number of megabytes, or a number with a unit."""
 
+    durable: bool = True
+    """Whether outputs are to be on disk before anything says that they are done."""
+
+    elsewhere: bool = False
+    """Whether quanta run in jobs, which write down themselves what they have done."""
+
     debug: bool = False
     """Whether to import the user's ``debug`` module first."""
 
@@ -73,6 +79,11 @@ class ButlerRunnerSpec:
     """How the parent configured logging (`lsst.daf.butler.cli.cliLog.CliLog.configState`)."""
 
     @property
+    def sync_outputs(self) -> bool:
+        """Whether whoever runs a quantum forces its outputs to disk; else one process does that for many quanta."""
+        return self.durable and (self.elsewhere or self.output_butler is OutputButler.FULL)
+
+    @property
     def files(self) -> Mapping[str, str]:
         """The graph file."""
         return {_GRAPH: self.graph}
@@ -84,6 +95,7 @@ class ButlerRunnerSpec:
             graph=str(Path(folder) / _GRAPH),
             butler_config=absolute_config(self.butler_config),
             datastore_cache=None,  # it ends with this process
+            elsewhere=True,
         )
 
     def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:

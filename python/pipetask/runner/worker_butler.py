@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lsst.daf.butler import (
@@ -17,6 +18,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.registry.interfaces import FakeDatasetRef
 
 from ..outcome import StoredOutputs
+from ..stored_files import file_datastores
 from .memory_records import MemoryBridgeManager, MemoryOpaqueManager
 
 __all__ = ["WorkerButler"]
@@ -107,29 +109,21 @@ class WorkerButler(QuantumBackedButler):
     def found(self, quantum: Quantum) -> StoredOutputs:
         """Return the outputs of a quantum that are stored, whoever stored them.
 
-        The records are those that a put would have made, sizes included.
+        The records are those that a put would have made, sizes and checksums included.
         """
         stored = self.stored_many(_outputs(quantum))
         refs = [ref for ref, exists in stored.items() if exists]
         records = self.export_predicted_datastore_records(refs)
-        for data in records.values():
-            for ref in refs:
-                if ref.id in data.records:
-                    data.records[ref.id] = self._with_sizes(ref, data.records[ref.id])
+        datastores = file_datastores(self._datastore)
+        for name, data in records.items():
+            for tables in data.records.values():
+                for table, infos in tables.items():
+                    tables[table] = list(_measured(datastores[name], infos))
         return StoredOutputs(
             [_name(ref) for ref in refs],
             records,
             [_name(ref) for ref, exists in stored.items() if not exists],
         )
-
-    def _with_sizes(self, ref: DatasetRef, tables: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        uris = self._datastore.getURIs(ref)
-
-        def size(info: Any) -> int:
-            uri = uris.primaryURI if uris.primaryURI is not None else uris.componentURIs[info.component]
-            return int(uri.size())
-
-        return {name: [info.update(file_size=size(info)) for info in infos] for name, infos in tables.items()}
 
     def close(self) -> None:
         """Do nothing: whoever executes a quantum closes the butler after it, but the next quantum needs it."""
@@ -137,6 +131,15 @@ class WorkerButler(QuantumBackedButler):
     def shut_down(self) -> None:
         """Close for good."""
         super().close()
+
+
+def _measured(datastore: Any, infos: Iterable[Any]) -> Iterator[Any]:
+    """Yield records with sizes and checksums of those files that are there, as the datastore takes them."""
+    for info in infos:
+        uri = info.file_location(datastore.locationFactory).uri
+        with suppress(FileNotFoundError):
+            checksum = datastore.computeChecksum(uri) if datastore.useChecksum else None
+            yield info.update(file_size=int(uri.size()), checksum=checksum)
 
 
 def _outputs(quantum: Quantum) -> Iterable[DatasetRef]:

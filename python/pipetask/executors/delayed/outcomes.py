@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...durability import sync_files
 from ...errors import PipetaskError
 from ...outcome import QuantumOutcome
 
@@ -83,9 +84,10 @@ class AttemptWriter:
         self._write(("outcome", outcome.to_wire()))
 
     def end(self, exit_code: int) -> None:
-        """Write down that the attempt is over, and close the file."""
+        """Write down that the attempt is over, and close the file; when the job says so, it is on disk."""
         self._write(("end", exit_code))
         os.close(self._file)
+        sync_files([str(self._path)])
 
     def _write(self, record: tuple[Any, ...]) -> None:
         body = pickle.dumps(record, protocol=5)

@@ -1,0 +1,63 @@
+"""How it is told from what is stored that a quantum has succeeded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lsst.daf.butler import DatasetRef, FileIntegrityError, LimitedButler, Quantum
+from lsst.pipe.base.pipeline_graph import TaskNode
+
+from ..stored_files import sizes_of, uris_of
+
+__all__ = ["is_success_stored", "read_or_none", "success_marks"]
+
+
+def success_marks(node: TaskNode, quantum: Quantum) -> list[DatasetRef]:
+    """Return the datasets that are all stored if a quantum has succeeded: its metadata, and its log if it keeps one."""
+    outputs = [node.metadata_output] + ([node.log_output] if node.log_output is not None else [])
+    return [ref for output in outputs for ref in quantum.outputs[output.dataset_type_name]]
+
+
+def is_success_stored(butler: LimitedButler, node: TaskNode, quantum: Quantum) -> bool:
+    """Return whether a quantum has succeeded, and all that it has written is there.
+
+    Nobody has recorded how large its files are to be.  Metadata and log have to be readable, and what the metadata
+    lists has to be there and not empty: a file that had not reached the disk when the power went is empty.
+
+    Parameters
+    ----------
+    butler
+        Where it is stored.
+    node
+        The quantum's task.
+    quantum
+        The quantum.
+    """
+    marks = success_marks(node, quantum)
+    if not all(butler.stored_many(marks).values()):
+        return False
+    metadata, *logs = [read_or_none(butler, ref) for ref in marks]
+    if metadata is None or None in logs:
+        return False
+    written = set(metadata.getArray("quantum.outputs")) if "quantum.outputs" in metadata.names() else ()
+    refs = [ref for refs in quantum.outputs.values() for ref in refs if str(ref.id) in written]
+    return all(_has_content(uris) for uris in uris_of(butler._datastore, [*refs, *marks]).values())
+
+
+def read_or_none(butler: LimitedButler, ref: DatasetRef) -> Any:
+    """Read a dataset of pipe_base's own; `None` if it is not there, or is damaged."""
+    try:
+        return butler.get(ref)
+    except FileNotFoundError:
+        return None
+    except (ValueError, FileIntegrityError) as error:
+        # This is how the butler tells of a file that makes no sense, and also of one that cannot be reached.
+        if isinstance(error.__cause__, OSError):
+            raise
+        return None
+
+
+def _has_content(uris: list[Any]) -> bool:
+    """Return whether a dataset has files, if it is kept in files, and none is empty; some components may be absent."""
+    sizes = sizes_of([uri.ospath if uri.isLocal else uri for uri in uris])
+    return not sizes or (any(sizes) and 0 not in sizes)

@@ -1,0 +1,242 @@
+"""Files that are lost or cut, and runs that are killed while they write: the same command gets to the same end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsst.daf.butler import Butler
+from lsst.resources.file import FileResourcePath
+
+from forked import run_forked
+from pipetask.graph_file import GraphFile
+from pipetask.registry.damage import find_damage
+from pipetask.testing import MockPipeline
+
+from conftest import Finished, Repository, run_pipetask  # isort: skip
+from test_runs import state  # isort: skip
+
+MakeRepository = Callable[..., Repository]
+RUN = "u/out/run"
+BUTLERS = ("quantum-backed", "full")
+
+HARM: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-10]),
+    "deleted": Path.unlink,
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    repository_template: Callable[[MockPipeline], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Repository:
+    """Return a repository in which a graph was run, to be copied."""
+    root = tmp_path_factory.mktemp("undisturbed") / "repo"
+    shutil.copytree(repository_template(MockPipeline()), root)
+    repository = Repository(root, root / "graph.qg")
+    assert run_forked(*repository.arguments()).code == 0
+    return repository
+
+
+@pytest.fixture
+def copied(undisturbed: Repository, tmp_path: Path) -> Repository:
+    root = Path(shutil.copytree(undisturbed.root, tmp_path / "repo"))
+    return Repository(root, root / "graph.qg")
+
+
+def assert_whole(ours: Repository, undisturbed: Repository) -> None:
+    """Check that nothing tells a repository from one in which nothing went wrong, and that all can be read."""
+    assert state(ours.root) == state(undisturbed.root)
+    with Butler.from_config(str(ours.root)) as butler:
+        refs = butler.query_all_datasets(RUN, limit=None)
+        assert find_damage(butler, refs) == []
+        for ref in refs:
+            assert butler.get(ref) is not None
+
+
+def outputs(root: Path) -> list[Path]:
+    """Return the files of quanta."""
+    files = sorted(path for path in (root / RUN).rglob("*") if path.is_file())
+    return [
+        path for path in files if not path.relative_to(root / RUN).parts[0].endswith(("_config", "packages"))
+    ]
+
+
+def writers(repository: Repository, files: list[Path]) -> set[str]:
+    """Return the IDs of the quanta that write some files, and of all that depend on them."""
+    with GraphFile.of(str(repository.graph)) as graph, Butler.from_config(str(repository.root)) as butler:
+        structure, found = graph.structure, set[int]()
+        for position in structure.depth_first():
+            refs = [
+                ref for refs in graph.quantum(structure.quantum_id(position)).outputs.values() for ref in refs
+            ]
+            places = {butler.getURI(ref, predict=True).ospath for ref in refs}
+            if places & set(map(str, files)) or found & set(structure.needed_by(position)):
+                found.add(position)
+        return {str(structure.quantum_id(position)) for position in found}
+
+
+def extend(repository: Repository, *more: str, command: Any = run_forked) -> tuple[Finished, dict[str, str]]:
+    """Go on with a run; return what became of each quantum."""
+    summary = repository.root.parent / "summary.json"
+    done = command(*repository.arguments("--extend-run", "--summary", str(summary), *more))
+    quanta = json.loads(summary.read_text())["quanta"]
+    return done, {quantum["quantumId"]: quantum["outcome"] for quantum in quanta}
+
+
+@pytest.mark.parametrize("output_butler", BUTLERS)
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_damaged_is_made_again_with_all_that_depends_on_it(
+    seed: int, output_butler: str, copied: Repository, undisturbed: Repository
+) -> None:
+    choose = random.Random(seed)
+    files = choose.sample(outputs(copied.root), choose.randint(1, 4))
+    expected = writers(copied, files)
+    for path in files:
+        HARM[choose.choice(list(HARM))](path)
+    done, outcomes = extend(copied, "--output-butler", output_butler)
+    assert done.code == 0, done.err
+    assert (
+        f"{len(files)} file{' is' if len(files) == 1 else 's are'} missing or not as large as recorded"
+        in done.err
+    )
+    assert {id for id, outcome in outcomes.items() if outcome == "succeeded"} == expected
+    assert_whole(copied, undisturbed)
+
+
+def test_workers_make_it_again_too(copied: Repository, undisturbed: Repository) -> None:
+    HARM["deleted"](outputs(copied.root)[0])
+    done, outcomes = extend(copied, "-j", "2", command=run_pipetask)
+    assert done.code == 0, done.err
+    assert "succeeded" in outcomes.values()
+    assert_whole(copied, undisturbed)
+
+
+def test_the_registry_can_be_trusted(copied: Repository) -> None:
+    HARM["cut"](outputs(copied.root)[0])
+    before = state(copied.root)
+    done, outcomes = extend(copied, "--trust-registry")
+    assert (done.code, set(outcomes.values())) == (0, {"skipped"}), done.err
+    assert state(copied.root) == before
+
+
+def test_a_dry_run_tells_what_is_damaged_and_changes_nothing(copied: Repository) -> None:
+    HARM["emptied"](outputs(copied.root)[0])
+    before = state(copied.root)
+    done = run_forked(*copied.arguments("--extend-run", "--mode", "dry-run"))
+    assert "1 file is missing or not as large as recorded" in done.err
+    assert "run " in done.out
+    assert state(copied.root) == before
+
+
+@pytest.mark.parametrize("name", ["isr_config", "packages"])
+def test_what_a_run_begins_with_is_written_again(
+    name: str, copied: Repository, undisturbed: Repository
+) -> None:
+    (path,) = (path for path in (copied.root / RUN / name).rglob("*") if path.is_file())
+    HARM["emptied"](path)
+    done, _ = extend(copied)
+    assert done.code == 0, done.err
+    assert_whole(copied, undisturbed)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_files_that_were_not_on_disk_are_not_registered(
+    seed: int, make_repository: MakeRepository, undisturbed: Repository
+) -> None:
+    """All was written, nothing registered, and then the power went."""
+    repository = make_repository()
+    assert run_forked(*repository.arguments("--init-only")).code == 0
+    choose = random.Random(seed)
+    for path in outputs(undisturbed.root):
+        copy = repository.root / path.relative_to(undisturbed.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes() if choose.random() < 0.7 else b"")
+    done, outcomes = extend(repository)
+    assert done.code == 0, done.err
+    assert set(outcomes.values()) == {"skipped", "succeeded"}
+    assert_whole(repository, undisturbed)
+
+
+# Killed while it writes.
+
+
+def dies_at(number: int, *arguments: str) -> Finished:
+    """Run the command, which is killed when it is about to move a file to its place for the n-th time."""
+    original, count = FileResourcePath.transfer_from, [0]
+
+    def transfer_from(self: FileResourcePath, *args: Any, **options: Any) -> None:
+        count[0] += 1
+        if count[0] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:  # the command runs in a fork of this process
+        patch.setattr(FileResourcePath, "transfer_from", transfer_from)
+        return run_forked(*arguments)
+
+
+@pytest.mark.parametrize("output_butler", BUTLERS)
+def test_a_run_that_is_killed_at_any_write_gets_to_the_end(
+    output_butler: str, make_repository: MakeRepository
+) -> None:
+    pipeline = MockPipeline(1, 1)
+    whole, ours = make_repository(pipeline, name="whole"), make_repository(pipeline)
+    for repository in (whole, ours):  # records of found files are to be like those of written ones
+        config = repository.root / "butler.yaml"
+        config.write_text(config.read_text().replace("datastore:\n", "datastore:\n  checksum: true\n", 1))
+    assert run_forked(*whole.arguments()).code == 0
+    assert run_forked(*ours.arguments("--init-only")).code == 0
+    command = ours.arguments("--extend-run", "--output-butler", output_butler)
+    left = 0
+    for number in (1, 2, 3, 1, 3):  # of output, metadata and log of a quantum
+        assert dies_at(number, *command).code == -signal.SIGKILL
+        left += any(".tmp" in path.name for path in outputs(ours.root))
+    assert left, "temporary files were left behind"
+    done = run_forked(*command)
+    assert done.code == 0, done.err
+    assert_whole(ours, whole)
+    assert all(checksums(whole).values())
+    assert checksums(ours) == checksums(whole)
+
+
+def checksums(repository: Repository) -> dict[str, bool]:
+    """Return for each dataset whether it has a checksum."""
+    with Butler.from_config(str(repository.root)) as butler:
+        refs = butler.query_all_datasets(RUN, limit=None)
+        (data,) = butler._datastore.export_records(refs).values()
+        names = {ref.id: f"{ref.datasetType.name} {ref.dataId}" for ref in refs}
+        infos = {id: info for id, tables in data.records.items() for each in tables.values() for info in each}
+        assert infos
+        return {names[id]: info.checksum is not None for id, info in infos.items()}
+
+
+# On disk before it is registered.
+
+
+def test_nothing_is_registered_that_the_disk_does_not_take(
+    make_repository: MakeRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folders: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("pipetask.registry.registrar.sync_file_systems", fail)
+    repository = make_repository(MockPipeline(1, 1))
+    failed = run_forked(*repository.arguments())
+    assert failed.code == 1
+    assert "could not be registered: [Errno 5] Input/output error" in failed.err
+    with Butler.from_config(str(repository.root)) as butler:
+        names = {ref.datasetType.name for ref in butler.query_all_datasets(RUN, limit=None)}
+    assert "isr_config" in names
+    assert "isr_metadata" not in names
+    done, outcomes = extend(repository, "--durability", "none")
+    assert (done.code, set(outcomes.values())) == (0, {"skipped"}), done.err
