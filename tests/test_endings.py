@@ -33,8 +33,10 @@ from pipetask.outcome import QuantumOutcome, Status
 
 from conftest import Repository  # isort: skip
 from test_faults import wait_for  # isort: skip
+from test_runs import bombed  # isort: skip
 
 QUANTA = 10
+BOMBED_QUANTA = 14
 MODELS = {"in-process": InProcessExecutor, "-j 2": lambda: MultiprocessExecutor(2)}
 MOMENTS = {"at the start": 1, "midway": 5, "at the end": QUANTA - 1}
 OF_ALL_MOMENTS = pytest.mark.parametrize("moment", MOMENTS)
@@ -209,6 +211,27 @@ def test_the_model_breaks_off(repository: Repository, tmp_path: Path, moment: st
     assert summary.total == {Status.SUCCEEDED: number, Status.CANCELLED: QUANTA - number} or number == QUANTA
     assert content["exceptionInfo"]["message"] == str(summary.error)
     assert n_registered(repository.root) == number, "what was done is registered"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_no_worker_can_start_any_more(
+    make_repository: Callable[..., Repository], tmp_path: Path, processes: int
+) -> None:
+    """The graph goes, then a worker dies whose place is to be taken."""
+    repository = make_repository(bombed("kill_self", "exposure=0 AND detector=1", tmp_path))
+    path = tmp_path / "out" / "summary.json"
+    path.parent.mkdir()
+    gone = At(1, repository.graph.unlink)
+    summary = execute(repository, MultiprocessExecutor(processes), SummaryFile(str(path), []), gone)
+    total = summary.total
+    assert total[Status.KILLED] == 1
+    assert sum(total.values()) == BOMBED_QUANTA
+    assert "A worker could not start" in str(summary.error)
+    assert summary.exit_code == 1
+    assert n_registered(repository.root) == total[Status.SUCCEEDED] > 0
+    content = json.loads(path.read_text())
+    assert sum(sum(counts.values()) for counts in content["counts"].values()) == BOMBED_QUANTA
+    assert content["exceptionInfo"]["message"] == str(summary.error)
 
 
 class Repeats(InProcessExecutor):

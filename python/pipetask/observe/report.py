@@ -183,7 +183,7 @@ def _verdict(summary: RunSummary) -> Text:
     if again := sum(1 for outcome in summary.outcomes if outcome.earlier):
         parts.append(f"{again} needed more than one attempt")
     text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
-    if summary.stopped:
+    if summary.stopped and (summary.error is None or summary.signal is not None):  # the error is said already
         text += f" ({summary.stopped})"
     style = {"succeeded": "bold green", "cancelled": "bold yellow"}.get(summary.status, "bold red")
     return Text(text, style=style)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 
 from ...development.workers import wanted_recorders
-from ...errors import PipetaskError, reason_of
+from ...errors import PipetaskError, one_line, reason_of
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ...runner.memory_kills import oom_kills
@@ -85,19 +85,38 @@ class Foreman:
         context.activity.report_with(self._running)
 
     def outcomes(self) -> Iterator[QuantumOutcome]:
-        """Run the stream; yield outcomes as they come."""
-        context, frontier = self._context, self._frontier
-        self._launcher.get_ready(context.stop)
+        """Run the stream; yield outcomes as they come.
+
+        An error of the pool itself (a worker cannot start, say) first stops the run, as a request to stop does, so that
+        nothing is lost of what has ended or still runs; then it is raised.
+        """
+        self._launcher.get_ready(self._context.stop)
+        errors: list[Exception] = []
         while True:
-            if context.stop:
-                yield from frontier.cancel(context.stop.reason or "")
-            else:
-                self._staff()
-                self._hand_out()
-            yield from frontier.blocked()
-            if frontier.exhausted:
-                return
-            yield from self._wait()
+            try:
+                yield from self._hand_out_or_cancel()
+                if self._over:
+                    break
+                yield from self._wait()
+            except Exception as error:
+                errors.append(error)
+                if len(errors) > self._processes + MOST_FAILED_STARTS:  # it does not get better
+                    break
+                self._context.stop.ask(one_line(error))
+        if errors:
+            raise errors[0]
+
+    def _hand_out_or_cancel(self) -> Iterator[QuantumOutcome]:
+        if self._context.stop:
+            yield from self._frontier.cancel(self._context.stop.reason or "")
+        else:
+            self._staff()
+            self._hand_out()
+        yield from self._frontier.blocked()
+
+    @property
+    def _over(self) -> bool:
+        return self._frontier.exhausted or (bool(self._context.stop) and not self._n_busy)
 
     def _running(self) -> list[int]:
         current = (worker.current for worker in list(self._workers))
