@@ -19,7 +19,10 @@ from lsst.resources.file import FileResourcePath
 from forked import run_forked
 from pipetask.graph_file import GraphFile
 from pipetask.registry.damage import find_damage
+from pipetask.repository import open_datastore
+from pipetask.stored_files import local_paths
 from pipetask.testing import MockPipeline
+from repository_dump import read_files
 
 from conftest import Finished, Repository, run_pipetask  # isort: skip
 from test_runs import state  # isort: skip
@@ -73,14 +76,14 @@ def outputs(root: Path) -> list[Path]:
 
 def writers(repository: Repository, files: list[Path]) -> set[str]:
     """Return the IDs of the quanta that write some files, and of all that depend on them."""
-    with GraphFile.of(str(repository.graph)) as graph, Butler.from_config(str(repository.root)) as butler:
-        structure, found = graph.structure, set[int]()
+    lost, found = set(map(str, files)), set[int]()
+    root = str(repository.root)
+    with GraphFile.of(str(repository.graph)) as graph, open_datastore(root, graph, writeable=False) as butler:
+        structure = graph.structure
         for position in structure.depth_first():
-            refs = [
-                ref for refs in graph.quantum(structure.quantum_id(position)).outputs.values() for ref in refs
-            ]
-            places = {butler.getURI(ref, predict=True).ospath for ref in refs}
-            if places & set(map(str, files)) or found & set(structure.needed_by(position)):
+            quantum = graph.quantum(structure.quantum_id(position))
+            paths = local_paths(butler._datastore, [ref for refs in quantum.outputs.values() for ref in refs])
+            if lost.intersection(paths) or found.intersection(structure.needed_by(position)):
                 found.add(position)
         return {str(structure.quantum_id(position)) for position in found}
 
@@ -240,3 +243,46 @@ def test_nothing_is_registered_that_the_disk_does_not_take(
     assert "isr_metadata" not in names
     done, outcomes = extend(repository, "--durability", "none")
     assert (done.code, set(outcomes.values())) == (0, {"skipped"}), done.err
+
+
+# Without a registry.
+
+
+@pytest.fixture(scope="module")
+def undisturbed_qbb(
+    repository_template: Callable[[MockPipeline], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Repository:
+    """Return a repository in which a graph was run without the registry, to be copied."""
+    root = tmp_path_factory.mktemp("undisturbed") / "qbb"
+    shutil.copytree(repository_template(MockPipeline()), root)
+    for command in QBB:
+        assert run_forked(command, str(root), str(root / "graph.qg")).code == 0
+    return Repository(root, root / "graph.qg")
+
+
+QBB = ("pre-exec-init-qbb", "run-qbb")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_a_registry_what_is_lost_is_made_again(
+    seed: int, undisturbed_qbb: Repository, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(undisturbed_qbb.root, tmp_path / "repo"))
+    ours = Repository(root, root / "graph.qg")
+    choose = random.Random(seed)
+    files = choose.sample(outputs(root), choose.randint(1, 4))
+    expected = writers(ours, files)
+    for path in files:
+        HARM[choose.choice(["emptied", "deleted"])](path)
+    (config,) = (path for path in (root / RUN / "isr_config").rglob("*") if path.is_file())
+    HARM["emptied"](config)
+    summary = tmp_path / "summary.json"
+    assert "planned" in run_forked("run-qbb", str(root), str(ours.graph), "--mode", "dry-run").err
+    for command, more in zip(QBB, ((), ("--summary", str(summary))), strict=True):
+        done = run_forked(command, str(root), str(ours.graph), *more)
+        assert done.code == 0, done.err
+    quanta = json.loads(summary.read_text())["quanta"]
+    assert {q["quantumId"] for q in quanta if q["outcome"] == "succeeded"} == expected
+    assert read_files(root).keys() == read_files(undisturbed_qbb.root).keys()
+    assert config.read_bytes() == (undisturbed_qbb.root / config.relative_to(root)).read_bytes()
+    assert all(path.stat().st_size for path in outputs(root))

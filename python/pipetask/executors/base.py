@@ -163,10 +163,10 @@ class ExecutionContext:
     later: Continuation | None = None
     """What begins and ends this run in other processes; `None` where no registry takes part."""
 
-    def ticket(self, quantum: QuantumData, attempt: int = 1) -> Ticket:
-        """Return what a worker is told about a quantum, and which attempt at it this is."""
+    def ticket(self, quantum: QuantumData, attempt: int = 1, *, new_inputs: bool = False) -> Ticket:
+        """Return what a worker is told about a quantum: which attempt it is, and whether its inputs are new."""
         id_bytes = self.graph.structure.quantum_id_bytes(quantum.position)
-        return Ticket(quantum.id, id_bytes, quantum.position in self.registered_before, attempt)
+        return Ticket(quantum.id, id_bytes, quantum.position in self.registered_before, attempt, new_inputs)
 
     def note_failure(self, outcome: QuantumOutcome) -> None:
         """Ask for the run's end if this outcome calls for it.

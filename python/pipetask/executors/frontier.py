@@ -36,6 +36,7 @@ class Frontier:
         self._waiting: dict[int, tuple[QuantumData, int]] = {}
         self._dependents: dict[int, list[int]] = {}
         self._done: set[int] = set()
+        self._skipped: set[int] = set()
         self._bad: dict[int, int] = {}
         self._blocked: list[QuantumOutcome] = []
         self._out: dict[int, QuantumData] = {}
@@ -58,6 +59,10 @@ class Frontier:
     def attempt(self, id: int) -> int:
         """Return which attempt at a quantum is the current or next one, from 1."""
         return 1 + len(self._failed.get(id, ()))
+
+    def has_new_inputs(self, quantum: QuantumData) -> bool:
+        """Return whether something that a quantum needs has run, rather than been found done."""
+        return not self._skipped.issuperset(quantum.prerequisites)
 
     def fill(self, count: int) -> int:
         """Read the stream until ``count`` quanta are ready, or as many as there are; return how many are."""
@@ -102,6 +107,8 @@ class Frontier:
             return None
         if id in self._failed:
             outcome.earlier = all_attempts(self._failed.pop(id), outcome)[:-1]
+        if outcome.status is Status.SKIPPED:
+            self._skipped.add(id)
         if outcome.status.unblocks:
             self._unblock(id)
         else:

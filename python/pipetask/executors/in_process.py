@@ -70,7 +70,8 @@ class InProcessExecutor(QuantumExecutor):
             stop.on_ask = current.interrupt
             try:
                 while not stop and (quantum := _next(frontier, stop)) is not None:
-                    ticket = context.ticket(quantum, frontier.attempt(quantum.id))
+                    new_inputs = frontier.has_new_inputs(quantum)
+                    ticket = context.ticket(quantum, frontier.attempt(quantum.id), new_inputs=new_inputs)
                     if (outcome := frontier.finish(current.run(runner, ticket))) is not None:
                         context.note_failure(outcome)
                         yield outcome

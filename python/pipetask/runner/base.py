@@ -40,6 +40,9 @@ class Ticket(NamedTuple):
     attempt: int = 1
     """Which attempt at the quantum in this run it is, from 1; those before may have left files."""
 
+    new_inputs: bool = False
+    """Whether something that it needs has run in this run; what is stored of it was then made from what was before."""
+
 
 class Runner(Protocol):
     """Runs quanta, one at a time, in the process that opened it."""

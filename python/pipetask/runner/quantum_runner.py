@@ -125,7 +125,9 @@ class QuantumRunner:
         self._debris.remove(paths, look_again=ticket.attempt > 1)
         metadata, *logs = marks = success_marks(node, quantum)
         stored = self._butler.stored_many(marks)
-        if not any(stored.values()) or (stored[metadata] and is_success_stored(self._butler, node, quantum)):
+        if not any(stored.values()):
+            return
+        if stored[metadata] and not ticket.new_inputs and is_success_stored(self._butler, node, quantum):
             return
         # The log of an earlier attempt becomes part of the next one's, unless it cannot be read.
         gone = [log for log in logs if stored[log] and read_or_none(self._butler, log) is None]

@@ -161,8 +161,9 @@ class Foreman:
     def _give(self, worker: WorkerHandle, quanta: list[QuantumData], seconds: float) -> None:
         if quanta:
             worker.backlog += seconds
-            attempt = self._frontier.attempt
-            tickets = [self._context.ticket(quantum, attempt(quantum.id)) for quantum in quanta]
+            attempt, new_inputs = self._frontier.attempt, self._frontier.has_new_inputs
+            ticket = self._context.ticket
+            tickets = [ticket(q, attempt(q.id), new_inputs=new_inputs(q)) for q in quanta]
             if not worker.give(quanta, tickets):
                 for quantum in quanta:
                     self._frontier.give_back(quantum)
