@@ -122,6 +122,16 @@ def all_dataset_types_and_an_odd_chain(repository: Repository, folder: Path) -> 
         butler.collections.redefine_chain("u/out", ["other_run"])
 
 
+def a_run_that_quanta_have_written_to(repository: Repository, folder: Path) -> None:
+    """Register an output of a quantum, and nothing else."""
+    with Butler.from_config(str(repository.root), writeable=True) as butler:
+        butler.collections.register("u/out/run", CollectionType.RUN)
+        raw = butler.registry.getDatasetType("raw")
+        butler.registry.registerDatasetType(DatasetType("post_isr", raw.dimensions, raw.storageClass_name))
+        where = {"instrument": "Mock", "exposure": 0, "detector": 0}
+        butler.registry.insertDatasets("post_isr", [where], run="u/out/run")
+
+
 @dataclass(frozen=True)
 class Case:
     """A way to go wrong."""
@@ -147,6 +157,7 @@ class Case:
 
 
 UNKNOWN = str(uuid.UUID(int=7))
+
 REGISTERED_RUN = a_collection("u/out/run", CollectionType.RUN)
 
 CASES = {
@@ -193,11 +204,9 @@ CASES = {
     ),
     "another output run": Case("u/other|u/out/run|leave", "--output-run u/other"),
     "a run that exists": Case(
-        "'u/out/run' exists|--extend-run", "-o u/out -i input_chain", prepare=REGISTERED_RUN
-    ),
-    "a run to extend that does not exist": Case("'u/out/run' does not exist|--extend-run", "--extend-run"),
-    "a chain to extend that does not exist": Case(
-        "'u/out' does not exist|--extend-run", "-o u/out --extend-run"
+        "'u/out/run' exists|--extend-run",
+        "-o u/out -i input_chain",
+        prepare=a_run_that_quanta_have_written_to,
     ),
     "a run that is no run": Case(
         "'u/out/run'|TAGGED|not RUN", prepare=a_collection("u/out/run", CollectionType.TAGGED)

@@ -117,10 +117,6 @@ SEQUENCES = {
         Step(1, [*CHAIN, "--extend-run", "--init-only", "--no-versions"]),
         Step(1, [*CHAIN, "--extend-run", "--init-only"]),
     ],
-    "a chain that is not there": [
-        Step(1, INIT),
-        Step(1, [*CHAIN, *INPUT, "--extend-run", "--init-only"], [], code=1),
-    ],
 }
 
 

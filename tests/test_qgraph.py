@@ -444,7 +444,6 @@ MISTAKES = {
         ("-o", "u/out", "--extend-run", "-d", "exposure = 0"), "isr: 2 previously succeeded", 1, HALF_DONE
     ),
     "extend and replace": Mistake((*NEW, "--extend-run", "--replace-run"), "exclude each other"),
-    "extend nothing": Mistake((*NEW, "--extend-run"), "does not exist or is empty", 1),
     "replace nothing": Mistake((*NEW, "--replace-run"), "--replace-run", 1),
     "prune nothing": Mistake((*NEW, "--prune-replaced", "purge"), "requires --replace-run"),
     "unknown constraint": Mistake(

@@ -55,15 +55,9 @@ class RunContinuation:
     def begin(self, graph: str) -> None:
         """Make the registry ready, which was put off."""
         from .graph_executor import QuantumGraphExecutor
-        from .repository import open_repository
 
-        options, collections = self.options, self.options.collections
-        with open_repository(self.repository, writeable=False) as butler:
-            if self.output_run in butler.collections.query("*") and not collections.extend_run:
-                # This job was killed before; the run is ours, as submission made sure.
-                collections = replace(collections, extend_run=True, replace_run=False, prune_replaced=None)
-        update = replace(options.pre_update, when=PreUpdate.NOW, init_only=True)
-        options = replace(options, collections=collections, pre_update=update)
+        update = replace(self.options.pre_update, when=PreUpdate.NOW, init_only=True)
+        options = replace(self.options, pre_update=update)
         QuantumGraphExecutor(_NoExecutor(), self.repository, options).execute(graph)
 
     def end(self, graph: str, executor: QuantumExecutor, sinks: Sequence[Sink] = ()) -> RunSummary:

@@ -120,7 +120,7 @@ class QuantumGraphExecutor:
 
     def _execute(self, file: GraphFile, butler: Butler) -> RunSummary:
         check_graph_fits(butler, file, self._config)
-        collections = OutputCollections.resolve(butler, self._collection_options(file))
+        collections = OutputCollections.resolve(butler, self._collection_options(file), file.pipeline)
         earlier = EarlierAttempts()
         if collections.run_exists and not self._executor.replays:
             producers = None if self._options.trust_registry else file.producers

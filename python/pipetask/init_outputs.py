@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from lsst.daf.butler import DatasetRef, LimitedButler
+from lsst.daf.butler import Butler, DatasetRef, LimitedButler
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
@@ -14,12 +16,13 @@ from .errors import PipetaskError, reason_of
 from .graph_file import GraphLike
 from .options.collections import ConfigSearchOptions
 from .options.graph import GraphSelection
-from .registry.undo import UndoLog
 from .repository import open_datastore, open_graph
 from .runner.process_setup import shared_datastore_cache
 from .stored_files import local_paths, sizes_of, uris_of
 
-__all__ = ["init_output_refs", "init_output_run", "said_of_init_outputs", "undo_new_datasets"]
+__all__ = ["InitOutputs", "init_output_refs", "init_output_run", "said_of_init_outputs"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def init_output_run(
@@ -58,12 +61,13 @@ def init_output_run(
         open_datastore(butler_config, file, paths, writeable=True),
         file.init.make_init_qbb(butler_config, config_search_paths=paths) as butler,
         said_of_init_outputs(file.header.output_run),
-        UndoLog() as undo,
     ):
         refs = init_output_refs(file.init)
-        undo_new_datasets(butler, refs, undo)
         remove_empty(butler, refs)
-        file.init.init_output_run(butler)
+        outputs = InitOutputs.of(butler, file.init)
+        with _taken_back_on_error(butler, outputs.written):
+            outputs.write_new()
+        outputs.replace_old()
         sync_files(local_paths(butler._datastore, refs))
 
 
@@ -90,15 +94,120 @@ def remove_empty(butler: LimitedButler, refs: list[DatasetRef]) -> None:
     butler.pruneDatasets(empty, disassociate=True, unstore=True, purge=True)
 
 
-def undo_new_datasets(butler: LimitedButler, refs: list[DatasetRef], undo: UndoLog) -> None:
-    """Note that those of some datasets which are not stored yet are to be removed if a later step fails."""
-    before = butler.stored_many(refs)
+class InitOutputs:
+    """What is to be written before the quanta of a graph can run; `of` makes one, and writes nothing.
 
-    def remove_new() -> None:
-        new = [ref for ref, stored in butler.stored_many(refs).items() if stored and not before[ref]]
-        butler.pruneDatasets(new, disassociate=True, unstore=True, purge=True)
+    To construct the tasks takes long and may fail, so that comes first.  To pipe_base, this looks like a butler.
 
-    undo.add("remove new init-outputs", remove_new)
+    Parameters
+    ----------
+    butler
+        Where it is to be written.
+    refs
+        What may have to be written.
+
+    Attributes
+    ----------
+    written
+        What `write_new` has written so far.
+    """
+
+    def __init__(self, butler: LimitedButler, refs: list[DatasetRef]):
+        self._butler = butler
+        self._absent = {ref.id for ref, stored in butler.stored_many(refs).items() if not stored}
+        self._contents: list[tuple[Any, DatasetRef]] = []
+        self.written: list[DatasetRef] = []
+
+    @classmethod
+    def of(cls, butler: LimitedButler, graph: PredictedQuantumGraph, *, packages: bool = True) -> InitOutputs:
+        """Construct the tasks of a graph, and compare what is there already.
+
+        Parameters
+        ----------
+        butler
+            Where it is to be written.
+        graph
+            The graph, with its init-quanta loaded.
+        packages
+            Whether package versions are part of it.
+
+        Raises
+        ------
+        lsst.daf.butler.registry.ConflictingDefinitionError
+            If what is there is not of this graph.
+        """
+        result = cls(butler, init_output_refs(graph, packages=packages))
+        graph.write_init_outputs(result, skip_existing=True)
+        graph.write_configs(result, compare_existing=True)
+        if packages:
+            graph.write_packages(result, compare_existing=True)
+        return result
+
+    @property
+    def new(self) -> list[DatasetRef]:
+        """What is not there yet."""
+        return [ref for _, ref in self._contents if ref.id in self._absent]
+
+    def write_new(self) -> None:
+        """Write what is not there yet."""
+        for content, ref in self._contents:
+            if ref.id in self._absent:
+                self._butler.put(content, ref)
+                self.written.append(ref)
+
+    def replace_old(self) -> None:
+        """Replace what has changed: package versions.
+
+        In two steps, each of which may be the last.  The trash of a butler is not for this: who empties it later would
+        delete the new file with the old.
+        """
+        for content, ref in self._contents:
+            if ref.id not in self._absent:
+                self._forget(ref)
+                self._butler.put(content, ref)
+
+    def _forget(self, ref: DatasetRef) -> None:
+        if isinstance(self._butler, Butler):
+            with self._butler.transaction():
+                self._butler._datastore.forget([ref])
+                self._butler.registry.removeDatasets([ref])
+        else:
+            self._butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
+
+    # What pipe_base asks of a butler.
+
+    def stored_many(self, refs: Iterable[DatasetRef]) -> dict[DatasetRef, bool]:
+        """Return which datasets are stored."""
+        return {ref: ref.id not in self._absent for ref in refs}
+
+    def get(self, ref: DatasetRef) -> Any:
+        """Read a dataset."""
+        if ref.id in self._absent:
+            raise FileNotFoundError(str(ref))
+        return self._butler.get(ref)
+
+    def put(self, content: Any, ref: DatasetRef) -> None:
+        """Remember what is to be written."""
+        self._contents.append((content, ref))
+
+    def pruneDatasets(self, refs: Iterable[DatasetRef], **options: Any) -> None:  # noqa: N802
+        """Do nothing: what is put though it is there is to be replaced."""
+
+
+@contextmanager
+def _taken_back_on_error(butler: LimitedButler, refs: list[DatasetRef]) -> Iterator[None]:
+    """Remove what has been written, and nothing else, if not all can be."""
+    try:
+        yield
+    except BaseException:
+        try:
+            butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+        except Exception as error:
+            _LOG.warning(
+                "Some init-outputs stay (%s): the same command goes on from there.", reason_of(error)
+            )
+            _LOG.debug("The error in full.", exc_info=error)
+        raise
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def build_graph(
             butler = stack.enter_context(open_repository(butler_config, writeable=False))
         if building.mock:  # the repository may bring storage classes of its own
             pipeline = mocked(pipeline, building)
-        collections = OutputCollections.for_new_graph(butler, outputs)
+        collections = OutputCollections.for_new_graph(butler, outputs, pipeline)
         _check_inputs(collections)
         check_data_query(butler, building.data_query)
         return _build(butler, butler_config, pipeline, building, collections, more)
@@ -127,7 +127,7 @@ def _build(
 
 def _skip_existing_in(building: GraphBuildOptions, collections: OutputCollections) -> tuple[str, ...]:
     """Return where to look for quanta that are done: to extend a run is to leave out what is done there."""
-    if building.skip_existing or collections.options.extend_run:
+    if building.skip_existing or (collections.options.extend_run and collections.run_exists):
         return (*building.skip_existing_in, collections.run)
     return building.skip_existing_in
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from lsst.daf.butler import Butler, MissingDatasetTypeError
+from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from ..errors import PipetaskError, reason_of
-from ..init_outputs import init_output_refs, said_of_init_outputs, undo_new_datasets
+from ..init_outputs import InitOutputs, init_output_refs, said_of_init_outputs
 from ..options.execution import PreUpdateOptions
 from ..stored_files import forget
 from .damage import find_damage
 from .output_collections import OutputCollections
-from .undo import UndoLog
 
 __all__ = ["check_registry", "update_registry", "verify_registry"]
 
@@ -25,6 +24,9 @@ def update_registry(
     butler: Butler, graph: PredictedQuantumGraph, collections: OutputCollections, options: PreUpdateOptions
 ) -> None:
     """Make collections, register dataset types, write init-outputs, configs and package versions.
+
+    What may fail comes first and touches nothing.  Then come dataset types, one by one.  All the rest is one
+    transaction, so that whenever this ends, the next command finds all of it or nothing.
 
     Parameters
     ----------
@@ -42,16 +44,30 @@ def update_registry(
     PipetaskError
         If something conflicts with what is there.  The registry is left as it was.
     """
-    if not options.register_dataset_types:
-        _check_dataset_types(butler, graph, options)
-    with UndoLog() as undo:
-        if options.register_dataset_types:
-            _register_dataset_types(butler, graph, options, undo)
-        collections.create(butler, undo)
-        if not options.skip_init_writes:
-            _write_init_outputs(butler, graph, collections, options, undo)
-        # What cannot be taken back comes when nothing else can fail.
-        collections.prune_replaced(butler, graph.pipeline_graph)
+    _check_dataset_types(butler, graph, options)
+    outputs = None
+    if not options.skip_init_writes:
+        if collections.run_exists:
+            refs = init_output_refs(graph, packages=not options.no_versions)
+            forget(
+                butler, [damage.ref for damage in find_damage(butler, refs)]
+            )  # they are written anew below
+        with said_of_init_outputs(collections.run):
+            outputs = InitOutputs.of(butler, graph, packages=not options.no_versions)
+            if collections.run_exists:
+                _check_nobodys(butler, outputs.new)
+    if options.register_dataset_types:
+        _register_dataset_types(butler, graph, options)
+    with butler.transaction():
+        collections.create(butler)
+        forgotten = collections.forget_replaced(butler, graph.pipeline_graph)
+        if outputs is not None:
+            with said_of_init_outputs(collections.run):
+                outputs.write_new()
+    collections.delete_replaced(butler, forgotten)
+    if outputs is not None:
+        with said_of_init_outputs(collections.run):
+            outputs.replace_old()
 
 
 def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
@@ -62,8 +78,7 @@ def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpd
     PipetaskError
         If dataset types are missing that are not to be registered, or if one is defined otherwise.
     """
-    if not options.register_dataset_types:
-        _check_dataset_types(butler, graph, options)
+    _check_dataset_types(butler, graph, options)
 
 
 def verify_registry(
@@ -76,6 +91,10 @@ def verify_registry(
     PipetaskError
         With what is missing.
     """
+    if not collections.run_exists:
+        raise PipetaskError(
+            f"--registry-pre-update skip: output run {collections.run!r} does not exist; use 'now' to make it."
+        )
     if collections.chain is not None and collections.run not in (collections.children or ()):
         raise PipetaskError(
             f"--registry-pre-update skip: run {collections.run!r} is not in a chain {collections.chain!r}; use 'now' "
@@ -100,6 +119,8 @@ def _check_dataset_types(butler: Butler, graph: PredictedQuantumGraph, options: 
             butler, include_packages=not options.no_versions
         )
     except MissingDatasetTypeError as error:
+        if options.register_dataset_types:
+            return
         missing = sorted(_dataset_types(graph) - _registered(butler))
         raise PipetaskError(
             f"Dataset types of the graph are not registered ({_enumerate(missing)}): add --register-dataset-types."
@@ -108,20 +129,23 @@ def _check_dataset_types(butler: Butler, graph: PredictedQuantumGraph, options: 
         raise _conflict(error) from error
 
 
-def _register_dataset_types(
-    butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions, undo: UndoLog
-) -> None:
-    new = _dataset_types(graph) - _registered(butler)
-
-    def remove_new() -> None:
-        for name in new & _registered(butler):
-            butler.registry.removeDatasetType(name)
-
-    undo.add("remove new dataset types", remove_new)
+def _register_dataset_types(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
+    """Register dataset types; they stay whatever comes later, as others may rely on them from now on."""
     try:
         graph.pipeline_graph.register_dataset_types(butler, include_packages=not options.no_versions)
     except ConflictingDefinitionError as error:
         raise _conflict(error) from error
+
+
+def _check_nobodys(butler: Butler, refs: list[DatasetRef]) -> None:
+    """Refuse to write datasets where another graph has written its own, under the same names."""
+    for ref in refs:
+        try:
+            found = butler.find_dataset(ref.datasetType.name, collections=ref.run)
+        except MissingDatasetTypeError:
+            continue
+        if found is not None and found.id != ref.id:
+            raise ConflictingDefinitionError(f"{found.datasetType.name} of another graph is there")
 
 
 def _dataset_types(graph: PredictedQuantumGraph) -> set[str]:
@@ -138,26 +162,6 @@ def _conflict(error: ConflictingDefinitionError) -> PipetaskError:
         f"A dataset type of the graph is registered otherwise ({reason_of(error)}): build the graph anew, or give "
         "the dataset type another name in the pipeline."
     )
-
-
-def _write_init_outputs(
-    butler: Butler,
-    graph: PredictedQuantumGraph,
-    collections: OutputCollections,
-    options: PreUpdateOptions,
-    undo: UndoLog,
-) -> None:
-    extend = collections.options.extend_run
-    if extend:
-        refs = init_output_refs(graph, packages=not options.no_versions)
-        undo_new_datasets(butler, refs, undo)
-        forget(butler, [damage.ref for damage in find_damage(butler, refs)])  # they are written anew below
-    writer = butler.clone(run=collections.run, collections=list(collections.search_path))
-    with said_of_init_outputs(collections.run):
-        graph.write_init_outputs(writer, skip_existing=extend)
-        graph.write_configs(writer, compare_existing=extend)
-        if not options.no_versions:
-            graph.write_packages(writer, compare_existing=extend)
 
 
 def _enumerate(names: list[str]) -> str:
