@@ -18,6 +18,7 @@ from ..runner.base import READ_AHEAD, ExceptionHook, Runner
 from .base import ExecutionContext, QuantumExecutor, StopRequest
 from .debugger import debugger_hook
 from .frontier import Frontier
+from .left_behind import LeftBehindLog
 
 __all__ = ["InProcessExecutor"]
 
@@ -62,8 +63,14 @@ class InProcessExecutor(QuantumExecutor):
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta, in its order."""
+        from ..runner.process_state import ProcessState
+
         stop = context.stop
-        with contextlib.closing(context.runner.open(self._hook())) as runner:
+        with (
+            contextlib.closing(context.runner.open(self._hook())) as runner,
+            ProcessState(own=False) as state,
+        ):
+            left_behind = LeftBehindLog(context.graph, "it stays in this process")
             frontier = Frontier(_loaded_ahead(quanta, runner, context), context.retries)
             current = _Current()
             context.activity.report_with(current.ids)
@@ -72,9 +79,11 @@ class InProcessExecutor(QuantumExecutor):
                 while not stop and (quantum := _next(frontier, stop)) is not None:
                     new_inputs = frontier.has_new_inputs(quantum)
                     ticket = context.ticket(quantum, frontier.attempt(quantum.id), new_inputs=new_inputs)
-                    if (outcome := frontier.finish(current.run(runner, ticket))) is not None:
-                        context.note_failure(outcome)
-                        yield outcome
+                    outcome = current.run(runner, ticket)
+                    left_behind.note(quantum.id, state.put_back())
+                    if (final := frontier.finish(outcome)) is not None:
+                        context.note_failure(final)
+                        yield final
                     yield from frontier.blocked()
             finally:
                 del stop.on_ask

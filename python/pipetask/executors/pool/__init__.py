@@ -23,6 +23,9 @@ worker's pipe itself and so takes work back, with no lock that a killed process 
 to a pipe at once, so that they outlive their worker; what was claimed and has no outcome when a worker dies is what
 killed it.
 
+After each quantum the worker puts back what the task has changed of the process.  If it cannot, it says so, and ends
+itself after the outcome; the foreman replaces it.
+
 A **watch** thread in each worker waits for the foreman's death, and ends the worker and all that it started.
 """
 

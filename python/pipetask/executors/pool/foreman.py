@@ -20,10 +20,11 @@ from ...quantum_data import QuantumData
 from ...runner.memory_kills import oom_kills
 from ..base import ExecutionContext, StopLevel
 from ..frontier import Frontier
+from ..left_behind import LeftBehindLog
 from .bundling import BundlePolicy, Timings
 from .death import explain_death
 from .launcher import Launcher
-from .messages import InDebugger, Ready, StartFailure
+from .messages import InDebugger, Ready, StartFailure, Untidy
 from .terminal import TERMINAL_LOCK, WorkerDebugger
 from .worker import WorkerRecipe
 from .worker_handle import WorkerHandle
@@ -82,6 +83,7 @@ class Foreman:
         self._stop_deadline: float | None = None
         self._halt, self._halt_source = Pipe(duplex=False)
         self._scratch = _scratch_folder()
+        self._left_behind = LeftBehindLog(context.graph, "its worker is replaced")
         context.activity.report_with(self._running)
 
     def outcomes(self) -> Iterator[QuantumOutcome]:
@@ -127,14 +129,15 @@ class Foreman:
     def _staff(self) -> None:
         """Start as many workers as there is work for."""
         wanted = min(self._processes, self._frontier.fill(self._processes) + self._n_busy)
-        while len(self._workers) < wanted:
+        while sum(not worker.leaving for worker in self._workers) < wanted:
             try:
                 self._start_worker()
             except OSError as error:  # the operating system has no more to give
                 if not self._workers:
                     raise PipetaskError(f"No worker process can be started ({error.strerror}).") from error
-                wanted = self._processes = len(self._workers)
-                _LOG.warning("No more than %d workers can be started (%s).", wanted, error.strerror)
+                self._processes = len(self._workers)
+                _LOG.warning("No more than %d workers can be started (%s).", self._processes, error.strerror)
+                return
 
     def _start_worker(self) -> None:
         self._n_started += 1
@@ -151,7 +154,7 @@ class Foreman:
 
     def _hand_out(self) -> None:
         """Give work to those who are about to run out of it."""
-        hungry = [w for w in self._workers if w.ready and w.doomed is None and self._is_hungry(w)]
+        hungry = [w for w in self._workers if w.is_available and self._is_hungry(w)]
         hungry.sort(key=lambda worker: len(worker.assigned))
         for worker in hungry:
             if not worker.assigned and not self._frontier.fill(1):
@@ -239,6 +242,12 @@ class Foreman:
                     self._n_failed_starts = 0
                 case InDebugger(error):
                     worker.debugged = error
+                case Untidy(id, left):
+                    self._left_behind.note(id, left)
+                    if left.stays:
+                        worker.leaving = True
+                        for quantum in worker.take_back(len(worker.assigned)):
+                            self._frontier.give_back(quantum)
                 case StartFailure(error) if not worker.ready:
                     raise PipetaskError(
                         f"A worker could not start: {error.type_name}: {error.message}"

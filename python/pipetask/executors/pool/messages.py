@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ...outcome import QuantumError, QuantumOutcome
 from ...runner import Ticket
+from ...runner.process_state import LeftBehind
 
 __all__ = [
     "TOKEN",
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "StartFailure",
     "Stop",
+    "Untidy",
     "frame",
 ]
 
@@ -76,7 +78,15 @@ class StartFailure:
     error: QuantumError
 
 
-Report = Ready | InDebugger | StartFailure | QuantumOutcome
+@dataclass(frozen=True, slots=True)
+class Untidy:
+    """Report: the quantum whose outcome follows has left something behind; if it stays, the worker ends itself."""
+
+    id: int
+    left: LeftBehind
+
+
+Report = Ready | InDebugger | StartFailure | Untidy | QuantumOutcome
 
 
 def frame(report: Report) -> bytes:

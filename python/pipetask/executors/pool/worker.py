@@ -22,7 +22,8 @@ from ...outcome import QuantumOutcome, Status
 from ...runner import Interruption, Runner, RunnerSpec, Ticket
 from ...runner.base import READ_AHEAD, ExceptionHook
 from ...runner.failure import describe_exception
-from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, frame
+from ...runner.process_state import ProcessState
+from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, Untidy, frame
 from .process_tree import adopt_orphans, kill_tree, lead_session
 from .terminal import TERMINAL_LOCK, LeaveDebuggerError, WorkerDebugger
 
@@ -103,10 +104,20 @@ class _Worker:
         logging.getLogger().addHandler(diary)
         self._report(Ready())
         with contextlib.closing(runner), recording(recipe.recorders):
-            while (ticket := self._next()) is not None:
-                diary.begin()
-                self._report(self._run(runner, ticket))
+            self._work(runner, diary)
         faulthandler.disable()
+
+    def _work(self, runner: Runner, diary: _Diary) -> None:
+        """Run quanta until there are no more, or until one has left behind what cannot be put back."""
+        state = ProcessState()
+        tidy = True
+        while tidy and (ticket := self._next()) is not None:
+            diary.begin()
+            outcome = self._run(runner, ticket)
+            if left := state.put_back():
+                self._report(Untidy(ticket.id, left))
+                tidy = not left.stays
+            self._report(outcome)
 
     def _debugger_hook(self, recipe: WorkerRecipe) -> ExceptionHook | None:
         if recipe.debugger is None:
@@ -188,9 +199,7 @@ class _Worker:
                 raise LeaveDebuggerError
             if self._running is not None:
                 raise Interruption
-        elif (
-            self._running is not None
-        ):  # anybody can send this signal: it concerns the one quantum that gets it
+        elif self._running is not None:  # anybody can send this signal; it concerns one quantum
             raise KeyboardInterrupt
 
     def _report(self, report: Report) -> None:

@@ -17,7 +17,7 @@ from ...outcome import QuantumError, QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ...runner import Ticket
 from .launcher import Launcher, preparation
-from .messages import TOKEN, Bundle, ForeignBytesError, FrameBuffer, Report, Stop
+from .messages import TOKEN, Bundle, ForeignBytesError, FrameBuffer, Report, Stop, Untidy
 from .process_tree import kill_session, kill_tree
 from .worker import WorkerRecipe
 
@@ -61,6 +61,8 @@ class WorkerHandle:
         """About how many seconds of work are in `assigned`."""
         self.debugged: QuantumError | None = None
         """What its quantum has failed for, if somebody looks at that; it may take any time."""
+        self.leaving = False
+        """Whether it takes no more work, and is about to end itself."""
         self.doomed: Status | None = None
         """What becomes of its quantum because the foreman kills it, if it does."""
         self.fault: str | None = None
@@ -91,6 +93,11 @@ class WorkerHandle:
     def is_timed(self) -> bool:
         """Whether there is a limit to what its quantum may take, if there is one at all."""
         return bool(self.assigned) and self.doomed is None and self.debugged is None
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it takes work."""
+        return self.ready and self.doomed is None and not self.leaving
 
     @property
     def unclaimed(self) -> int:
@@ -135,7 +142,7 @@ class WorkerHandle:
         """
         try:
             for report in self._received():
-                if self.fault is None and isinstance(report, QuantumOutcome) and not self._may_report(report):
+                if self.fault is None and not self._may_be(report):
                     raise ForeignBytesError
                 yield report
         except ForeignBytesError:
@@ -145,9 +152,9 @@ class WorkerHandle:
         """Read nothing more from it, for this reason."""
         self.fault = fault
 
-    def _may_report(self, outcome: QuantumOutcome) -> bool:
+    def _may_be(self, report: Report) -> bool:
         # It runs what it was given in order, and what it has not begun may have been taken back.
-        return outcome.id == next(iter(self.assigned), None)
+        return not isinstance(report, QuantumOutcome | Untidy) or report.id == next(iter(self.assigned), None)
 
     def _received(self) -> Iterator[Report]:
         while self.fault is None:
