@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -22,7 +23,7 @@ from pipetask.executors.condor.node_status import NodeStatusFile
 from pipetask.executors.condor.watch import RunWatch
 from pipetask.executors.delayed.node import run_node
 from pipetask.executors.delayed.run_directory import RunDirectory
-from pipetask.executors.delayed.status import NodeState, RunPhase
+from pipetask.executors.delayed.status import NodeState, RunPhase, RunStatus
 from pipetask.observe.delayed_status import status_table
 from pipetask.options.delayed import DelayedOptions
 from pipetask.testing import CallSpec, enumerated
@@ -41,6 +42,20 @@ ENDED = (
     "\t\tUsr 0 00:00:00, Sys 0 00:00:00  -  Total Local Usage\n...\n"
 )
 HELD = "012 ({job:03}.000.000) 2026-01-01 00:00:20 Job was held.\n\tdisk full\n\tCode 12 Subcode 28\n...\n"
+HELD_BY_HAND = HELD.replace("disk full", "via condor_hold").replace("Code 12 Subcode 28", "Code 1 Subcode 0")
+DISCONNECTED = (
+    "022 ({job:03}.000.000) 2026-01-01 00:00:30 Job disconnected, attempting to reconnect\n"
+    "    Local schedd and job shadow died, schedd now running again\n    Trying to reconnect to slot1 <h>\n...\n"
+)
+RECONNECTED = (
+    "023 ({job:03}.000.000) 2026-01-01 00:00:40 Job reconnected to slot1\n    startd address: <h>\n"
+    "    starter address: <h>\n...\n"
+)
+NOT_RECONNECTED = (
+    "024 ({job:03}.000.000) 2026-01-01 00:00:40 Job reconnection failed\n"
+    "    Job disconnected too long: JobLeaseDuration (25 seconds) expired\n"
+    "    Can not reconnect to slot1, rescheduling job\n...\n"
+)
 RELEASED = "013 ({job:03}.000.000) 2026-01-01 00:00:30 Job was released.\n\tvia condor_release\n...\n"
 POST = (
     "016 ({job:03}.000.000) 2026-01-01 00:01:50 POST Script terminated.\n"
@@ -53,6 +68,9 @@ KILLED = ENDED.replace(
 SIZE = "006 ({job:03}.000.000) 2026-01-01 00:00:15 Image size of job updated: 1000\n...\n"
 NODE_STATUS = (Path(__file__).parent / "golden" / "failed.node_status").read_text()
 """What DAGMan of HTCondor 23.9 wrote about nodes a-0 to a-3 when a-1 had failed, for which a-3 waits."""
+
+DAGMAN_OUT = (Path(__file__).parent / "golden" / "refused.dagman.out").read_text()
+"""What DAGMan of HTCondor 23.9 wrote about jobs that were refused: for a limit, and a folder that is gone."""
 
 ABORTED = "009 ({job:03}.000.000) 2026-01-01 00:00:40 Job was aborted.\n\tvia condor_rm\n...\n"
 
@@ -168,6 +186,55 @@ def test_a_job_that_the_schedd_never_took_has_failed(run: Run) -> None:
     assert RunWatch(run.directory).look().failed == ["a-0"]
 
 
+def test_why_a_job_was_never_taken_is_told(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    for number in (0, 1, 2):
+        run.node(number, NOT_SUBMITTED)
+    run.layout.dagman_out.write_text(DAGMAN_OUT)
+    status = RunWatch(run.directory).look()
+    gone = "No such directory: /runs/run"
+    assert status.reasons == {
+        "a-0": gone,
+        "a-1": gone,
+        "a-2": "the schedd has as many jobs of this owner as it may have (MAX_JOBS_PER_OWNER)",
+    }
+    assert f"a-0 never got into the queue: {gone}" in shown(status)
+    run.node(0, SUBMITTED)
+    assert "a-0" not in RunWatch(run.directory).look().reasons, "of those only that are not in the queue"
+
+
+@pytest.mark.parametrize(
+    ("final", "out", "noted", "why"),
+    [
+        ((SUBMITTED, STARTED, ENDED), "", "the registry is read-only", "the registry is read-only"),
+        ((SUBMITTED, STARTED, ABORTED), "", None, "the final job was removed, or ended without a word"),
+        ((), DAGMAN_OUT, None, "the final job never got into the queue: No such directory: /runs/run"),
+        ((), "", None, "the final job has not run"),
+    ],
+)
+def test_a_run_that_is_over_and_not_registered_says_why(
+    run: Run, final: tuple[str, ...], out: str, noted: str | None, why: str
+) -> None:
+    facts = json.loads((run.directory.path / "run.json").read_text())
+    (run.directory.path / "run.json").write_text(json.dumps({**facts, "repository": "/repository"}))
+    run.dagman(SUBMITTED, STARTED, ENDED, code=1)
+    for number in range(4):
+        run.node(number, SUBMITTED, STARTED, ENDED)
+    run.node(7, *(event.replace("{node}", "final") for event in final), code=75)
+    run.layout.dagman_out.write_text(out)
+    if noted is not None:
+        run.directory.unregistered.write_text(f"{noted}\n")
+    directory = RunDirectory(run.directory.path)
+    status = RunWatch(directory).look()
+    assert status.phase is RunPhase.FAILED
+    assert status.unregistered is not None
+    assert status.unregistered.startswith(why)
+    assert any(line.startswith(f"What is done has not been registered: {why}") for line in shown(status))
+    run.directory.summary.write_text("{}")
+    status = RunWatch(directory).look()
+    assert (status.phase, status.unregistered) == (RunPhase.SUCCEEDED, None), "registered by hand"
+
+
 def test_after_a_failed_run_nothing_waits(run: Run) -> None:
     run.dagman(SUBMITTED, STARTED, ENDED, code=1)
     run.node(1, SUBMITTED, STARTED, ENDED, code=1)
@@ -226,18 +293,76 @@ def test_the_exit_code_says_what_the_run_is_up_to(
 
 def test_a_run_whose_last_jobs_are_all_held_says_so_with_reasons(run: Run) -> None:
     run.dagman(SUBMITTED, STARTED)
-    for number in (0, 1):
-        run.node(number, SUBMITTED, STARTED, HELD)
+    for number, events in enumerate([(HELD_BY_HAND,), (HELD_BY_HAND,), (ENDED,), (ENDED,)]):
+        run.node(number, SUBMITTED, STARTED, *events)
     status = RunWatch(run.directory).look()
     assert status.phase is RunPhase.HELD
     assert [(hold.node, hold.reason, hold.code, hold.subcode) for hold in status.holds] == [
-        ("a-0", "disk full", 12, 28),
-        ("a-1", "disk full", 12, 28),
+        ("a-0", "via condor_hold", 1, 0),
+        ("a-1", "via condor_hold", 1, 0),
     ]
     run.node(0, RELEASED)
     status = RunWatch(run.directory).look()
     assert status.phase is RunPhase.RUNNING
     assert [hold.node for hold in status.holds] == ["a-1"]
+
+
+def test_a_hold_that_ends_by_itself_is_no_reason_to_act(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    for number, event in enumerate([HELD_BY_HAND, HELD, ENDED, ENDED]):
+        run.node(number, SUBMITTED, STARTED, event)
+    status = RunWatch(run.directory).look()
+    assert status.phase is RunPhase.RUNNING
+    assert shown(status)[2:4] == ["a-0 is held: via condor_hold", "a-1 is held for a while: disk full"]
+
+
+def test_what_dagman_has_not_submitted_yet_is_waited_for(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    for number, event in enumerate([HELD_BY_HAND, ENDED, ENDED]):
+        run.node(number, SUBMITTED, STARTED, event)
+    look = RunWatch(run.directory).look
+    assert look().phase is RunPhase.RUNNING, "node 3 waits for nothing"
+    os.utime(run.layout.node_log, (0, 0))
+    assert look().phase is RunPhase.HELD, "long since it should have been submitted"
+
+
+def test_a_final_job_that_runs_or_is_held_is_part_of_the_run(run: Run) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    for number in range(4):
+        run.node(number, SUBMITTED, STARTED, ENDED)
+    final = [event.replace("{node}", "final") for event in (SUBMITTED, STARTED)]
+    run.node(7, *final)
+    look = RunWatch(run.directory).look
+    assert look().phase is RunPhase.RUNNING
+    run.node(7, HELD_BY_HAND)
+    assert look().phase is RunPhase.HELD
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "waits"),
+    [
+        (None, NodeState.RUNNING, True),
+        (RECONNECTED, NodeState.RUNNING, False),
+        (NOT_RECONNECTED, NodeState.IDLE, False),
+    ],
+)
+def test_jobs_that_wait_for_their_lease_are_named(
+    run: Run, event: str | None, state: NodeState, waits: bool
+) -> None:
+    run.dagman(SUBMITTED, STARTED)
+    run.node(0, SUBMITTED, STARTED, DISCONNECTED, *([event] if event else []))
+    status = RunWatch(run.directory).look()
+    assert (status.nodes[state], status.disconnected) == (1, ["a-0"] if waits else [])
+    said = (
+        "1 jobs (such as a-0) wait for machines that do not answer; each begins anew when its lease has ended"
+    )
+    assert any(said in line for line in shown(status)) == waits
+
+
+def shown(status: RunStatus) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=200).print(status_table(status))
+    return out.getvalue().splitlines()
 
 
 def test_what_was_done_before_a_restart_counts(run: Run) -> None:

@@ -151,6 +151,7 @@ class Execution:
             error=error,
             unregistered=registrar.unregistered if registrar else 0,
             elsewhere=self.executor.replays,
+            goes_on=self.executor.goes_on,
         )
         audience.end(summary)
         return summary

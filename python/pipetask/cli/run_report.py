@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import PipetaskError
+from ..executors.condor.watch import RunWatch
 from ..executors.delayed.node import rerun_command
-from ..executors.delayed.replay import ReplayExecutor
+from ..executors.delayed.replay import ReplayExecutor, Standing
 from ..executors.delayed.run_directory import RunDirectory
+from ..executors.delayed.status import ENDED, NodeState, RunPhase, RunStatus
+from ..outcome import Status
 
 if TYPE_CHECKING:
     from ..observe.report import RunAlone
@@ -25,10 +30,30 @@ def is_run_directory(path: str) -> bool:
 
 def report_on_run(path: str) -> int:
     """Print the report of a run as it is now, and return its exit code; nothing is registered."""
-    return replay(RunDirectory(path), register=False).exit_code
+    directory = RunDirectory(path)
+    watch = RunWatch(directory)
+    status = watch.look()
+    if (
+        not status.phase.over
+        and not directory.is_ready(directory.recipe())
+        and NodeState.FAILED not in status.nodes
+    ):
+        print(f"{status.phase.value}: the first job has not made the registry ready yet", file=sys.stderr)
+        return 0
+    return replay(directory, register=False, standing=_standing(directory, status, watch.states)).exit_code
 
 
-def replay(directory: RunDirectory, *, register: bool) -> RunSummary:
+def _standing(directory: RunDirectory, status: RunStatus, states: Mapping[str, NodeState]) -> Standing:
+    registered, written = directory.summary.exists(), status.phase is RunPhase.WRITTEN
+    if status.phase.over or registered:
+        why = None if registered else status.unregistered
+        return Standing(refused=status.reasons, unregistered=why)
+    word = Status.WRITTEN if written else Status.SUBMITTED
+    pending = {name: word for name, state in states.items() if state not in ENDED}
+    return Standing(pending, status.reasons, goes_on=not written)
+
+
+def replay(directory: RunDirectory, *, register: bool, standing: Standing | None = None) -> RunSummary:
     """Take the outcomes that jobs have written down, as those of one run, and report on it.
 
     Parameters
@@ -36,7 +61,9 @@ def replay(directory: RunDirectory, *, register: bool) -> RunSummary:
     directory
         The run.
     register
-        Whether it is over: then outputs are registered, and the summary is written.
+        Whether outputs are registered, and the summary is written.
+    standing
+        Where the run stands, if it is not over.
     """
     from ..observe.choice import sinks_for
 
@@ -47,10 +74,11 @@ def replay(directory: RunDirectory, *, register: bool) -> RunSummary:
             f"{directory.path} was written without a repository: there is nothing to register."
         )
     directory.check_begun(recipe)
-    over = register or directory.summary.exists()
     summary = str(directory.summary) if register else None
     sinks = sinks_for(partial(_commands, directory), summary=summary)
-    return later.end(str(directory.graph), ReplayExecutor(directory, register=register, over=over), sinks)
+    return later.end(
+        str(directory.graph), ReplayExecutor(directory, register=register, standing=standing), sinks
+    )
 
 
 def _commands(directory: RunDirectory, summary: RunSummary) -> RunAlone:

@@ -191,6 +191,9 @@ class QuantumExecutor(ABC):
     replays = False
     """Whether its outcomes are of quanta that have run elsewhere; then what is stored is no reason to leave any out."""
 
+    goes_on = False
+    """Whether what it replays has not come to its end."""
+
     in_process = False
     """Whether tasks run in the calling process, which then needs the threads limited and logging set up."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -41,7 +43,10 @@ def status_table(status: RunStatus) -> RenderableType:
 
 
 def _remarks(status: RunStatus) -> list[Text]:
-    lines = [Text(f"{hold.node} is held: {hold.reason}", style="yellow") for hold in status.holds[:MOST]]
+    lines = [
+        Text(f"{hold.node} is held{' for a while' if hold.passes else ''}: {hold.reason}", style="yellow")
+        for hold in status.holds[:MOST]
+    ]
     if len(status.holds) > MOST:
         lines.append(
             Text(f"… and {len(status.holds) - MOST} more are held; --json names all", style="yellow")
@@ -49,6 +54,24 @@ def _remarks(status: RunStatus) -> list[Text]:
     if status.failed:
         more = f" and {len(status.failed) - MOST} more" if len(status.failed) > MOST else ""
         lines.append(Text(f"failed: {', '.join(status.failed[:MOST])}{more}", style="red"))
+    for name, reason in islice(status.reasons.items(), MOST):
+        lines.append(Text(f"{name} never got into the queue: {reason}", style="red"))
+    if lost := status.disconnected:
+        lines.append(
+            Text(
+                f"{len(lost)} jobs (such as {lost[0]}) wait for machines that do not answer; each begins anew when its "
+                "lease has ended (job_lease_duration)",
+                style="yellow",
+            )
+        )
+    if status.unregistered is not None:
+        lines.append(
+            Text(
+                f"What is done has not been registered: {status.unregistered}  Put that right, and use pipetask "
+                "restart, or run-node with the node 'final'.",
+                style="bold red",
+            )
+        )
     return lines
 
 

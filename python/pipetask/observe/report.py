@@ -178,12 +178,19 @@ def _verdict(summary: RunSummary) -> Text:
     seconds = summary.end - summary.start
     status = summary.status
     for not_yet in _COLUMNS:
-        if total[not_yet] and not_yet.kind is Kind.HANDED_ON and not summary.exit_code:
+        if (
+            total[not_yet]
+            and not_yet.kind is Kind.HANDED_ON
+            and not summary.exit_code
+            and not summary.goes_on
+        ):
             status = not_yet.value
     if again := sum(1 for outcome in summary.outcomes if outcome.earlier):
         parts.append(f"{again} needed more than one attempt")
     text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
     if summary.stopped and (summary.error is None or summary.signal is not None):  # the error is said already
         text += f" ({summary.stopped})"
-    style = {"succeeded": "bold green", "cancelled": "bold yellow"}.get(summary.status, "bold red")
+    style = {"succeeded": "bold green", "cancelled": "bold yellow", "running": "bold"}.get(
+        summary.status, "bold red"
+    )
     return Text(text, style=style)

@@ -45,6 +45,9 @@ class RunSummary:
     unregistered: int = 0
     """Number of quanta whose outputs are in the datastore and could not be registered."""
 
+    goes_on: bool = False
+    """Whether this is the state of a run elsewhere that has not come to its end."""
+
     @property
     def failures(self) -> list[QuantumOutcome]:
         """Outcomes of quanta that themselves went wrong."""
@@ -57,7 +60,9 @@ class RunSummary:
 
     @property
     def status(self) -> str:
-        """One word: ``succeeded``, ``cancelled`` or ``failed``."""
+        """One word: ``succeeded``, ``cancelled``, ``failed`` or ``running``."""
+        if self.goes_on:
+            return "running"
         if self.signal is not None:
             return "cancelled"
         return "succeeded" if self.exit_code == 0 else "failed"
@@ -133,6 +138,7 @@ class OutcomeCollector:
         error: PipetaskError | None = None,
         unregistered: int = 0,
         elsewhere: bool = False,
+        goes_on: bool = False,
     ) -> RunSummary:
         """Return the summary of the run.
 
@@ -148,6 +154,8 @@ class OutcomeCollector:
             Number of quanta whose outputs could not be registered.
         elsewhere
             Whether quanta have run in other processes before, so that the run took the time that they took.
+        goes_on
+            Whether quanta still run elsewhere.
         """
         start, end = self._start, self._start + time.monotonic() - self._clock
         if elsewhere:
@@ -166,4 +174,5 @@ class OutcomeCollector:
             signal=stop.signal,
             error=error,
             unregistered=unregistered,
+            goes_on=goes_on,
         )

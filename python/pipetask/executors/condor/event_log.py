@@ -43,6 +43,9 @@ class EventKind(IntEnum):
     HELD = 12
     RELEASED = 13
     POST_SCRIPT_TERMINATED = 16
+    DISCONNECTED = 22
+    RECONNECTED = 23
+    RECONNECT_FAILED = 24
 
 
 _KINDS = {b"%03d" % kind: kind for kind in EventKind}

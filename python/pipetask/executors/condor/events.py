@@ -8,7 +8,7 @@ from ..delayed.node import ExitCode
 from ..delayed.status import Hold, NodeState, RunPhase
 from .event_log import EventKind, EventLog, JobEvent
 from .layout import Layout
-from .memory import MEMORY_HOLD
+from .memory import ends_by_itself, is_for_memory
 
 __all__ = ["DagEvents", "DagmanEvents"]
 
@@ -29,6 +29,10 @@ class DagEvents:
         Nodes that are held, with the reason.
     out_of_memory
         Nodes that were ever held for memory.
+    refused
+        Nodes whose job never got into the queue.
+    disconnected
+        Nodes whose machine has not answered since the access point came back.
     first, last
         Times of the first and of the last event (ISO 8601, local time).
     """
@@ -42,6 +46,8 @@ class DagEvents:
         self.states: dict[str, NodeState] = dict.fromkeys(self._layout.done_before(), NodeState.DONE)
         self.holds: dict[str, Hold] = {}
         self.out_of_memory: set[str] = set()
+        self.refused: set[str] = set()
+        self.disconnected: set[str] = set()
         self.first: str | None = None
         self.last: str | None = None
         self._names: dict[int, str] = {}
@@ -71,19 +77,22 @@ class DagEvents:
         elif event.kind is EventKind.POST_SCRIPT_TERMINATED and event.cluster < 0 and event.node is not None:
             # The script ran without a job: the schedd has not taken that.
             self._set(event.node, NodeState.FAILED)
+            self.refused.add(event.node)
         elif name := self._names.get(event.cluster):
             self._job(name, event)
 
     def _job(self, name: str, event: JobEvent) -> None:
         match event.kind:
-            case EventKind.EXECUTE:
+            case EventKind.EXECUTE | EventKind.RECONNECTED:
                 self._set(name, NodeState.RUNNING)
             case EventKind.TERMINATED:
                 self._set(name, _ENDS.get(event.exit_code, NodeState.FAILED))
             case EventKind.HELD:
                 self._held(name, event.ad)
-            case EventKind.RELEASED | EventKind.EVICTED | EventKind.SUBMIT:
+            case EventKind.RELEASED | EventKind.EVICTED | EventKind.SUBMIT | EventKind.RECONNECT_FAILED:
                 self._set(name, NodeState.IDLE)
+            case EventKind.DISCONNECTED:
+                self.disconnected.add(name)
             case EventKind.ABORTED:
                 self._set(name, NodeState.FAILED)
             case EventKind.POST_SCRIPT_TERMINATED:
@@ -94,13 +103,15 @@ class DagEvents:
     def _set(self, name: str, state: NodeState) -> None:
         self.states[name] = state
         self.holds.pop(name, None)
+        self.refused.discard(name)
+        self.disconnected.discard(name)
 
     def _held(self, name: str, ad: Any) -> None:
         code, subcode = int(ad.get("HoldReasonCode", 0)), int(ad.get("HoldReasonSubCode", 0))
         reason = str(ad.get("HoldReason", "no reason given"))
         self._set(name, NodeState.HELD)
-        self.holds[name] = Hold(name, reason, code, subcode)
-        if MEMORY_HOLD in (code, subcode) or (code in (21, 26) and "memory" in reason.lower()):
+        self.holds[name] = Hold(name, reason, code, subcode, ends_by_itself(code, subcode, reason))
+        if is_for_memory(code, subcode, reason):
             self.out_of_memory.add(name)
 
 
@@ -137,6 +148,8 @@ def _phase_after(event: JobEvent) -> RunPhase | None:
     match event.kind:
         case EventKind.SUBMIT | EventKind.EXECUTE | EventKind.RELEASED | EventKind.EVICTED:
             return RunPhase.RUNNING
+        case EventKind.DISCONNECTED | EventKind.RECONNECTED | EventKind.RECONNECT_FAILED:
+            return None  # DAGMan runs on the access point itself
         case EventKind.TERMINATED:
             return RunPhase.SUCCEEDED if event.exit_code == 0 else RunPhase.FAILED
         case EventKind.HELD:

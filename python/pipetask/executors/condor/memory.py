@@ -23,7 +23,7 @@ from __future__ import annotations
 from ..delayed.node import ExitCode
 from .configuration import JobSettings
 
-__all__ = ["MEMORY_HOLD", "memory_request", "policy", "raised"]
+__all__ = ["MEMORY_HOLD", "ends_by_itself", "is_for_memory", "memory_request", "policy", "raised"]
 
 MEMORY_HOLD = 34
 """HTCondor's hold code for too much memory, and the subcode of holds that we ask for."""
@@ -53,6 +53,16 @@ _HELD_FOR_MEMORY = (
     f" || (HoldReasonCode == 3 && HoldReasonSubCode == {MEMORY_HOLD})"
     ' || ((HoldReasonCode == 21 || HoldReasonCode == 26) && regexp("memory", HoldReason ?: "", "i")))'
 )
+
+
+def is_for_memory(code: int, subcode: int, reason: str) -> bool:
+    """Return whether a hold is for want of memory."""
+    return MEMORY_HOLD in (code, subcode) or (code in (21, 26) and "memory" in reason.lower())
+
+
+def ends_by_itself(code: int, subcode: int, reason: str) -> bool:
+    """Return whether a hold is one after which the job, by its own policy, begins anew or is given up."""
+    return code in _RELEASABLE or is_for_memory(code, subcode, reason)
 
 
 def raised(settings: JobSettings, request: int) -> int:

@@ -169,6 +169,11 @@ class NodeIndex:
         query = "SELECT number, name, needs, quanta FROM node ORDER BY number"
         yield from map(_node, self._database.execute(query))
 
+    def needs(self) -> list[tuple[int, ...]]:
+        """Return the numbers of the nodes that each node waits for."""
+        rows = self._database.execute("SELECT needs FROM node ORDER BY number")
+        return [tuple(json.loads(needs)) for (needs,) in rows]
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of quanta by node name and label, in the order of the nodes' numbers."""
         rows = self._database.execute("SELECT name, counts FROM node ORDER BY number")

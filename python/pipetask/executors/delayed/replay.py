@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from ...errors import RegistrationError
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
@@ -13,7 +15,25 @@ from .outcomes import read_attempts
 from .run_directory import RunDirectory
 from .upstream import blocked
 
-__all__ = ["ReplayExecutor", "all_done", "best_attempts"]
+__all__ = ["ReplayExecutor", "Standing", "all_done", "best_attempts"]
+
+_FOR_GOOD = frozenset({*(status for status in Status if status.unblocks), Status.FAILED, Status.TIMED_OUT})
+"""What stays so when a job begins anew; all else means that it was interrupted, killed, or waits for what was."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands, as far as outcomes do not tell."""
+
+    pending: Mapping[str, Status] = field(default_factory=dict)
+    """Nodes that may still run, by name, with what is said of their quanta that are not done."""
+
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Nodes that never got into the queue, by name, with the reason."""
+
+    goes_on: bool = False
+    unregistered: str | None = None
+    """Why what is done has not been registered, where that should have happened."""
 
 
 class ReplayExecutor(QuantumExecutor):
@@ -25,27 +45,34 @@ class ReplayExecutor(QuantumExecutor):
         The run.
     register
         Whether outputs are to be registered; otherwise the repository is only read.
-    over
-        Whether what has not run will not.
+    standing
+        Where the run stands; by default it is over.
     """
 
     replays = True
 
-    def __init__(self, directory: RunDirectory, *, register: bool, over: bool = True):
+    def __init__(self, directory: RunDirectory, *, register: bool, standing: Standing | None = None):
         self._directory = directory
-        self._over = over
+        self._standing = standing or Standing()
         self.executes = register
+        self.goes_on = self._standing.goes_on
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
-        """Replay the outcomes of a stream of quanta."""
+        """Replay the outcomes of a stream of quanta.
+
+        Raises
+        ------
+        RegistrationError
+            In the end, if what is done should have been registered, and is not.
+        """
         wanted = {quantum.id for quantum in quanta}
-        chosen = best_attempts(self._directory)
+        chosen = self._chosen()
         before: dict[int, tuple[QuantumOutcome, ...]] = {}
         for attempt in read_attempts(self._directory.outcomes):
             for index, outcome in enumerate(attempt.outcomes):
-                if chosen[outcome.id][:2] != (attempt.path.name, index):
+                if outcome.id not in chosen or chosen[outcome.id][:2] != (attempt.path.name, index):
                     before[outcome.id] = all_attempts(before.get(outcome.id, ()), outcome.without_outputs())
                 elif outcome.id in wanted:
                     *earlier, last = all_attempts(before.pop(outcome.id, ()), outcome)
@@ -59,13 +86,30 @@ class ReplayExecutor(QuantumExecutor):
         # What is in the graph and in no node was done before the run was written.
         for id in sorted(wanted):
             yield QuantumOutcome(id, Status.SKIPPED, reason="done already when the run was written")
+        if self._standing.unregistered is not None:
+            raise RegistrationError(f"What is done has not been registered: {self._standing.unregistered}")
+
+    def _chosen(self) -> dict[int, tuple[str, int, Status]]:
+        """Return where the outcomes are that count, without those that another attempt will replace."""
+        chosen = best_attempts(self._directory)
+        if pending := self._standing.pending:
+            with self._directory.index() as index:
+                ids = {
+                    quantum.id for node in index.nodes() if node.name in pending for quantum in node.quanta
+                }
+            chosen = {id: at for id, at in chosen.items() if id not in ids or at[2] in _FOR_GOOD}
+        return chosen
 
     def _not_run(self, id: int, node: str, root: int | None) -> QuantumOutcome:
         if root is not None:
             return QuantumOutcome(id, Status.BLOCKED, blocked_by=root)
-        if self._over:
-            return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: its node {node} has not run")
-        return QuantumOutcome(id, Status.SUBMITTED)
+        if (status := self._standing.pending.get(node)) is not None:
+            return QuantumOutcome(id, status)
+        if (reason := self._standing.refused.get(node)) is not None:
+            return QuantumOutcome(
+                id, Status.CANCELLED, reason=f"not started: {node} never got into the queue: {reason}"
+            )
+        return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: its node {node} has not run")
 
     def _nodes(self, statuses: Mapping[int, Status]) -> Iterator[tuple[IndexedNode, Mapping[int, int]]]:
         """Yield each node, with the quantum that went wrong first for each quantum that cannot run."""

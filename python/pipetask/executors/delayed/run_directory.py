@@ -143,6 +143,13 @@ class RunDirectory:
         """A file in which the final job says why it could not register."""
         return self.path / "unregistered.txt"
 
+    def why_unregistered(self) -> str | None:
+        """Return what the final job has said about why it could not register, if it has."""
+        try:
+            return self.unregistered.read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
+
     def index(self) -> NodeIndex:
         """Open the index."""
         return NodeIndex(self.path / "index.sqlite")
@@ -157,6 +164,10 @@ class RunDirectory:
             ) from error
         return content
 
+    def is_ready(self, recipe: Recipe) -> bool:
+        """Return whether the registry is ready, or nothing has to be done for that."""
+        return recipe.later is None or not recipe.later.deferred or self.begun.exists()
+
     def check_begun(self, recipe: Recipe) -> None:
         """Check that the first job has made the registry ready, where that was put off.
 
@@ -165,7 +176,7 @@ class RunDirectory:
         PipetaskError
             If it has not.
         """
-        if recipe.later is not None and recipe.later.deferred and not self.begun.exists():
+        if not self.is_ready(recipe):
             raise PipetaskError(
                 f"The first job of {self.path} has not made the registry ready: if it has ended, see its logs/first.*, "
                 f"put that right, and use: pipetask restart {self.path}"

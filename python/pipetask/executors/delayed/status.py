@@ -11,7 +11,7 @@ from typing import Any
 from .outcomes import Attempt, attempts_of_each
 from .run_directory import RunDirectory
 
-__all__ = ["Hold", "NodeState", "RunPhase", "RunStatus", "tabulate"]
+__all__ = ["ENDED", "Hold", "NodeState", "RunPhase", "RunStatus", "tabulate"]
 
 
 class NodeState(Enum):
@@ -32,6 +32,10 @@ class NodeState(Enum):
     HELD = "held"
 
 
+ENDED = frozenset({NodeState.DONE, NodeState.FAILED, NodeState.BLOCKED})
+"""States of nodes that will not run unless the run is restarted."""
+
+
 class RunPhase(Enum):
     """What the run as a whole is up to."""
 
@@ -43,6 +47,11 @@ class RunPhase(Enum):
     """Nothing runs, and something is held: somebody has to act."""
 
     CANCELLED = "cancelled"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will run unless the run is restarted."""
+        return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
 
     @property
     def exit_code(self) -> int:
@@ -68,6 +77,8 @@ class Hold:
     reason: str
     code: int
     subcode: int
+    passes: bool = False
+    """Whether it ends by itself: the job begins anew, or is given up."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,15 @@ class RunStatus:
     holds: list[Hold] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     """Names of nodes that failed."""
+
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why some of them failed whose job never was in the queue."""
+
+    disconnected: list[str] = field(default_factory=list)
+    """Names of nodes whose jobs wait for a machine that does not answer."""
+
+    unregistered: str | None = None
+    """Why what is done has not been registered, although the run is over."""
 
     rate: float | None = None
     """Quanta a second, since the run was submitted."""
@@ -101,6 +121,9 @@ class RunStatus:
             "nodes": {state.value: number for state, number in self.nodes.items()},
             "held": [hold.__dict__ for hold in self.holds],
             "failed": self.failed,
+            "reasons": dict(self.reasons),
+            "disconnected": self.disconnected,
+            "unregistered": self.unregistered,
             "rate": self.rate,
             "secondsLeft": self.seconds_left,
         }
