@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import commands, condor, inside
+from . import commands, condor, imports, inside
 from .harness import Bench, Figure
 
 BENCHES: dict[str, Bench] = {
@@ -24,6 +24,7 @@ BENCHES: dict[str, Bench] = {
     "large_graph": commands.large_graph,
     "enumeration": inside.enumeration,
     "sleepers": commands.sleepers,
+    "imports": imports.imports,
     "help_texts": commands.help_texts,
     "condor_writing": condor.condor_writing,
     "condor_status": condor.condor_status,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lsst.daf.butler import Butler
@@ -86,6 +86,16 @@ class QuantumGraphExecutor:
             with open_repository(self._config, writeable=True):
                 pass
 
+    def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
+        """Let the execution model begin to import the tasks of the graph that is executed next.
+
+        Parameters
+        ----------
+        task_names
+            Returns the full names of the task classes.
+        """
+        self._executor.preload(task_names)
+
     def execute(self, graph: GraphLike) -> RunSummary:
         """Execute a graph.
 
@@ -114,7 +124,7 @@ class QuantumGraphExecutor:
         with (
             record_coverage(self._options.execution.coverage),
             open_repository(self._config, writeable=self._executor.executes) as butler,
-            GraphFile.of(graph) as file,
+            GraphFile.of(graph, announce=self._executor.preload) as file,
         ):
             return self._execute(file, butler)
 

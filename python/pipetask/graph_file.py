@@ -6,15 +6,16 @@ import logging
 import time
 import uuid
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lsst.pipe.base import PipelineGraph, QuantumGraph
-from lsst.pipe.base.pipeline_graph import TaskNode
+from lsst.pipe.base.pipeline_graph import TaskImportMode, TaskNode
 from lsst.pipe.base.quantum_graph import (
     PredictedQuantumGraph,
     PredictedQuantumGraphComponents,
@@ -32,7 +33,7 @@ from .thin_graph import ThinGraph
 if TYPE_CHECKING:
     from lsst.daf.butler import Quantum
 
-__all__ = ["GraphFile", "GraphLike", "load_whole"]
+__all__ = ["Announce", "GraphFile", "GraphLike", "load_whole"]
 
 CHUNK = 1000
 """Quanta that are read at a time."""
@@ -46,6 +47,10 @@ GraphLike: TypeAlias = (
 """What can be executed: a ``.qg`` or legacy ``.qgraph`` file, open or not, or a graph of pipe_base's in memory."""
 
 
+Announce: TypeAlias = Callable[[Callable[[], Sequence[str]]], None]
+"""Is given a function that returns the full names of a graph's task classes."""
+
+
 class GraphFile:
     """A ``.qg`` file, of which structure and init-quanta have been read.
 
@@ -55,6 +60,8 @@ class GraphFile:
         The file.
     quantum_ids
         The quanta that matter, if not all do; nothing is read of others.
+    announce
+        Is told how to learn the names of the task classes, before they are imported, which may take long.
 
     Attributes
     ----------
@@ -73,9 +80,16 @@ class GraphFile:
         If the file does not have one of the quanta.
     """
 
-    def __init__(self, path: str, quantum_ids: Collection[uuid.UUID] | None = None):
+    def __init__(
+        self,
+        path: str,
+        quantum_ids: Collection[uuid.UUID] | None = None,
+        announce: Announce | None = None,
+    ):
         start = time.monotonic()
         self.path = path
+        if announce is not None:
+            announce(partial(_task_names, path))
         with uncollected(), PredictedQuantumGraph.open(path) as reader:
             reader.read_init_quanta()
             self.init: PredictedQuantumGraph = reader.finish()
@@ -134,7 +148,12 @@ class GraphFile:
 
     @classmethod
     @contextmanager
-    def of(cls, graph: GraphLike, selection: GraphSelection | None = None) -> Iterator[GraphFile]:
+    def of(
+        cls,
+        graph: GraphLike,
+        selection: GraphSelection | None = None,
+        announce: Announce | None = None,
+    ) -> Iterator[GraphFile]:
         """Open a graph, in whatever form it comes; files made for that are removed at the end.
 
         Parameters
@@ -143,6 +162,8 @@ class GraphFile:
             The graph; one that is open already is passed on.
         selection
             What of it is read, and which identifier it must have; by default all, and any.
+        announce
+            Is told how to learn the names of the task classes, if possible before they are imported.
 
         Raises
         ------
@@ -150,13 +171,15 @@ class GraphFile:
             If it cannot be read, with the reason, or does not have what is selected.
         """
         if isinstance(graph, GraphFile):
+            if announce is not None:
+                announce(lambda: [node.task_class_name for node in graph.pipeline.tasks.values()])
             yield graph
             return
         selection = selection or GraphSelection()
         with TemporaryDirectory(prefix="pipetask-graph-") as scratch:
             path = _as_file(graph, selection, Path(scratch) / "graph.qg")
             with _said_plainly(path if isinstance(graph, str | Path | ResourcePath) else "the graph"):
-                opened = cls(path, selection.quantum_ids)
+                opened = cls(path, selection.quantum_ids, announce)
             yield opened
 
 
@@ -174,6 +197,12 @@ def _read_part(
         raise
     reader.components.set_thin_graph()
     return ThinGraph.of(reader)
+
+
+def _task_names(path: str) -> list[str]:
+    """Read the names of a graph's task classes, and import none."""
+    with PredictedQuantumGraph.open(path, import_mode=TaskImportMode.DO_NOT_IMPORT) as reader:
+        return [node.task_class_name for node in reader.components.pipeline_graph.tasks.values()]
 
 
 def _no_quantum(path: str, quantum_id: uuid.UUID) -> PipetaskError:

@@ -96,7 +96,7 @@ class QuantumBackedGraphExecutor:
         self._executor.prepare()
         with (
             record_coverage(options.coverage),
-            open_graph(self._config, graph, options.selection, paths) as file,
+            open_graph(self._config, graph, options.selection, paths, self._executor.preload) as file,
             open_datastore(self._config, file, paths, writeable=self._executor.executes) as butler,
             Execution.begin(
                 self._executor, file, self._spec(file), options, self._earlier(file, butler), self._fixup

@@ -12,7 +12,7 @@ from lsst.daf.butler import Butler, LimitedButler
 from lsst.resources import ResourcePath
 
 from .errors import PipetaskError, reason_of
-from .graph_file import GraphFile, GraphLike
+from .graph_file import Announce, GraphFile, GraphLike
 from .options.execution import OutputButler
 from .options.graph import GraphSelection
 from .runner.quantum_reader import load_storage_classes
@@ -65,7 +65,11 @@ def open_repository(config: str, *, writeable: bool, room: int = ROOM) -> Iterat
 
 @contextmanager
 def open_graph(
-    config: str, graph: GraphLike, selection: GraphSelection | None = None, search_path: Sequence[str] = ()
+    config: str,
+    graph: GraphLike,
+    selection: GraphSelection | None = None,
+    search_path: Sequence[str] = (),
+    announce: Announce | None = None,
 ) -> Iterator[GraphFile]:
     """Open a graph for a repository that is not open: its storage classes are made known, as the graph may name some.
 
@@ -79,6 +83,8 @@ def open_graph(
         What of it is read, and which identifier it must have; by default all, and any.
     search_path
         More folders to search for configuration.
+    announce
+        Is told how to learn the names of the task classes, if possible before they are imported.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def open_graph(
     if not isinstance(graph, GraphFile):
         with _said_of_opening(config, "reading"):
             load_storage_classes(config, search_path)
-    with GraphFile.of(graph, selection) as file:
+    with GraphFile.of(graph, selection, announce) as file:
         yield file
 
 

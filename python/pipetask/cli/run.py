@@ -112,7 +112,9 @@ def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: s
     from ..garbage import keep_what_is_there
     from ..repository import open_graph
 
-    with open_graph(options.repository.butler_config, graph, options.run.execution.selection) as file:
+    butler = options.repository.butler_config
+    selection = options.run.execution.selection
+    with open_graph(butler, graph, selection, announce=graph_executor.preload) as file:
         keep_what_is_there()
         return graph_executor.execute(file)
 

@@ -32,5 +32,5 @@ def _run(invocation: Invocation) -> int:
     run_alone = partial(quantum_backed_debug_command, options.repo, options.qgraph, paths)
     sinks = sinks_of(options.executor, invocation.logs, run_alone, options.summary.summary)
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
-    with open_graph(options.repo, options.qgraph, selection, paths) as file:
+    with open_graph(options.repo, options.qgraph, selection, paths, executor.preload) as file:
         return graph_executor.execute(file).exit_code

@@ -223,13 +223,13 @@ class QuantumExecutor(ABC):
     def prepare(self) -> None:  # noqa: B027  nothing to prepare by default
         """Start slow preparations in the background, as soon as it is clear that this model will be used."""
 
-    def preload(self, tasks: Sequence[str]) -> None:  # noqa: B027  nothing to import by default
-        """Begin to import, in the background, the graph's tasks where quanta will run.
+    def preload(self, task_names: Callable[[], Sequence[str]]) -> None:  # noqa: B027  nothing by default
+        """Begin to import the graph's tasks, in the background, where quanta will run.
 
         Parameters
         ----------
-        tasks
-            Full names of the task classes, which this process has not imported yet.
+        task_names
+            Returns the full names of the task classes.
         """
 
     @abstractmethod

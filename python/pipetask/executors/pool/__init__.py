@@ -26,6 +26,8 @@ killed it.
 After each quantum the worker puts back what the task has changed of the process.  If it cannot, it says so, and ends
 itself after the outcome; the foreman replaces it.
 
+A **server** (`server`) forks workers after it has imported what they need; a **launcher** is the foreman's view of it.
+
 A **watch** thread in each worker waits for the foreman's death, and ends the worker and all that it started.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 
 from ...errors import PipetaskError, UsageError
@@ -99,27 +99,26 @@ class MultiprocessExecutor(QuantumExecutor):
 
     def prepare(self) -> None:
         """Start the server, which imports what workers need while the caller reads the graph."""
+        self._prepared()
+
+    def _prepared(self) -> Launcher:
         if self._launcher is None:
             # BLAS and OpenMP read these when they are loaded, so they must be there before a worker begins.
             variables = {} if self.implicit_threads else dict.fromkeys(_THREAD_VARIABLES, "1")
-            self._launcher = (
-                ForkServer(variables) if self._start_method == "forkserver" else Spawner(variables)
-            )
+            forks = self._start_method == "forkserver"
+            self._launcher = ForkServer(variables) if forks else Spawner(variables)
+        return self._launcher
 
-    def preload(self, tasks: Sequence[str]) -> None:
+    def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Let the server import the tasks while this process does."""
         if self._preload:
-            self.prepare()
-            assert self._launcher is not None, "it is prepared"
-            self._launcher.preload(tasks)
+            self._prepared().preload(task_names)
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta."""
-        self.prepare()
-        launcher, self._launcher = self._launcher, None
-        assert launcher is not None, "it is prepared"
+        launcher, self._launcher = self._prepared(), None
         terminal = self._debugger.settings_kept() if self._debugger else nullcontext()
         with (
             closing(launcher),

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import spawn
 from typing import Any, Protocol
 
@@ -76,8 +76,8 @@ class WorkerProcess:
 class Launcher(Protocol):
     """Starts worker processes."""
 
-    def preload(self, tasks: Sequence[str]) -> None:
-        """Begin to import these task classes, so that workers need not."""
+    def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
+        """Begin to import task classes, so that workers need not."""
 
     def get_ready(self, stop: StopRequest) -> None:
         """Wait until workers can be started quickly, or until a stop is asked for."""
@@ -114,7 +114,7 @@ class Spawner:
     def __init__(self, variables: Mapping[str, str]):
         self._variables = variables
 
-    def preload(self, tasks: Sequence[str]) -> None:
+    def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Do nothing: there is nobody who could import for others."""
 
     def get_ready(self, stop: StopRequest) -> None:
@@ -149,10 +149,13 @@ class ForkServer:
         self._loading = False
         self._process, self._channel = _start_interpreter(MODULES, variables)
 
-    def preload(self, tasks: Sequence[str]) -> None:
-        """Begin to import these task classes, so that workers need not."""
+    def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
+        """Begin to import task classes, so that workers need not; those of another graph are given up."""
+        tasks = tuple(dict.fromkeys(task_names()))
+        if tasks == self._tasks:
+            return
         self._give_up_preloaded()
-        self._tasks = tuple(dict.fromkeys(tasks))
+        self._tasks = tasks
         ours, theirs = socket.socketpair()
         with theirs:
             try:

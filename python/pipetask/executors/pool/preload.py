@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lsst.utils import doImportType
-
 __all__ = ["import_tasks"]
 
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
@@ -47,6 +45,8 @@ def import_tasks(names: Sequence[str]) -> str | None:
 
 
 def _import(name: str) -> None:
+    from lsst.utils import doImportType
+
     try:
         doImportType(name)
     except BaseException:  # not even SystemExit is ours to report
