@@ -12,10 +12,10 @@ import pipetask
 ROOT = Path(pipetask.__file__).parent
 
 FLOORS = [
-    {"errors", "garbage", "lsst_internals"},
+    {"errors", "garbage", "lsst_internals", "stored_files"},
     {"settings_file"},
     {"settings", "structure", "outcome"},
-    {"options", "quantum_data"},
+    {"durability", "options", "quantum_data"},
     {"development", "thin_graph"},
     {"runner"},
     {"graph_file"},
@@ -40,7 +40,6 @@ The package itself is ``""``.
 EXCEPTIONS = {
     ("executors", "observe"): "names the type of a summary; goes when the end of a run is a sink's",
     ("graph_executor", "continuation"): "a recipe and what it makes",
-    ("init_outputs", "registry"): "init-outputs are written with and without a registry",
 }
 """Imports that break the law, with the reason.  This list only ever gets shorter."""
 

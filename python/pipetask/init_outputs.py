@@ -17,6 +17,7 @@ from .graph_file import GraphLike
 from .options.collections import ConfigSearchOptions
 from .options.graph import GraphSelection
 from .repository import open_datastore, open_graph
+from .runner.debris import Debris
 from .runner.process_setup import shared_datastore_cache
 from .stored_files import local_paths, sizes_of, uris_of
 
@@ -63,6 +64,7 @@ def init_output_run(
         said_of_init_outputs(file.header.output_run),
     ):
         refs = init_output_refs(file.init)
+        Debris().remove(local_paths(butler._datastore, refs))
         remove_empty(butler, refs)
         outputs = InitOutputs.of(butler, file.init)
         with _taken_back_on_error(butler, outputs.written):

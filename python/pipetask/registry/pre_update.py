@@ -11,7 +11,8 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from ..errors import PipetaskError, reason_of
 from ..init_outputs import InitOutputs, init_output_refs, said_of_init_outputs
 from ..options.execution import PreUpdateOptions
-from ..stored_files import forget
+from ..runner.debris import Debris
+from ..stored_files import forget, local_paths
 from .damage import find_damage
 from .output_collections import OutputCollections
 
@@ -47,11 +48,7 @@ def update_registry(
     _check_dataset_types(butler, graph, options)
     outputs = None
     if not options.skip_init_writes:
-        if collections.run_exists:
-            refs = init_output_refs(graph, packages=not options.no_versions)
-            forget(
-                butler, [damage.ref for damage in find_damage(butler, refs)]
-            )  # they are written anew below
+        _clear_away(butler, init_output_refs(graph, packages=not options.no_versions))
         with said_of_init_outputs(collections.run):
             outputs = InitOutputs.of(butler, graph, packages=not options.no_versions)
             if collections.run_exists:
@@ -68,6 +65,13 @@ def update_registry(
     if outputs is not None:
         with said_of_init_outputs(collections.run):
             outputs.replace_old()
+
+
+def _clear_away(butler: Butler, refs: list[DatasetRef]) -> None:
+    """Remove what killed attempts at init-outputs have left, and those that have lost their files."""
+    Debris().remove(local_paths(butler._datastore, refs))
+    if damage := find_damage(butler, refs):
+        forget(butler, [each.ref for each in damage])
 
 
 def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
