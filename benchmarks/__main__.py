@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import commands, condor, imports, inside
+from . import commands, condor, growth, imports, inside
 from .harness import Bench, Figure
 
 BENCHES: dict[str, Bench] = {
@@ -29,9 +29,11 @@ BENCHES: dict[str, Bench] = {
     "condor_writing": condor.condor_writing,
     "condor_status": condor.condor_status,
     "condor_90": condor.condor_90,
+    "growth": growth.growth,
 }
 
 HEADINGS = ["what", "ours", "against", "reached", "wanted", ""]
+GROWTH_HEADINGS = ["what each costs", "in the smallest run", "", "in the largest run", "ratio", "wanted", ""]
 ROOT = Path(__file__).parent.parent
 
 
@@ -50,7 +52,7 @@ def main() -> int:
     figures = measure(options.names or list(BENCHES), options.repeat)
     if options.merge:
         figures = merged(json.loads(options.merge.read_text())["figures"], figures)
-    print("\n" + table(figures))
+    print("\n" + "\n\n".join(tables(figures)))
     if options.json:
         content = {"machine": machine(), "figures": [figure.json() for figure in figures]}
         options.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -79,9 +81,15 @@ def merged(old: list[dict[str, Any]], new: list[Figure]) -> list[Figure]:
     return [names.pop(figure.name, figure) for figure in kept] + list(names.values())
 
 
-def table(figures: list[Figure]) -> str:
-    rows = [HEADINGS, ["---"] * len(HEADINGS), *(figure.row() for figure in figures)]
+def table(figures: list[Figure], headings: list[str] = HEADINGS) -> str:
+    rows = [headings, ["---"] * len(headings), *(figure.row() for figure in figures)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def tables(figures: list[Figure]) -> tuple[str, str]:
+    """Return the table of figures, and that of growth."""
+    others, growing = ([f for f in figures if bool(f.at) is wanted] for wanted in (False, True))
+    return table(others), table(growing, GROWTH_HEADINGS)
 
 
 def machine() -> str:
@@ -98,8 +106,9 @@ def write_docs(figures: list[Figure], repeat: int) -> None:
         f"Measured on {machine()}; medians of {repeat} runs or more, side by side (LSST's commands at 82,000 "
         "quanta and on HTCondor: one run); `make bench` measures anew."
     )
-    text = f"{table(figures)}\n\n{made}"
-    (ROOT / "doc/figures.md").write_text(f"# Figures\n\n{text}\n{notes()}")
+    compared, grown = tables(figures)
+    text = f"{compared}\n\n{made}"
+    (ROOT / "doc/figures.md").write_text(f"# Figures\n\n{text}\n\n## Growth\n\n{grown}\n{notes()}")
     readme = ROOT / "README.md"
     pattern = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
     readme.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", readme.read_text()))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,21 +36,30 @@ class Figure:
     at_least: bool = True
     """Whether larger is better."""
 
+    at: Sequence[tuple[int, float]] = ()
+    """For a figure of growth: what each quantum costs in runs of so many."""
+
     @property
     def ok(self) -> bool:
         return self.reached >= self.wanted if self.at_least else self.reached <= self.wanted
 
     def row(self) -> list[str]:
+        if self.at:
+            costs = [f"{_number(cost)} {self.unit} of {quanta:,}" for quanta, cost in self.at]
+            return [self.name, costs[0], ", ".join(costs[1:-1]), costs[-1], *self._verdict()]
         other = "" if self.other is None else f"{_number(self.other)} {self.unit}".rstrip()
-        sign = "≥" if self.at_least else "≤"
-        verdict = "reached" if self.ok else "**missed**"
         return [
             self.name,
             f"{_number(self.ours)} {self.unit}".rstrip(),
             f"{other} ({self.against})" if other else self.against,
+            *self._verdict(),
+        ]
+
+    def _verdict(self) -> list[str]:
+        return [
             f"{self.reached:.3g}" if self.reached < 100 else f"{self.reached:.0f}",
-            f"{sign} {self.wanted:g}",
-            verdict,
+            f"{'≥' if self.at_least else '≤'} {self.wanted:g}",
+            "reached" if self.ok else "**missed**",
         ]
 
     def json(self) -> dict[str, object]:
