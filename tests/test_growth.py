@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +19,19 @@ from pipetask.executors.delayed.node import ExitCode, run_node
 from pipetask.executors.delayed.run_directory import RunDirectory
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.graph_file import GraphFile
 from pipetask.options.collections import OutputOptions
 from pipetask.options.delayed import DelayedOptions
 from pipetask.options.execution import OutputButler, PreUpdateOptions
+from pipetask.outcome import Status
+from pipetask.quantum_data import EnumeratedGraph
+from pipetask.runner import Ticket
 from pipetask.runner.quantum_runner import HISTORY
+from pipetask.runner.spec import ButlerRunnerSpec
 from pipetask.testing import MockPipeline
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.growth import WANTED, Spent, call_functions, chains, walk, write_dag  # isort: skip
 
 MakeRepository = Callable[..., Repository]
 
@@ -29,7 +40,9 @@ MANY = MockPipeline(exposures=8, detectors=4)
 
 
 def execute(
-    repository: Repository, executor: QuantumExecutor, butler: OutputButler = OutputButler.QUANTUM_BACKED
+    repository: Repository,
+    executor: QuantumExecutor,
+    butler: OutputButler = OutputButler.QUANTUM_BACKED,
 ) -> None:
     options = RunOptions(
         collections=OutputOptions(output="u/out", inputs=("input_chain",)),
@@ -70,3 +83,41 @@ def test_a_log_does_not_grow_with_those_before_it(
     assert max(len(set(extra["previous_process_quanta"])) for extra in extras) == HISTORY
     first, *_, last = sorted(logs, key=lambda log: log.stat().st_mtime_ns)
     assert last.stat().st_size < first.stat().st_size + 45 * HISTORY + 100
+
+
+@pytest.mark.parametrize("run", [walk, write_dag, call_functions])
+def test_a_quantum_costs_the_same_in_a_larger_run(run: Callable[[EnumeratedGraph], Spent]) -> None:
+    """The small version of ``python -m benchmarks growth``: memory and bytes, since a time decides nothing here."""
+    run(chains(100))
+    costs = []
+    for size in (1_000, 4_000):
+        graph = chains(size)
+        tracemalloc.start()
+        spent = run(graph)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        costs.append((peak / size, spent.disk / size))
+    (memory, disk), (more_memory, more_disk) = costs
+    assert more_memory <= WANTED * memory
+    assert more_disk <= WANTED * disk
+
+
+def test_a_worker_keeps_nothing_of_a_quantum(make_repository: MakeRepository) -> None:
+    repository = make_repository(MANY)
+    file = GraphFile(str(repository.graph))
+    spec = ButlerRunnerSpec(
+        str(repository.graph), str(repository.root), "u/out/run", ("u/out/run", "input_chain"), registry=False
+    )
+    runner = spec.open()
+    kept: dict[int, tuple[int, int]] = {}
+    for quantum in EnumeratedGraph(file.structure, file):
+        ticket = Ticket(quantum.id, quantum.quantum_id.bytes)
+        runner.load([ticket])
+        assert runner.run(ticket).status is Status.SUCCEEDED
+        if quantum.id in (23, 47, 71):
+            gc.collect()
+            kept[quantum.id] = len(gc.get_objects()), len(list(Path("/proc/self/fd").iterdir()))
+    runner.close()
+    (_, _), (objects, descriptors), (more_objects, more_descriptors) = kept.values()
+    assert more_descriptors == descriptors
+    assert more_objects <= objects + 24
