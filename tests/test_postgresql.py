@@ -20,6 +20,7 @@ from repository_dump import Registry, read_files, read_registry
 from toy_pipelines import EXPOSURES
 
 from conftest import run_pipetask  # isort: skip
+from test_lease import check_that_the_dead_do_not_keep_it  # isort: skip
 
 GOOD = MockPipeline(exposures=3)
 BAD = MockPipeline(exposures=3, configs={"characterize": {"fail_condition": "exposure=1 AND detector=0"}})
@@ -224,3 +225,7 @@ def test_a_server_that_is_gone_is_named(twins: Twins, tmp_path: Path) -> None:
     (line,) = finished.err.splitlines()
     assert str(root) in line
     assert "refused" in line
+
+
+def test_the_dead_do_not_keep_a_lease(twins: Twins) -> None:
+    check_that_the_dead_do_not_keep_it(twins.postgresql)

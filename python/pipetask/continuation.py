@@ -23,6 +23,9 @@ __all__ = ["RunContinuation"]
 class _NoExecutor(QuantumExecutor):
     """Stands for an execution model in a run that ends before the first quantum."""
 
+    def __init__(self, batch_run: str | None):
+        self.batch_run = batch_run
+
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
@@ -45,20 +48,42 @@ class RunContinuation:
     def of(cls, butler_config: str, output_run: str, options: RunOptions) -> RunContinuation:
         """Note what is needed to go on with a run in another process, in any working directory."""
         execution = replace(options.execution, profile=ProfileOptions(), coverage=CoverageOptions())
-        return cls(absolute_config(butler_config), output_run, replace(options, execution=execution))
+        update = replace(options.pre_update, take_over=False)  # once is enough
+        options = replace(options, execution=execution, pre_update=update)
+        return cls(absolute_config(butler_config), output_run, options)
 
     @property
     def deferred(self) -> bool:
         """Whether `begin` has something to do."""
         return self.options.pre_update.when is PreUpdate.DEFERRED
 
-    def begin(self, graph: str) -> None:
+    def hold(self, batch_run: str, directory: str) -> None:
+        """Note in the repository that a run directory has the output run, until `release`."""
+        from .registry.batch_lease import note_batch
+        from .registry.lease import lease_run
+        from .repository import open_repository
+
+        with (
+            open_repository(self.repository, writeable=True) as butler,
+            lease_run(butler, self.output_run),
+        ):
+            note_batch(butler, self.output_run, batch_run, directory)
+
+    def release(self, batch_run: str) -> bool:
+        """Let others have the output run, and return whether the batch run had it."""
+        from .registry.batch_lease import end_batch
+        from .repository import open_repository
+
+        with open_repository(self.repository, writeable=True) as butler:
+            return end_batch(butler, self.output_run, batch_run)
+
+    def begin(self, graph: str, batch_run: str | None = None) -> None:
         """Make the registry ready, which was put off."""
         from .graph_executor import QuantumGraphExecutor
 
         update = replace(self.options.pre_update, when=PreUpdate.NOW, init_only=True)
         options = replace(self.options, pre_update=update)
-        QuantumGraphExecutor(_NoExecutor(), self.repository, options).execute(graph)
+        QuantumGraphExecutor(_NoExecutor(batch_run), self.repository, options).execute(graph)
 
     def end(self, graph: str, executor: QuantumExecutor, sinks: Sequence[Sink] = ()) -> RunSummary:
         """Take outcomes from a model that replays them, register their outputs, and tell sinks."""

@@ -20,7 +20,9 @@ from .observe.sink import Sink
 from .observe.summary import RunSummary
 from .options.collections import OutputOptions
 from .options.execution import Durability, PreUpdate, RunOptions
+from .registry.batch_lease import check_batch
 from .registry.earlier_attempts import EarlierAttempts
+from .registry.lease import lease_run
 from .registry.outdated import forget_outdated
 from .registry.output_collections import OutputCollections
 from .registry.pre_update import check_registry, update_registry, verify_registry
@@ -113,7 +115,7 @@ class QuantumGraphExecutor:
         Raises
         ------
         PipetaskError
-            If the run could not begin.
+            If the run could not begin, for instance because another command is writing to it.
         """
         self._options.collections.check()
         if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.delayed:
@@ -126,9 +128,16 @@ class QuantumGraphExecutor:
             open_repository(self._config, writeable=self._executor.executes) as butler,
             GraphFile.of(graph, announce=self._executor.preload) as file,
         ):
-            return self._execute(file, butler)
+            if not self._executor.executes:
+                return self._execute(file, butler, lambda: None)
+            run = file.header.output_run
+            with lease_run(butler, run) as lease:
+                check_batch(
+                    butler, run, self._executor.batch_run, take_over=self._options.pre_update.take_over
+                )
+                return self._execute(file, butler, lease.release)
 
-    def _execute(self, file: GraphFile, butler: Butler) -> RunSummary:
+    def _execute(self, file: GraphFile, butler: Butler, release: Callable[[], object]) -> RunSummary:
         check_graph_fits(butler, file, self._config)
         collections = OutputCollections.resolve(butler, self._collection_options(file), file.pipeline)
         earlier = EarlierAttempts()
@@ -144,6 +153,8 @@ class QuantumGraphExecutor:
             if self._executor.executes:
                 self._make_ready(file, butler, collections)
                 forget_outdated(butler, file, earlier.outdated - execution.unwanted)
+            if self._executor.delayed:
+                release()  # from now on the run directory has the run
             registrar = self._registrar(file, butler, collections)
             return execution.run(self._sinks, registrar, init_only=self._options.pre_update.init_only)
 

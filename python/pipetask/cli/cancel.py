@@ -26,6 +26,13 @@ def run(invocation: Invocation) -> int:
     begun = Layout(directory.path).dagman_log.exists()
     unregistered = bool(directory.facts.repository) and begun and not directory.summary.exists()
     if not cancelled and not unregistered:
+        later = directory.recipe().later
+        if later is not None and later.release(directory.facts.id):
+            print(
+                f"{directory.path} is not in the queue; output run {later.output_run} is free again.",
+                file=sys.stderr,
+            )
+            return 0
         print(f"{directory.path} is not in the queue: there is nothing to cancel.", file=sys.stderr)
         return 1
     if unregistered:

@@ -16,7 +16,7 @@ def run(invocation: Invocation) -> int:
     """Submit what is missing of a run."""
     options: RestartCommand = invocation.options
     directory = RunDirectory(options.run_dir)
-    _check_repository(directory.facts.repository)
+    _hold(directory)
     done = restart(directory)
     if done.found:
         print(f"It is in the queue already, as {done.cluster}.", file=sys.stderr)
@@ -30,11 +30,7 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def _check_repository(repository: str) -> None:
-    """Refuse to go on where each job would fail, and use up its retries, because the repository has moved."""
-    if not repository:
-        return  # what is run has none
-    from ..repository import open_repository
-
-    with open_repository(repository, writeable=True):
-        pass
+def _hold(directory: RunDirectory) -> None:
+    """Refuse to go on where each job would fail, and use up its retries: no repository, or not ours."""
+    if (later := directory.recipe().later) is not None:
+        later.hold(directory.facts.id, str(directory.path))

@@ -39,7 +39,8 @@ def _first(directory: RunDirectory) -> int:
     later = directory.recipe().later
     if later is None:
         raise PipetaskError(f"{directory.path} has no registry to make ready.")
-    later.begin(str(directory.graph))
+    later.begin(str(directory.graph), directory.facts.id)
+    later.hold(directory.facts.id, str(directory.path))
     directory.begun.touch()
     return 0
 
@@ -82,4 +83,7 @@ def _final(directory: RunDirectory) -> int:
     if summary.error is not None:  # a summary is the sign that all is registered
         directory.summary.unlink(missing_ok=True)
         _note(directory, summary.error)
-    return summary.exit_code if directory.summary.exists() else ExitCode.INFRASTRUCTURE
+    if not directory.summary.exists():
+        return ExitCode.INFRASTRUCTURE
+    recipe.later.release(directory.facts.id)
+    return summary.exit_code

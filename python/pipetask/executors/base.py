@@ -118,7 +118,26 @@ class Continuation(Protocol):
     def deferred(self) -> bool:
         """Whether `begin` has something to do."""
 
-    def begin(self, graph: str) -> None:
+    def hold(self, batch_run: str, directory: str) -> None:
+        """Note in the repository that a run directory has the output run, until `release`.
+
+        Parameters
+        ----------
+        batch_run
+            Identifier of the batch run.
+        directory
+            Its run directory.
+
+        Raises
+        ------
+        pipetask.errors.PipetaskError
+            If somebody else has the output run.
+        """
+
+    def release(self, batch_run: str) -> bool:
+        """Let others have the output run, and return whether the batch run had it."""
+
+    def begin(self, graph: str, batch_run: str | None = None) -> None:
         """Make the registry ready, which was put off."""
 
     def end(self, graph: str, executor: QuantumExecutor, sinks: Sequence[Sink] = ()) -> RunSummary:
@@ -193,6 +212,9 @@ class QuantumExecutor(ABC):
 
     goes_on = False
     """Whether what it replays has not come to its end."""
+
+    batch_run: str | None = None
+    """Identifier of the batch run that this is a part of; while it goes on, no other may write to its output run."""
 
     in_process = False
     """Whether tasks run in the calling process, which then needs the threads limited and logging set up."""

@@ -187,6 +187,11 @@ class PreUpdateOptions:
     init_only: bool = option(
         "--init-only", default=False, help="Stop when the registry is ready for execution."
     )
+    take_over: bool = option(
+        "--take-over",
+        default=False,
+        help="Take the output run from a run directory that holds it, when that or its batch is gone for good.",
+    )
     no_versions: bool = option("--no-versions", default=False, help="Do not write or check package versions.")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.daf.butler.registry import ConflictingDefinitionError
@@ -13,7 +15,9 @@ from ..init_outputs import InitOutputs, init_output_refs, said_of_init_outputs
 from ..options.execution import PreUpdateOptions
 from ..runner.debris import Debris
 from ..stored_files import forget, local_paths
+from .batch_lease import check_batch
 from .damage import find_damage
+from .lease import lease_run
 from .output_collections import OutputCollections
 
 __all__ = ["check_registry", "update_registry", "verify_registry"]
@@ -55,13 +59,14 @@ def update_registry(
                 _check_nobodys(butler, outputs.new)
     if options.register_dataset_types:
         _register_dataset_types(butler, graph, options)
-    with butler.transaction():
-        collections.create(butler)
-        forgotten = collections.forget_replaced(butler, graph.pipeline_graph)
-        if outputs is not None:
-            with said_of_init_outputs(collections.run):
-                outputs.write_new()
-    collections.delete_replaced(butler, forgotten)
+    with _nobody_writes_to_replaced(butler, collections):
+        with butler.transaction():
+            collections.create(butler)
+            forgotten = collections.forget_replaced(butler, graph.pipeline_graph)
+            if outputs is not None:
+                with said_of_init_outputs(collections.run):
+                    outputs.write_new()
+        collections.delete_replaced(butler, forgotten)
     if outputs is not None:
         with said_of_init_outputs(collections.run):
             outputs.replace_old()
@@ -72,6 +77,16 @@ def _clear_away(butler: Butler, refs: list[DatasetRef]) -> None:
     Debris().remove(local_paths(butler._datastore, refs))
     if damage := find_damage(butler, refs):
         forget(butler, [each.ref for each in damage])
+
+
+@contextmanager
+def _nobody_writes_to_replaced(butler: Butler, collections: OutputCollections) -> Iterator[None]:
+    if collections.replaced is None or collections.options.prune_replaced is None:
+        yield
+        return
+    with lease_run(butler, collections.replaced):
+        check_batch(butler, collections.replaced, None)
+        yield
 
 
 def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:

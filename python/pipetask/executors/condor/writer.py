@@ -121,6 +121,8 @@ class CondorExecutor(QuantumExecutor):
         with uncollected():
             path, nodes = self._path(context), bundle(taken, context.graph, self._bundling)
             directory = self._write(path, nodes, context)
+        if context.later is not None:
+            context.later.hold(directory.facts.id, str(path))
         _say(f"{nodes.explain()}, written to {path}")
         if not self._options.submit:
             _say(f"Submit it with: pipetask restart {path}")

@@ -54,6 +54,7 @@ class ReplayExecutor(QuantumExecutor):
     def __init__(self, directory: RunDirectory, *, register: bool, standing: Standing | None = None):
         self._directory = directory
         self._standing = standing or Standing()
+        self.batch_run = directory.facts.id
         self.executes = register
         self.goes_on = self._standing.goes_on
 

@@ -1,0 +1,195 @@
+"""Nobody writes to an output run while another does; who is dead, or done, does not keep it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import Butler
+
+from convergence import run_in_fork
+from forked import run_forked
+from peer import comparable_registry
+from pipetask.continuation import RunContinuation
+from pipetask.errors import PipetaskError
+from pipetask.executors.in_process import InProcessExecutor
+from pipetask.graph_executor import QuantumGraphExecutor
+from pipetask.options.collections import OutputOptions
+from pipetask.options.execution import PreUpdateOptions, RunOptions
+from pipetask.registry.lease import lease_run
+from pipetask.testing import MockPipeline
+from repository_dump import read_files
+
+from conftest import Repository  # isort: skip
+
+RUN = "u/out/run"
+SMALL = MockPipeline(exposures=1, detectors=1)
+
+
+@pytest.fixture
+def repository(make_repository: Callable[..., Repository]) -> Repository:
+    return make_repository(SMALL)
+
+
+def lease(root: Path) -> None:
+    """Lease the run for a moment."""
+    with Butler.from_config(str(root), writeable=True) as butler, lease_run(butler, RUN):
+        pass
+
+
+@contextmanager
+def another_has_it(root: Path, *, fork: bool = False) -> Iterator[int]:
+    """Lease the run in another process, of which the ID is yielded, and kill that at the end."""
+    read_end, write_end = os.pipe()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        pid = os.fork()
+    if pid == 0:
+        with Butler.from_config(str(root), writeable=True) as butler, lease_run(butler, RUN):
+            if not fork or os.fork() == 0:  # a child of a task may live on when the command is dead
+                os.write(write_end, b".")
+            signal.pause()
+    os.close(write_end)
+    assert os.read(read_end, 1) == b"."
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(read_end)
+
+
+def check_that_the_dead_do_not_keep_it(root: Path) -> None:
+    """Go through the life of a lease; for repositories with any database."""
+    with another_has_it(root) as pid, pytest.raises(PipetaskError) as caught:
+        lease(root)
+    (line,) = str(caught.value).splitlines()
+    assert RUN in line
+    assert f"(process {pid}) since 20" in line
+    lease(root)
+
+
+def test_the_dead_do_not_keep_it(repository: Repository) -> None:
+    before = set(repository.root.iterdir())
+    check_that_the_dead_do_not_keep_it(repository.root)
+    assert set(repository.root.iterdir()) == before, "nothing is left of it"
+
+
+def test_children_of_the_dead_do_not_keep_it(repository: Repository) -> None:
+    with another_has_it(repository.root, fork=True) as pid:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        lease(repository.root)
+    finally:
+        os.kill(int(children[0]), signal.SIGKILL)
+
+
+def test_a_run_that_another_writes_to_is_left_alone(repository: Repository) -> None:
+    before = comparable_registry(repository.root), read_files(repository.root)
+    with another_has_it(repository.root):
+        done = run_forked(*repository.arguments("--extend-run"))
+        assert done.code == 1
+        (line,) = done.err.splitlines()
+        assert f"'{RUN}' is being written to by" in line
+        assert run_forked(*repository.arguments("--mode", "dry-run")).code == 0, "that writes nothing"
+    assert (comparable_registry(repository.root), read_files(repository.root)) == before
+
+
+def test_a_run_that_another_writes_to_is_not_pruned(repository: Repository) -> None:
+    assert run_forked(*repository.arguments("--init-only")).code == 0
+    with Butler.from_config(str(repository.root), writeable=True) as butler:
+        new = SMALL.build_graph(butler, repository.root / "new.qg", run="u/out/new")
+    before = comparable_registry(repository.root)
+    with another_has_it(repository.root):
+        graph = ["run", "-b", str(repository.root), "-g", str(new), "-o", "u/out", "--register-dataset-types"]
+        done = run_forked(*graph, "--replace-run", "--prune-replaced", "purge")
+    assert done.code == 1
+    assert f"'{RUN}' is being written to by" in done.err
+    assert comparable_registry(repository.root) == before
+
+
+# At once.
+
+
+def execute_when_told(root: Path, extend: bool, gate: int) -> None:
+    collections = OutputOptions(output="u/out", inputs=("input_chain",), extend_run=extend)
+    options = RunOptions(collections=collections, pre_update=PreUpdateOptions(register_dataset_types=True))
+    executor = QuantumGraphExecutor(InProcessExecutor(), str(root), options)
+    os.read(gate, 1)  # until it is closed
+    assert executor.execute(str(root / "graph.qg")).exit_code == 0
+
+
+@pytest.mark.parametrize("extend", [False, True])
+def test_of_several_at_once_one_gets_it(extend: bool, repository: Repository, tmp_path: Path) -> None:
+    alone = Path(shutil.copytree(repository.root, tmp_path / "alone"))
+    assert (
+        run_in_fork(partial(execute_when_told, alone, extend, os.open(os.devnull, os.O_RDONLY)), alone) == 0
+    )
+    gate, keep = os.pipe()
+    pids = []
+    for _ in range(3):
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pids.append(os.fork())
+        if pids[-1] == 0:
+            os.close(keep)
+            try:
+                execute_when_told(repository.root, extend, gate)
+            except PipetaskError as error:
+                os._exit(3 if "is being written to by" in str(error) or "exists: add" in str(error) else 4)
+            except BaseException:
+                os._exit(5)
+            os._exit(0)
+    os.close(keep)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    os.close(gate)
+    assert set(codes) <= {0, 3}
+    assert 0 in codes
+    assert comparable_registry(repository.root) == comparable_registry(alone)
+    assert set(read_files(repository.root)) == set(read_files(alone))
+
+
+# Batch runs.
+
+
+@pytest.fixture
+def held(repository: Repository) -> tuple[Repository, RunContinuation]:
+    """Make a repository whose output run a run directory has."""
+    assert run_forked(*repository.arguments("--init-only")).code == 0
+    later = RunContinuation.of(str(repository.root), RUN, RunOptions())
+    later.hold("id of this", "/scratch/batch")
+    return repository, later
+
+
+def test_a_run_directory_keeps_its_run_until_it_is_over(held: tuple[Repository, RunContinuation]) -> None:
+    repository, later = held
+    done = run_forked(*repository.arguments("--extend-run"))
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert "/scratch/batch" in line
+    assert "--take-over" in line
+    with pytest.raises(PipetaskError, match="/scratch/batch"):
+        later.hold("id of another", "/scratch/other")
+    later.hold("id of this", "/scratch/batch")  # as when it is restarted
+    later.begin(str(repository.graph), "id of this")  # its own jobs may
+    assert not later.release("id of another")
+    assert later.release("id of this")
+    assert run_forked(*repository.arguments("--extend-run")).code == 0
+
+
+def test_a_run_can_be_taken_over_for_good(held: tuple[Repository, RunContinuation]) -> None:
+    repository, later = held
+    assert run_forked(*repository.arguments("--extend-run", "--take-over")).code == 0
+    assert not later.release("id of this")
+    assert run_forked(*repository.arguments("--extend-run")).code == 0
+
+
+def test_nobody_takes_over_from_the_living(held: tuple[Repository, RunContinuation]) -> None:
+    repository, _ = held
+    with another_has_it(repository.root):
+        assert run_forked(*repository.arguments("--extend-run", "--take-over")).code == 1
