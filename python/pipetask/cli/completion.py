@@ -13,7 +13,7 @@ __all__ = ["run"]
 
 def run(invocation: Invocation) -> int:
     """Print what a shell has to read."""
-    from . import cli
+    from .group import cli
 
     options: CompletionCommand = invocation.options
     shell = get_completion_class(options.shell)

@@ -1,0 +1,90 @@
+"""The group of all commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..errors import PipetaskError, did_you_mean, one_line
+from ..options.declaration import assemble, declared
+from ..options.logs import LogOptions
+from .catalog import COMMANDS
+from .parameters import parameters
+
+__all__ = ["call", "cli", "explain"]
+
+
+class _PassedError(Exception):
+    """Carries an error past click, which would take it for an end of file at a prompt, or for a reader that is gone."""
+
+    def __init__(self, error: BaseException):
+        super().__init__()
+        self.error = error
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a subcommand when it is used."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (EOFError, KeyboardInterrupt, OSError) as error:
+            raise _PassedError(error) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return COMMANDS[name].command() if name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            ctx.fail(f"No such command {name!r}{did_you_mean(name, known)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(entry.name, entry.summary) for entry in COMMANDS.values()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _note_logging(**values: Any) -> None:
+    click.get_current_context().obj = assemble(LogOptions, values)
+
+
+cli = _LazyGroup(
+    "pipetask",
+    callback=_note_logging,
+    params=[parameter for each in declared(LogOptions) for parameter in parameters(each)],
+    help="Execute quantum graphs: fast, and with nothing lost when things break.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
+)
+click.version_option(package_name="pipetask")(cli)
+
+
+def call(arguments: list[str]) -> int:
+    """Call a command, and return its exit code."""
+    try:
+        code = cli.main(arguments, prog_name="pipetask", standalone_mode=False)
+    except _PassedError as passed:
+        raise passed.error from passed.error.__cause__
+    return code if isinstance(code, int) else 0
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return what to say of an error, after the command's name, and the exit code."""
+    match error:
+        case click.ClickException():
+            ctx = error.ctx if isinstance(error, click.UsageError) else None
+            path = ctx.command_path.removeprefix("pipetask") if ctx is not None else ""
+            return f"{path}: {error.format_message()}", error.exit_code
+        case click.Abort():  # no signal: a question that nobody has answered
+            return ": there was no answer, so nothing was done", 1
+        case PipetaskError():
+            return f": {error}", error.exit_code
+        case _:
+            return f": {one_line(error)}", 1

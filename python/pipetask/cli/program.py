@@ -1,0 +1,199 @@
+"""The command as a program: its signals, its standard streams, its last words.
+
+This is what runs first, so it imports nothing that takes time.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from functools import partial
+from types import FrameType
+from typing import TextIO
+
+__all__ = ["Interruption", "as_program", "run"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_READER_GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
+"""How the system says that a pipe's other end, or a terminal, is gone."""
+
+
+class _InterruptedError(KeyboardInterrupt):
+    """Raised by a signal.
+
+    Of a plain one the interpreter remembers that it went through some ``exec``, as imports have them, and at the end it
+    kills itself by SIGINT, whatever the exit code.
+    """
+
+
+class Interruption:
+    """A handler of signals, for as long as nothing better is there.
+
+    It raises `KeyboardInterrupt`, and remembers that it has: whatever an import makes of an exception in its middle,
+    it is known what has happened.
+    """
+
+    number: int | None = None
+    _heard = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.number = self.number or number
+        raise _InterruptedError
+
+    def handle(self) -> None:
+        """Handle signals from now on, but none that somebody else handles, or ignores."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, self)
+        sys.unraisablehook = self._raise_again
+
+    def _raise_again(self, lost: sys.UnraisableHookArgs) -> None:
+        """Send a signal once more that has come while something was cleaned up, from where nothing can be raised."""
+        if self.number is None or not isinstance(lost.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(lost)
+            return
+        from threading import Timer
+
+        with suppress(RuntimeError):  # the interpreter is ending anyway
+            timer = Timer(0.05, self._send_again)
+            timer.daemon = True
+            timer.start()
+
+    def _send_again(self) -> None:
+        if self.number is not None and not self._heard:
+            os.kill(os.getpid(), self.number)
+
+    def heard(self) -> None:
+        """Send nothing again: it has arrived."""
+        self._heard = True
+
+    def end(self) -> None:
+        """Handle signals no more: if something keeps the interpreter from ending, they end it."""
+        self.heard()
+        for number in _SIGNALS:
+            if signal.getsignal(number) is self:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def as_program() -> int:
+    """Run the command of this process; return its exit code."""
+    interruption = Interruption()
+    return _guarded(partial(_with_own_streams, interruption), interruption, sys.argv[1:])
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command as a part of another program; return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        The command's arguments.
+    """
+    return _guarded(partial(_call, arguments), Interruption(), arguments)
+
+
+def _call(arguments: list[str]) -> int:
+    from .group import call
+
+    return call(arguments)
+
+
+def _with_own_streams(interruption: Interruption) -> int:
+    out: _Stream | None = None
+    try:
+        interruption.handle()
+        _open_missing_streams()
+        out = _Stream(sys.stdout, 1, _READER_GONE)
+        sys.stdout = out
+        sys.stderr = _Stream(sys.stderr, 2, (*_READER_GONE, errno.ENOSPC))
+        code = _call(sys.argv[1:])
+        out.flush()
+        return code
+    finally:
+        if out is not None:
+            out.forgive_all()  # the interpreter flushes it once more
+        interruption.end()
+
+
+def _guarded(action: Callable[[], int], interruption: Interruption, arguments: Sequence[str]) -> int:
+    """Do something, and say in one line what went wrong if something did; return the exit code."""
+    try:
+        return action()
+    except BaseException as error:
+        if interruption.number is None and isinstance(error, SystemExit | GeneratorExit):
+            raise
+        interruption.heard()
+        line, code = _explain(error, interruption.number)
+        return _complain(f"pipetask{line}", code, arguments)
+
+
+def _explain(error: BaseException, number: int | None) -> tuple[str, int]:
+    """Return what to say of an error, after the command's name, and the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        number = number or signal.SIGINT
+    if number is not None:
+        return f": interrupted by {signal.Signals(number).name}", 128 + number
+    from .group import explain
+
+    return explain(error)
+
+
+def _complain(line: str, code: int, arguments: Sequence[str]) -> int:
+    if re.search(r"--log-level[= ](\S*[=,])?(DEBUG|TRACE)\b", " ".join(arguments), re.IGNORECASE):
+        import traceback
+
+        traceback.print_exc()
+    print(" ".join(line.split()), file=sys.stderr)
+    return code
+
+
+# Standard streams.
+
+
+class _Forgiving(io.FileIO):
+    """A stream for people: what nobody can read is dropped, since it must not change what becomes of the work."""
+
+    forgiven: Collection[int] = ()
+
+    def write(self, data: object) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except OSError as error:
+            if error.errno not in self.forgiven:
+                error.filename = "standard output"
+                raise
+            return memoryview(data).nbytes  # type: ignore[arg-type]
+
+
+class _Stream(io.TextIOWrapper):
+    """A standard stream like another, which forgives some errors."""
+
+    def __init__(self, like: TextIO | None, descriptor: int, forgiven: Collection[int]):
+        self._file = _Forgiving(descriptor, "w", closefd=False)
+        self._file.forgiven = forgiven
+        super().__init__(
+            io.BufferedWriter(self._file),
+            encoding=getattr(like, "encoding", "utf-8"),
+            errors=getattr(like, "errors", "backslashreplace"),
+            line_buffering=descriptor == 2 or bool(getattr(like, "line_buffering", False)),
+            write_through=bool(getattr(like, "write_through", False)),
+        )
+
+    def forgive_all(self) -> None:
+        self._file.forgiven = range(1, 4096)
+
+
+def _open_missing_streams() -> None:
+    """Open what the caller has closed: otherwise the first file that is opened, a database say, takes its place."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
