@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import tracemalloc
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lsst.daf.butler.logging import ButlerLogRecords
+from lsst.pipe.base import PipelineGraph
 
 from conftest import Repository
 from pipetask import QuantumGraphExecutor, RunOptions
-from pipetask.executors.base import QuantumExecutor
+from pipetask.executors.base import QuantumExecutor, StopRequest
 from pipetask.executors.condor import CondorExecutor
 from pipetask.executors.delayed.node import ExitCode, run_node
 from pipetask.executors.delayed.run_directory import RunDirectory
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.graph_file import GraphFile
+from pipetask.observe.summary import MOST_TEXT, OutcomeCollector
 from pipetask.options.collections import OutputOptions
 from pipetask.options.delayed import DelayedOptions
 from pipetask.options.execution import OutputButler, PreUpdateOptions
-from pipetask.outcome import Status
+from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs
 from pipetask.quantum_data import EnumeratedGraph
+from pipetask.registry import registrar
+from pipetask.registry.registrar import Registrar
 from pipetask.runner import Ticket
 from pipetask.runner.quantum_runner import HISTORY
 from pipetask.runner.spec import ButlerRunnerSpec
-from pipetask.testing import MockPipeline
+from pipetask.testing import MockPipeline, enumerated
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.growth import WANTED, Spent, call_functions, chains, walk, write_dag  # isort: skip
@@ -121,3 +127,48 @@ def test_a_worker_keeps_nothing_of_a_quantum(make_repository: MakeRepository) ->
     (_, _), (objects, descriptors), (more_objects, more_descriptors) = kept.values()
     assert more_descriptors == descriptors
     assert more_objects <= objects + 24
+
+
+def test_many_failures_do_not_fill_the_memory() -> None:
+    collector = OutcomeCollector(graph := enumerated({"isr": 1500}), header=None)
+    text = "x" * 100_000
+    for quantum in graph:
+        error = QuantumError("ValueError", text, f"{quantum.id}{text}")
+        before = QuantumOutcome(quantum.id, Status.KILLED, error=QuantumError("OSError", text, text))
+        collector.note(QuantumOutcome(quantum.id, Status.FAILED, error=error, earlier=(before,)))
+    stop = StopRequest()
+    summary = collector.summary(stop)
+    stop.close()
+    assert summary.outcomes[0].error == QuantumError("ValueError", text, f"0{text}")
+    assert sum(outcome.text_size for outcome in summary.outcomes) < MOST_TEXT + 1500 * 5000
+    assert all(
+        "characters left out" in each.error.traceback for each in summary.outcomes[1000:] if each.error
+    )
+    assert repr(summary) == "<RunSummary: failed, 1500 failed>"
+
+
+def test_quanta_wait_for_a_slow_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registrar, "MOST_WAITING", 4)
+    monkeypatch.setattr(registrar, "MOST_DATASETS", 2)
+    may_write, written, handed_over = threading.Event(), [], []
+
+    class Slow(Registrar):
+        def _write(self, batch: list[StoredOutputs]) -> None:
+            may_write.wait()
+            written.extend(batch)
+
+    slow = Slow(None, PipelineGraph(), "run", extend_run=False)  # type: ignore[arg-type]
+
+    def hand_over() -> None:
+        for _ in range(50):
+            slow.register(StoredOutputs([("isr", uuid.uuid4(), ())], {}, []))
+            handed_over.append(1)
+
+    producer = threading.Thread(target=hand_over)
+    producer.start()
+    producer.join(0.5)
+    assert len(handed_over) <= 6, "two of them in a transaction, four that wait"
+    may_write.set()
+    producer.join()
+    slow.close()
+    assert len(written) == 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,14 @@ class Status(enum.Enum):
     __hash__ = object.__hash__
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return both ends of a text that is longer than so many characters, and one that is not as it is."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+
+
 @dataclass(frozen=True, slots=True)
 class QuantumError:
     """An exception as text, so that it survives any process boundary."""
@@ -91,11 +99,21 @@ class QuantumError:
 
     message: str
 
-    traceback: str
+    traceback: str = field(repr=False)
     """The formatted traceback, causes included, of the process that raised."""
 
     exit_code: int | None = None
     """The exit code that the exception's class asks for: 20 for a repeatable error, 21 for an invalid quantum."""
+
+    @property
+    def size(self) -> int:
+        """Number of characters of its texts."""
+        return len(self.message) + len(self.traceback)
+
+    def shortened(self, longest: int) -> QuantumError:
+        """Return the same with both ends of texts that are longer than so many characters."""
+        message, text = shortened(self.message, longest), shortened(self.traceback, longest)
+        return replace(self, message=message, traceback=text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +168,7 @@ class QuantumOutcome:
     log: str | None = None
     """Where the log is, if it is not the log dataset in the butler."""
 
-    outputs: StoredOutputs | None = None
+    outputs: StoredOutputs | None = field(default=None, repr=False)
 
     out_of_memory: bool = False
     """Whether the kernel killed its process for want of memory, for `Status.KILLED`."""
@@ -180,6 +198,18 @@ class QuantumOutcome:
     def without_outputs(self) -> QuantumOutcome:
         """Return a copy that no longer holds the datastore records."""
         return self if self.outputs is None else replace(self, outputs=None)
+
+    @property
+    def text_size(self) -> int:
+        """Number of characters of its error, and of those of earlier attempts."""
+        own = self.error.size if self.error is not None else 0
+        return own + sum(each.text_size for each in self.earlier)
+
+    def with_short_texts(self, longest: int) -> QuantumOutcome:
+        """Return a copy whose errors have only both ends of texts that are longer than so many characters."""
+        error = self.error.shortened(longest) if self.error is not None else None
+        earlier = tuple(each.with_short_texts(longest) for each in self.earlier)
+        return replace(self, error=error, earlier=earlier)
 
 
 _as_tuple = attrgetter(*(field.name for field in fields(QuantumOutcome)))

@@ -16,7 +16,14 @@ from ..quantum_data import EnumeratedGraph
 __all__ = ["OutcomeCollector", "RunSummary"]
 
 
-@dataclass(frozen=True)
+MOST_TEXT = 100_000_000
+"""Characters of errors that are kept as they came …"""
+
+SHORT_TEXT = 1000
+"""… and how much is kept of each text after that: where so much fails, the first failures tell why."""
+
+
+@dataclass(frozen=True, repr=False)
 class RunSummary:
     """What became of each quantum of a run, and of the run as a whole."""
 
@@ -85,6 +92,10 @@ class RunSummary:
             return 1
         return 0 if all(status.unblocks for status in self.total) else 1
 
+    def __repr__(self) -> str:
+        counts = [f"{number} {status.value}" for status, number in self.total.items()]
+        return f"<RunSummary: {', '.join([self.status, *counts])}>"
+
 
 class OutcomeCollector:
     """Collects outcomes for a `RunSummary`: one of each quantum, whatever an execution model does.
@@ -102,6 +113,7 @@ class OutcomeCollector:
         self._header = header
         self._outcomes: list[QuantumOutcome] = []
         self._counts: defaultdict[str, Counter[Status]] = defaultdict(Counter)
+        self._text = 0
         self._ended = bytearray(len(graph.structure))
         self._start = time.time()
         self._clock = time.monotonic()
@@ -111,9 +123,16 @@ class OutcomeCollector:
         if self._ended[outcome.id]:
             return False
         self._ended[outcome.id] = True
-        self._outcomes.append(outcome)
+        self._outcomes.append(self._lean(outcome))
         self._counts[self._graph.label(outcome.id)][outcome.status] += 1
         return True
+
+    def _lean(self, outcome: QuantumOutcome) -> QuantumOutcome:
+        """Return what is kept of an outcome: of 82,000 failures, 200 kB of text each would be 16 GB."""
+        if not (size := outcome.text_size):
+            return outcome
+        self._text += size
+        return outcome if self._text <= MOST_TEXT else outcome.with_short_texts(SHORT_TEXT)
 
     def __len__(self) -> int:
         return len(self._outcomes)

@@ -27,6 +27,9 @@ LONGEST_WAIT = 2.0
 MOST_DATASETS = 5000
 """Datasets in one transaction."""
 
+MOST_WAITING = 5000
+"""Quanta whose outputs wait to be registered: where the database is slower than the quanta, these wait for it."""
+
 MOST_FAILURES = 3
 """Failures in a row at the end of a run, after which no more is tried: each may take a database's patience."""
 
@@ -63,7 +66,7 @@ class Registrar:
         self._run = run
         self._extend_run = extend_run
         self._durable = durable
-        self._queue: queue.SimpleQueue[StoredOutputs | None] = queue.SimpleQueue()
+        self._queue: queue.Queue[StoredOutputs | None] = queue.Queue(MOST_WAITING)
         self._error: Exception | None = None
         self._failed: list[StoredOutputs] = []
         self._thread: threading.Thread | None = None
@@ -79,7 +82,7 @@ class Registrar:
         return len(self._failed)
 
     def register(self, outputs: StoredOutputs) -> None:
-        """Hand over what one quantum left."""
+        """Hand over what one quantum left; wait, if too much waits to be registered."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="registrar")
             self._thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from ..outcome import QuantumError
+from ..outcome import QuantumError, shortened
 
 __all__ = ["describe_exception", "encodable"]
 
@@ -23,8 +23,8 @@ def describe_exception(error: BaseException) -> QuantumError:
     exit_code = getattr(type(error), "EXIT_CODE", None)
     return QuantumError(
         type_name=_type_name(type(error)),
-        message=_shorten(_safe_text(error)),
-        traceback=_shorten(_safe_traceback(error)),
+        message=shortened(encodable(_safe_text(error)), LONGEST_TEXT),
+        traceback=shortened(encodable(_safe_traceback(error)), LONGEST_TEXT),
         exit_code=exit_code if isinstance(exit_code, int) else None,
     )
 
@@ -57,11 +57,3 @@ def _safe_traceback(error: BaseException) -> str:
 def encodable(text: str) -> str:
     """Return a text that any file takes: lone surrogates, of file names that are no UTF-8, become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _shorten(text: str) -> str:
-    text = encodable(text)
-    if len(text) <= LONGEST_TEXT:
-        return text
-    half = LONGEST_TEXT // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
