@@ -24,6 +24,7 @@ BENCHES: dict[str, Bench] = {
     "large_graph": commands.large_graph,
     "enumeration": inside.enumeration,
     "sleepers": commands.sleepers,
+    "durability": commands.durability,
     "imports": imports.imports,
     "help_texts": commands.help_texts,
     "condor_writing": condor.condor_writing,

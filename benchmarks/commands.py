@@ -25,7 +25,15 @@ from .harness import (
     timed_command,
 )
 
-__all__ = ["help_texts", "large_graph", "parallel_180", "scaling_1050", "serial_1050", "sleepers"]
+__all__ = [
+    "durability",
+    "help_texts",
+    "large_graph",
+    "parallel_180",
+    "scaling_1050",
+    "serial_1050",
+    "sleepers",
+]
 
 
 def parallel_180(repeat: int) -> Iterator[Figure]:
@@ -58,6 +66,20 @@ def _side_by_side(template: Path, repeat: int, *options: str) -> tuple[float, fl
             checked(timed_command(run_words([peer_command()], fresh_copy(template), *options))).seconds
         )
     return median(ours), median(peer)
+
+
+def durability(repeat: int) -> Iterator[Figure]:
+    """1,050 small quanta whose outputs are forced to disk before they are registered, and not."""
+    with scratch() as folder:
+        template = folder / "repo"
+        MockPipeline(exposures=50, detectors=10).make(template)
+        seconds: dict[str, list[float]] = {"full": [], "none": []}
+        for _ in range(repeat):
+            for choice, values in seconds.items():
+                values.append(_execution_part(fresh_copy(template), "-j", "2", "--durability", choice))
+        full, none = median(seconds["full"]), median(seconds["none"])
+        name = "1,050 small quanta, -j 2, all on disk before it is registered"
+        yield Figure(name, full, none, "--durability none", "s", none / full, 0.9)
 
 
 def scaling_1050(repeat: int) -> Iterator[Figure]:
