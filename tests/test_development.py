@@ -375,7 +375,12 @@ def test_what_had_failed_before_its_worker_died_has_failed(
     terminal = Terminal(*repository.arguments("--pdb", "-j", "1", "--timeout", "1000"))
     terminal.read_until("(Pdb) ")
     processes = psutil.Process(terminal.process.pid).children(recursive=True)
-    (worker,) = (process for process in processes if os.getsid(process.pid) == process.pid)
+    # The server leads a session as well, but it is our child.
+    (worker,) = (
+        process
+        for process in processes
+        if os.getsid(process.pid) == process.pid and process.ppid() != terminal.process.pid
+    )
     worker.kill()
     shown = terminal.read_until(None)
     assert terminal.close() == 1

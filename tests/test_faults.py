@@ -81,6 +81,18 @@ def test_the_log_of_a_killed_quantum_survives(tmp_path: Path) -> None:
     assert "toy_work.py" in text, "the Python stack of the crash"
 
 
+@pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
+def test_programs_that_a_task_starts_do_not_get_the_workers_pipes(tmp_path: Path, start_method: str) -> None:
+    execute(
+        MultiprocessExecutor(1, start_method),
+        enumerated({"a": 1}),
+        Recorder(tmp_path, bombs=((0, "list_what_programs_get"),)),
+    )
+    lines = (tmp_path / "inherited").read_text().splitlines()
+    pipes = [line for line in lines if "pipe:" in line or "socket:" in line]
+    assert all(int(line.split(" -> ")[0].split()[-1]) <= 2 for line in pipes), pipes
+
+
 def test_many_deaths_are_survived(tmp_path: Path) -> None:
     bombs = tuple((id, "kill_self") for id in range(0, 20, 2))
     outcomes = execute(pool(), enumerated({"a": 20}), Recorder(tmp_path, bombs=bombs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -18,7 +19,9 @@ from pipetask.errors import UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.bundling import BundlePolicy
+from pipetask.executors.pool.launcher import _forked
 from pipetask.executors.pool.limits import check_descriptors
+from pipetask.executors.pool.server import send_number
 from pipetask.executors.pool.worker_handle import WorkerHandle
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
@@ -155,6 +158,14 @@ def test_fewer_workers_where_there_are_no_more_descriptors(
         outcomes = execute(MultiprocessExecutor(12), enumerated({"a": 40}), Recorder(tmp_path, seconds=0.05))
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     assert "workers can be started (Too many open files)" in caplog.text
+
+
+def test_a_server_says_why_it_cannot_fork() -> None:
+    status, theirs = os.pipe()
+    send_number(theirs, -errno.EAGAIN)
+    os.close(theirs)
+    with pytest.raises(BlockingIOError):
+        _forked(status)
 
 
 def test_more_open_files_than_select_can_wait_for(tmp_path: Path) -> None:

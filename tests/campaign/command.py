@@ -97,14 +97,22 @@ class Command:
 
     def fork_server(self) -> int | None:
         """Return the process that forks its workers."""
-        return next((pid for pid in _children(self.pid) if "forkserver" in _command_line(pid)), None)
+        # Of those that become a worker themselves, the command line ends in "())": they import nothing first.
+        return next(
+            (pid for pid in self._servers() if not _command_line(pid).rstrip("\0").endswith("())")), None
+        )
+
+    def _servers(self) -> list[int]:
+        return [pid for pid in _children(self.pid) if "pool.server" in _command_line(pid)]
 
     def workers(self) -> list[int]:
         """Return the processes that run its quanta."""
         server = self.fork_server()
-        if server is not None:
-            return sorted(_children(server))
-        return sorted(pid for pid in _children(self.pid) if "spawn_main" in _command_line(pid))
+        if server is None:
+            return sorted(self._servers())
+        # Those that lead a session; what does not is a second server, which has imported the tasks.
+        below = {pid for child in _children(server) for pid in (child, *_children(child))}
+        return sorted(pid for pid in below if _leads_session(pid))
 
 
 def warm_up() -> None:
@@ -241,6 +249,12 @@ def _children(pid: int) -> list[int]:
 def _lives(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+def _leads_session(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(pid) == pid
     return False
 
 

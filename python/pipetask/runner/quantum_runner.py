@@ -84,7 +84,7 @@ class QuantumRunner:
     def run(self, ticket: Ticket) -> QuantumOutcome:
         """Run one quantum, start to end."""
         self._memory.reset()
-        start = time.time()
+        start, clock = time.time(), time.monotonic()
         try:
             if ticket.quantum_id not in self._loaded:
                 self._read([ticket])
@@ -97,7 +97,7 @@ class QuantumRunner:
         return QuantumOutcome(
             ticket.id,
             start=start,
-            end=time.time(),
+            end=start + time.monotonic() - clock,  # the time of day may be set meanwhile
             host=self._host,
             pid=self._pid,
             peak_memory=self._memory.read(),

@@ -28,6 +28,9 @@ from .messages import StartFailure, frame
 
 __all__ = ["Become", "Fork", "Preload", "Request", "main", "receive_number", "send_number", "send_request"]
 
+N_PIPES = 4
+"""Of a worker: orders, tokens, halt, results.  There are fewer if this process has no room for them."""
+
 _LENGTH = struct.Struct("=I")
 _NUMBER = struct.Struct("=q")
 
@@ -67,6 +70,8 @@ def send_request(channel: socket.socket, request: Request, descriptors: Sequence
 
 def _receive_request(channel: socket.socket) -> tuple[Request | None, list[int]]:
     header, descriptors, _, _ = socket.recv_fds(channel, _LENGTH.size, 8)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)  # programs that a task starts have no business with our pipes
     body = b""
     while header and len(body) < _LENGTH.unpack(header)[0]:
         body += (part := channel.recv(_LENGTH.unpack(header)[0] - len(body)))
@@ -132,14 +137,16 @@ class _Server:
     def _obey(self) -> None:
         try:
             request, descriptors = _receive_request(self._channel)
-        except ConnectionError:
-            request = None
+        except (
+            OSError
+        ):  # the other end was closed with something unread, or there is no descriptor left to take one
+            request, descriptors = None, []
         match request, descriptors:
-            case Fork(), [*pipes, status]:
+            case Fork(), [*pipes, status] if len(pipes) == N_PIPES:
                 send_number(status, self._fork(lambda: _be_worker(pipes), status))
                 for descriptor in pipes:
                     os.close(descriptor)
-            case Become(), [*pipes, _]:
+            case Become(), [*pipes, _] if len(pipes) == N_PIPES:
                 self._forget()
                 _be_worker(pipes)
             case Preload(tasks), descriptors:
