@@ -244,6 +244,11 @@ class FewOf(Fault):
     least: int
     most: int
 
+    @property
+    def needs(self) -> set[Need]:
+        """What the execution model must have."""
+        return {Need.WORKERS}
+
     def prepare(self, case: Case) -> None:
         """Set the limit."""
         case.surroundings.limits[self.kind] = case.random.randint(self.least, self.most)
@@ -307,6 +312,12 @@ class Twins(Fault):
         """Whether nobody may be left who could delete temporary files."""
         return self.extend or self.kill
 
+    def prepare(self, case: Case) -> None:
+        """Let what they do to the database take long, at times, so that more can come between."""
+        if case.random.random() < 0.5:
+            operations = Operation.WRITE | Operation.SYNC | Operation.UNLINK
+            case.shim.disturb(operations, Where.DATABASE.of(case), Action.DELAY, 4000)
+
     def start(self, case: Case) -> Command:
         """Start the first."""
         if not self.extend:
@@ -325,6 +336,10 @@ class Twins(Fault):
         if self.kill:
             case.await_moment(other)
             case.random.choice([command, other]).signal(signal.SIGKILL)
+
+    def heal(self, case: Case) -> None:
+        """Let the database be quick again."""
+        case.shim.rest()
 
     def code_is_true(self, code: int) -> bool:
         """Return whether it ended, was refused or was killed."""
