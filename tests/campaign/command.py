@@ -95,6 +95,11 @@ class Command:
         """All that it has said."""
         return "".join(path.read_text(errors="replace") for path in (self.out, self.err) if path.exists())
 
+    @property
+    def recorded(self) -> str:
+        """Its summary, if there is one."""
+        return self.summary.read_text() if self.summary is not None and self.summary.exists() else ""
+
     def fork_server(self) -> int | None:
         """Return the process that forks its workers."""
         # Of those that become a worker themselves, the command line ends in "())": they import nothing first.

@@ -50,6 +50,11 @@ class Sabotage(Fault):
         """Whether the task ends the only process there is."""
         return Need.IN_PROCESS in self.only
 
+    @property
+    def spoils_summary(self) -> bool:
+        """Whether nobody is left to write one."""
+        return self.kills
+
     def prepare(self, case: Case) -> None:
         """Give the orders."""
         case.more += self.more
@@ -256,6 +261,10 @@ class FewOf(Fault):
     def heal(self, case: Case) -> None:
         """Take it away."""
         case.surroundings.limits.clear()
+
+    def code_is_true(self, code: int) -> bool:
+        """Return whether the command did its work, or failed, or refused to begin."""
+        return code in (0, 1, 2)
 
 
 @dataclass(frozen=True)

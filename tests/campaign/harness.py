@@ -143,7 +143,8 @@ class _Trial:
         self._check_processes(command)
         code, summary = command.code, command.summary
         assert code is not None
-        verdict = command.arguments[0] == "run-node" or (summary is not None and summary.exists())
+        mute = command.arguments[0] == "run-node" or (disturbed and self._fault.kills)
+        verdict = mute or (summary is not None and summary.exists())
         for complaint in complaints_of_output(command.text, code, verdict=verdict):
             self._complain(complaint, command)
         if summary is not None and code >= 0:
@@ -185,7 +186,7 @@ class _Trial:
 
     def _check_end(self, left: set[Path]) -> None:
         self._check_state("in the end")
-        said = "".join(command.text for command in self._case.commands)
+        said = "".join(command.text + command.recorded for command in self._case.commands)
         for complaint in complaints_of_temporary_files(self._case.temporary, said, left):
             self._complain(complaint)
 
