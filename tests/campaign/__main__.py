@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import queue
+import resource
 import sys
 import tempfile
 import threading
@@ -42,6 +43,8 @@ def main() -> int:
     workspace = options.workspace or Path(tempfile.mkdtemp(prefix="campaign-"))
     results = run(seeds, options.jobs, workspace.absolute())
     print(text(results, markdown=options.markdown))
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{len(results)} seeds, {used.ru_utime + used.ru_stime:.0f} s of processor time", file=sys.stderr)
     return int(any(result.complaints for result in results))
 
 

@@ -18,14 +18,19 @@ __all__ = ["EndState", "complaints_of_output", "complaints_of_summary", "complai
 UNREPEATABLE = ("_log", "_metadata", "packages")
 """Dataset types whose content has times in it."""
 
+OWN_FILES = 3
+"""Files of a quantum, whose permissions are its own affair."""
+
 
 @dataclass(frozen=True)
 class EndState:
     """What is in a repository when a run is over."""
 
     registry: dict[str, list[dict[str, Any]]]
-    files: dict[str, Any]
-    """Mode and, where it can be repeated, content of each file, by path."""
+    files: dict[str, str]
+    """Content of each file, where it can be repeated, by path."""
+    modes: dict[str, str]
+    """Permissions of each file, by path."""
 
     @classmethod
     def of(cls, root: Path) -> EndState:
@@ -33,11 +38,23 @@ class EndState:
         registry = read_registry(root)
         for row in registry.get("file_datastore_records", ()):
             row["file_size"] = _right_size(root, row)
-        return cls(registry, dict(_files(root)))
+        files = {str(path.relative_to(root)): path for path in sorted(_files(root))}
+        return cls(
+            registry,
+            {name: _content(path, name) for name, path in files.items()},
+            {name: stat.filemode(path.stat().st_mode) for name, path in files.items()},
+        )
 
     def complaints(self, wanted: EndState) -> list[str]:
         """Return how this differs from what is wanted."""
-        found = [*_compare("file", self.files, wanted.files)]
+        found = list(_compare(self.files, wanted.files))
+        modes = [
+            name for name in self.modes.keys() & wanted.modes.keys() if self.modes[name] != wanted.modes[name]
+        ]
+        if len(modes) > OWN_FILES:
+            found.append(
+                f"{len(modes)} files have other modes, such as {min(modes)}: {self.modes[min(modes)]}"
+            )
         for table in sorted(self.registry.keys() | wanted.registry.keys()):
             ours, theirs = (Counter(map(repr, each.registry.get(table, ()))) for each in (self, wanted))
             for words, rows in (("lacks", theirs - ours), ("has too much", ours - theirs)):
@@ -54,11 +71,9 @@ def _right_size(root: Path, row: dict[str, Any]) -> str:
     return "right" if size == row["file_size"] else f"{row['file_size']} and the file has {size}"
 
 
-def _files(root: Path) -> Iterable[tuple[str, Any]]:
-    for path in sorted(root.rglob("*")):
-        name = str(path.relative_to(root))
-        if path.is_file() and not name.startswith("gen3.sqlite3") and name != "graph.qg":
-            yield name, (stat.filemode(path.stat().st_mode), _content(path, name))
+def _files(root: Path) -> Iterable[Path]:
+    names = ("gen3.sqlite3", "graph.qg")
+    return (path for path in root.rglob("*") if path.is_file() and not path.name.startswith(names))
 
 
 def _content(path: Path, name: str) -> str:
@@ -75,16 +90,16 @@ def _content(path: Path, name: str) -> str:
     return content.decode(errors="replace")
 
 
-def _compare(what: str, ours: dict[str, Any], theirs: dict[str, Any]) -> Iterable[str]:
+def _compare(ours: dict[str, str], theirs: dict[str, str]) -> Iterable[str]:
     for words, names in (
         ("lacks", theirs.keys() - ours.keys()),
         ("has too much", ours.keys() - theirs.keys()),
     ):
         if names:
-            yield f"{words} {len(names)} {what}s, such as {min(names)}"
+            yield f"{words} {len(names)} files, such as {min(names)}"
     if different := sorted(name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]):
-        mine, wanted = (str(each[different[0]])[:200] for each in (ours, theirs))
-        yield f"{len(different)} {what}s differ, such as {different[0]}: {mine} instead of {wanted}"
+        mine, wanted = (each[different[0]][:200] for each in (ours, theirs))
+        yield f"{len(different)} files differ, such as {different[0]}: {mine} instead of {wanted}"
 
 
 TRACES = ("Traceback (most recent call last)", "Exception ignored in", "--- Logging error ---")
@@ -106,7 +121,8 @@ def complaints_of_output(text: str, code: int, *, verdict: bool) -> list[str]:
     """
     found = [f"it says {trace!r}: {_around(text, trace)}" for trace in TRACES if trace in text]
     lines = len(ERROR_LINE.findall(text))
-    if code > 0 and not verdict and lines != 1 and "\nUsage:" not in text:
+    # One of them may say what a command takes upon itself before it fails.
+    if code > 0 and not verdict and lines not in (1, 2) and "\nUsage:" not in text:
         found.append(f"exit code {code}, and {lines} lines that say why: {text[-500:]!r}")
     return found
 

@@ -12,7 +12,7 @@ __all__ = ["report", "rows", "text"]
 
 
 def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int]]:
-    """Return for each kind of fault: how many seeds, how many of them needed a repetition, how many are wrong."""
+    """Return for each kind of fault: how many seeds, how many with more than one command, how many are wrong."""
     by_kind: defaultdict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_kind[result.kind].append(result)
@@ -34,12 +34,16 @@ def text(results: list[Result], *, markdown: bool) -> str:
     total = ("all", *(sum(row[column] for row in table) for column in (1, 2, 3)))
     heads = ("fault", "runs", "repeated", "wrong")
     if markdown:
-        lines = ["| " + " | ".join(heads) + " |", "| --- |" + " --- |" * 3]
-        return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in [*table, total])])
+        lines = [_markdown(heads), "| --- |" + " --- |" * 3, *(_markdown(row) for row in [*table, total])]
+        return "\n".join(lines)
     width = max(len(str(row[0])) for row in [*table, total])
     return "\n".join(
         f"{row[0]!s:{width}}  {row[1]!s:>5}  {row[2]!s:>8}  {row[3]!s:>5}" for row in [heads, *table, total]
     )
+
+
+def _markdown(row: tuple[object, ...]) -> str:
+    return "| " + " | ".join(map(str, row)) + " |"
 
 
 def report(result: Result) -> str:
