@@ -194,7 +194,7 @@ def _run(arguments: list[str]) -> int:
     sys.modules["__main__"] = importlib.import_module("pipetask.cli.__main__")
     from pipetask.cli import main
 
-    return main(arguments)
+    return main()
 
 
 def _finish(code: int) -> int:
