@@ -6,13 +6,14 @@ import json
 import logging
 import os
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from leavers import PUT_BACK, STAYS, Leavers
-from pipetask.executors.base import QuantumExecutor
+from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.outcome import Status
@@ -75,6 +76,22 @@ def test_what_stays_in_this_process_is_told_once(tmp_path: Path, caplog: pytest.
     run(InProcessExecutor(), tmp_path, ("nothing", "a_thread", "a_thread"), in_order=True)
     (line,) = [record.message for record in caplog.records if "leaves behind" in record.message]
     assert "thread 'idler' (cannot be put back); it stays in this process" in line
+
+
+def test_threads_of_the_caller_are_not_blamed_on_tasks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The registrar's, which starts when the first outputs come, is one."""
+    graph = enumerated({"innocent": 3})
+    context = ExecutionContext(graph, CallSpec(abs))
+    over, threads = threading.Event(), []
+    for _ in InProcessExecutor().execute(graph, context):
+        threads.append(threading.Thread(target=over.wait))
+        threads[-1].start()
+    over.set()
+    context.stop.close()
+    assert len(threads) == 3
+    assert not [record.message for record in caplog.records if "leaves behind" in record.message]
 
 
 def test_a_process_of_the_callers_keeps_its_random_numbers(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ class InProcessExecutor(QuantumExecutor):
                 while not stop and (quantum := _next(frontier, stop)) is not None:
                     new_inputs = frontier.has_new_inputs(quantum)
                     ticket = context.ticket(quantum, frontier.attempt(quantum.id), new_inputs=new_inputs)
+                    state.begin()
                     outcome = current.run(runner, ticket)
                     left_behind.note(quantum.id, state.put_back())
                     if (final := frontier.finish(outcome)) is not None:

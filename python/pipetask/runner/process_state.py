@@ -64,7 +64,8 @@ class ProcessState:
         self._random = random.getstate()
         self._generators = Generators()
         values = (Value(*each) for each in SINGLE_VALUES)
-        self._parts: tuple[Part, ...] = (Timers(), Umask(), *values, Logging(), Threads())
+        self._threads = Threads()
+        self._parts: tuple[Part, ...] = (Timers(), Umask(), *values, Logging(), self._threads)
         self._n_modules = len(sys.modules)
 
     def __enter__(self) -> ProcessState:
@@ -74,6 +75,10 @@ class ProcessState:
         """Give another's process its random numbers back."""
         if not self._own:
             random.setstate(self._random)
+
+    def begin(self) -> None:
+        """Note that a quantum begins: threads that the process has started since the last are none of its doing."""
+        self._threads.accept()
 
     def put_back(self) -> LeftBehind:
         """Put back what has changed; return what that was, and what could not be put back."""
