@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from lsst.daf.butler import (
     ButlerConfig,
+    DatasetProvenance,
     DatasetRef,
     DatasetType,
     DimensionUniverse,
@@ -60,6 +62,12 @@ class WorkerButler(QuantumBackedButler):
             dataset_types=dataset_types,
         )
 
+    def put(self, obj: Any, ref: DatasetRef, /, *, provenance: DatasetProvenance | None = None) -> DatasetRef:
+        """Store a dataset; a child that a task has forked, and that goes on as if it were the task, ends here."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+        return super().put(obj, ref, provenance=provenance)
+
     def admit(self, quantum: Quantum, records: Mapping[str, DatastoreRecordData]) -> None:
         """Learn the datasets of a quantum.
 
@@ -70,6 +78,7 @@ class WorkerButler(QuantumBackedButler):
         records
             Datastore records of inputs that do not come from the graph itself.
         """
+        self._pid = os.getpid()
         self._predicted_inputs = {ref.id for refs in quantum.inputs.values() for ref in refs}
         self._predicted_inputs.update(ref.id for ref in quantum.initInputs.values())
         self._predicted_outputs = {ref.id for refs in quantum.outputs.values() for ref in refs}
