@@ -119,6 +119,31 @@ def test_an_interrupt_that_a_task_raises_is_a_failure_with_its_log(
     assert (counts["characterize_log"], counts["characterize_metadata"]) == (6, 5)
 
 
+@pytest.mark.parametrize("bomb", ["leave_thread", "leave_child"])
+def test_what_a_task_leaves_in_the_commands_process_ends_with_it(
+    make_repository: MakeRepository, bomb: str, tmp_path: Path
+) -> None:
+    repository = make_repository(bombed(bomb, "exposure=0 AND detector=1", tmp_path))
+    done = run_pipetask(*repository.arguments("-j", "1"), timeout=100)  # the thread lasts an hour
+    assert done.code == 0, done.err
+    assert "14 succeeded" in done.err
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_child_that_goes_on_as_the_task_stores_nothing(
+    make_repository: MakeRepository, mode: str, tmp_path: Path
+) -> None:
+    repository = make_repository(bombed("fork_and_go_on_later", "exposure=0 AND detector=1", tmp_path))
+    done = run_pipetask(*repository.arguments(*MODES[mode]))
+    assert done.code == 0, done.err
+    assert done.err.count("14 succeeded") == 1
+    with Butler.from_config(str(repository.root), collections="u/out") as butler:
+        logs = [butler.get(ref) for ref in butler.query_datasets("characterize_log", limit=None)]
+    assert {record.process for log in logs for record in log if "took" in record.message} == {
+        record.process for log in logs for record in log
+    }
+
+
 ODD_LINES = ("cannot read caf\\udce9.fits", "a message that could not be formatted: '%d stars' (TypeError)")
 
 

@@ -271,6 +271,12 @@ def fork_and_go_on(folder: Path) -> None:
     os.fork()
 
 
+def fork_and_go_on_later(folder: Path) -> None:
+    """Do the same, with the child coming after."""
+    if os.fork() == 0:
+        time.sleep(0.3)
+
+
 def write_into_pipes(folder: Path) -> None:
     """Write into every pipe that is open for writing, as a library may that mixes up its descriptors."""
     _write_into_pipes(b"no report of anybody's")

@@ -20,6 +20,9 @@ from typing import TextIO
 __all__ = ["Interruption", "as_program", "run"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_TASKS_RAN_HERE = "pipetask.executors.in_process"
+"""The module without which no task runs in the command's own process."""
+
 _READER_GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
 """How the system says that a pipe's other end, or a terminal, is gone."""
 
@@ -85,7 +88,12 @@ class Interruption:
 def as_program() -> int:
     """Run the command of this process; return its exit code."""
     interruption = Interruption()
-    return _guarded(partial(_with_own_streams, interruption), interruption, sys.argv[1:])
+    code = _guarded(partial(_with_own_streams, interruption), interruption, sys.argv[1:])
+    if _TASKS_RAN_HERE in sys.modules:
+        from .leftovers import end_process_despite_tasks
+
+        end_process_despite_tasks(code)
+    return code
 
 
 def run(arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import psutil
 
-__all__ = ["adopt_orphans", "kill_session", "kill_tree", "lead_session"]
+__all__ = ["adopt_orphans", "kill_descendants", "kill_session", "kill_tree", "lead_session"]
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
@@ -41,6 +41,11 @@ def kill_tree(pid: int, *, spare_root: bool = False) -> None:
     _kill_all(lambda: (_descendants(pid) | _session(pid)) - {pid})
     if not spare_root:
         _kill(pid)
+
+
+def kill_descendants() -> None:
+    """Kill what this process has started, and what that has."""
+    _kill_all(lambda: _descendants(os.getpid()))
 
 
 def kill_session(sid: int) -> None:
