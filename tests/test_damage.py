@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from lsst.resources.file import FileResourcePath
 
 from forked import run_forked
 from pipetask.graph_file import GraphFile
+from pipetask.options.execution import OutputButler
 from pipetask.registry.damage import find_damage
 from pipetask.repository import open_datastore
+from pipetask.runner.spec import ButlerRunnerSpec
 from pipetask.stored_files import local_paths
 from pipetask.testing import MockPipeline
 from repository_dump import read_files
 
 from conftest import Finished, Repository, run_pipetask  # isort: skip
+from test_equivalence import sky_survey  # isort: skip
 from test_runs import state  # isort: skip
 
 MakeRepository = Callable[..., Repository]
@@ -114,6 +118,22 @@ def test_what_is_damaged_is_made_again_with_all_that_depends_on_it(
     )
     assert {id for id, outcome in outcomes.items() if outcome == "succeeded"} == expected
     assert_whole(copied, undisturbed)
+
+
+def test_the_quantum_is_found_where_data_ids_do_not_tell_it(tmp_path: Path) -> None:
+    """A quantum of a tract writes a dataset for each of its patches."""
+    root = tmp_path / "repo"
+    sky_survey(root)
+    repository = Repository(root, root / "graph.qg")
+    assert run_forked(*repository.arguments()).code == 0
+    before = state(root)
+    lost = next((root / RUN / "objects").rglob("*.json"))
+    HARM["emptied"](lost)
+    done, outcomes = extend(repository)
+    assert done.code == 0, done.err
+    assert list(outcomes.values()).count("succeeded") == 1
+    assert state(root) == before
+    assert json.loads(lost.read_text())
 
 
 def test_workers_make_it_again_too(copied: Repository, undisturbed: Repository) -> None:
@@ -287,3 +307,26 @@ def test_without_a_registry_what_is_lost_is_made_again(
     assert read_files(root).keys() == read_files(undisturbed_qbb.root).keys()
     assert config.read_bytes() == (undisturbed_qbb.root / config.relative_to(root)).read_bytes()
     assert all(path.stat().st_size for path in outputs(root))
+
+
+def test_a_run_without_a_registry_that_is_killed_at_any_write_gets_to_the_end(
+    make_repository: MakeRepository,
+) -> None:
+    pipeline = MockPipeline(1, 1)
+    whole, ours = make_repository(pipeline, name="whole"), make_repository(pipeline)
+    for command in QBB:
+        assert run_forked(command, str(whole.root), str(whole.graph)).code == 0
+        for number in (1, 2, 3):
+            assert dies_at(number, command, str(ours.root), str(ours.graph)).code == -signal.SIGKILL
+        done = run_forked(command, str(ours.root), str(ours.graph))
+        assert done.code == 0, done.err
+    assert read_files(ours.root).keys() == read_files(whole.root).keys()
+    assert all(path.stat().st_size for path in outputs(ours.root))
+
+
+def test_jobs_force_their_outputs_to_disk_themselves(tmp_path: Path) -> None:
+    spec = ButlerRunnerSpec(graph="graph.qg", butler_config="repo", run=RUN, collections=())
+    assert not spec.sync_outputs, "the registrar does it for many quanta"
+    assert spec.moved(str(tmp_path)).sync_outputs
+    assert replace(spec, output_butler=OutputButler.FULL).sync_outputs
+    assert not replace(spec, durable=False).moved(str(tmp_path)).sync_outputs
