@@ -23,6 +23,7 @@ from test_faults import wait_for  # isort: skip
 MakeRepository = Callable[..., Repository]
 LABELS = ("isr", "characterize", "gather")
 MODES = {"in-process": ["-j", "1"], "multiprocess": ["-j", "2"]}
+FULL = {"full butler": ["-j", "1", "--output-butler", "full"]}
 
 
 def bombed(bomb: str, where: str, folder: Path, label: str = "characterize", **more: object) -> MockPipeline:
@@ -226,17 +227,19 @@ def test_a_timeout_at_j_1(make_repository: MakeRepository, tmp_path: Path) -> No
         ("multiprocess", signal.SIGINT, 130),
         ("multiprocess", signal.SIGTERM, 143),
         ("multiprocess", signal.SIGQUIT, 131),
+        ("full butler", signal.SIGTERM, 143),
     ],
 )
 def test_a_signal_cancels_and_the_run_can_be_completed(
     make_repository: MakeRepository, tmp_path: Path, mode: str, number: int, code: int
 ) -> None:
+    way = (MODES | FULL)[mode]
     undisturbed = make_repository(bombed("hang", "exposure=1 AND detector=1", tmp_path, bomb_once=True))
     disturbed = Repository(tmp_path / "other", tmp_path / "other" / "graph.qg")
     shutil.copytree(undisturbed.root, disturbed.root)
     summary = tmp_path / "summary.json"
 
-    process = start_pipetask(*disturbed.arguments(*MODES[mode], "--summary", str(summary)))
+    process = start_pipetask(*disturbed.arguments(*way, "--summary", str(summary)))
     wait_for((tmp_path / "armed").exists)
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=60)
@@ -246,7 +249,7 @@ def test_a_signal_cancels_and_the_run_can_be_completed(
     content = json.loads(summary.read_text())
     assert (content["outcome"], content["status"], content["exitCode"]) == ("cancelled", "failure", code)
     assert registered(disturbed.root)["isr_metadata"] >= 1, "what is finished is registered"
-    complete(undisturbed, disturbed, tmp_path, MODES[mode])
+    complete(undisturbed, disturbed, tmp_path, way)
 
 
 @pytest.mark.parametrize("mode", MODES)
