@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -307,6 +308,24 @@ def test_an_older_summary_stays_if_the_disk_is_full(repository: Repository, tmp_
     assert execute(repository, InProcessExecutor(), Full(str(path), [])).exit_code == 0
     assert path.read_text() == "older"
     assert {each.name for each in tmp_path.iterdir()} == {"summary.json", "repo"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_a_signal_while_the_summary_is_written_waits(
+    repository: Repository, tmp_path: Path, number: int
+) -> None:
+    path = tmp_path / "out" / "summary.json"
+    path.parent.mkdir()
+
+    class Interrupted(SummaryFile):
+        def fields(self, summary: RunSummary) -> Any:
+            for field in super().fields(summary):
+                os.kill(os.getpid(), number)
+                yield field
+
+    summary = execute(repository, InProcessExecutor(), Interrupted(str(path), []))
+    assert summary.exit_code == 0
+    read_summary(path, summary)
 
 
 def test_a_task_may_go_elsewhere(
