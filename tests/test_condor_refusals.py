@@ -51,7 +51,8 @@ def test_a_run_directory_that_exists_is_left_alone(repository: Repository, tmp_p
     before = sorted(path.name for path in (tmp_path / "run").rglob("*"))
     finished = condor(repository, tmp_path / "run", "--no-submit", "--extend-run")
     assert finished.code == 1
-    assert f"Run directory {tmp_path / 'run'} exists" in finished.err
+    assert f"held by run directory {tmp_path / 'run'}" in finished.err
+    assert f"pipetask restart {tmp_path / 'run'}" in finished.err
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
 
 

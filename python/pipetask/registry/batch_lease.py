@@ -79,8 +79,8 @@ def check_batch(butler: Butler, run: str, id: str | None, *, take_over: bool = F
         return
     raise PipetaskError(
         f"Output run {run!r} is held by run directory {lease.directory} on {lease.host} ({lease.user}, since "
-        f"{lease.since}): wait until it is over, or end it with 'pipetask cancel {lease.directory}'; if the directory "
-        "or its batch is gone for good, add --take-over."
+        f"{lease.since}): wait until it is over, go on with it (pipetask restart {lease.directory}), or end it "
+        f"(pipetask cancel {lease.directory}); if the directory or its batch is gone for good, add --take-over."
     )
 
 

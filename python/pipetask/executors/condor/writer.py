@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import time
 import uuid
@@ -18,7 +19,7 @@ from ...options.delayed import DelayedOptions
 from ...options.execution import ExecutorOptions
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
-from ..base import ExecutionContext, QuantumExecutor
+from ..base import Continuation, ExecutionContext, QuantumExecutor
 from ..delayed.bundling import BundlingOptions, Node, NodeGraph, bundle, read_timings
 from ..delayed.follow import follow
 from ..delayed.graph_parts import Part, deal, write_parts
@@ -122,7 +123,7 @@ class CondorExecutor(QuantumExecutor):
             path, nodes = self._path(context), bundle(taken, context.graph, self._bundling)
             directory = self._write(path, nodes, context)
         if context.later is not None:
-            context.later.hold(directory.facts.id, str(path))
+            _hold(context.later, directory)
         _say(f"{nodes.explain()}, written to {path}")
         if not self._options.submit:
             _say(f"Submit it with: pipetask restart {path}")
@@ -267,6 +268,15 @@ def _retried_by_jobs(
             error_retries=settings.error_retries,
         )
     return RetryPolicy(labels=rules)
+
+
+def _hold(later: Continuation, directory: RunDirectory) -> None:
+    """Let the new run directory have the output run; if another was quicker, it is not needed."""
+    try:
+        later.hold(directory.facts.id, str(directory.path))
+    except PipetaskError:
+        shutil.rmtree(directory.path)
+        raise
 
 
 _NO_JOB = {"executable": "/bin/true", "universe": "local"}
