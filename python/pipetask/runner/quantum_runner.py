@@ -24,6 +24,7 @@ from ..stored_files import forget, local_paths
 from .base import ExceptionHook, Interruption, Ticket
 from .debris import Debris
 from .failure import describe_exception
+from .forked_copy import end_copy_of, let_no_copy_store
 from .memory_use import PeakMemory
 from .quantum_log import QuantumLog
 from .quantum_reader import QuantumReader, load_storage_classes
@@ -94,6 +95,7 @@ class QuantumRunner:
                 sync_files(local_paths(self._butler._datastore, _outputs(quantum)))
         except BaseException as error:  # it could not even be read; or interrupted just before or after
             report = _failure(error)
+        end_copy_of(self._pid)
         return QuantumOutcome(
             ticket.id,
             start=start,
@@ -164,6 +166,7 @@ class QuantumBackedRunner(QuantumRunner):
             pipeline.universe,
             {node.name: node.dataset_type for node in pipeline.dataset_types.values()},
         )
+        let_no_copy_store(self._butler)
         self._inputs = _InputRecords(spec, self._reader.output_run)
 
         def lend(_: Quantum) -> WorkerButler:
@@ -224,6 +227,7 @@ class FullButlerRunner(QuantumRunner):
         self._full = self._butler = Butler.from_config(
             spec.butler_config, run=spec.run, collections=spec.collections, writeable=True
         )
+        let_no_copy_store(self._full)
         self._fresh = self._executor(butler=self._full, skip_existing=False, clobber_outputs=False)
         # What an attempt has registered that was ended before its log is nobody's data, either.
         self._resuming = self._executor(butler=self._full, skip_existing=True, clobber_outputs=True)
