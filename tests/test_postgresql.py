@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -11,9 +12,15 @@ import pytest
 import yaml
 from lsst.daf.butler import Butler
 
+from convergence import ENDED, run_in_fork
 from forked import run_forked
 from graph_dump import comparable_graph, known_datasets
 from peer import without_varying_sizes
+from pipetask.executors.in_process import InProcessExecutor
+from pipetask.graph_executor import QuantumGraphExecutor
+from pipetask.graph_file import GraphFile
+from pipetask.options.collections import OutputOptions
+from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.testing import MockPipeline
 from postgresql import Server, postgresql_server
 from repository_dump import Registry, read_files, read_registry
@@ -69,7 +76,7 @@ def twins(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Twins:
     Butler.makeRepo(str(twins.sqlite))
     with Butler.from_config(str(twins.sqlite), writeable=True) as butler:
         GOOD._insert_dimensions(butler)
-        for name in ("good", "better", "best", "full", "gone", "bad"):
+        for name in ("good", "better", "best", "full", "gone", "bad", "killed"):
             output = "u/good" if name in ("better", "best") else f"u/{name}"
             pipeline = BAD if name == "bad" else GOOD
             pipeline.build_graph(butler, twins.folder / f"{name}.qg", output, f"{output}/{name}")
@@ -225,6 +232,28 @@ def test_a_server_that_is_gone_is_named(twins: Twins, tmp_path: Path) -> None:
     (line,) = finished.err.splitlines()
     assert str(root) in line
     assert "refused" in line
+
+
+def make_ready(root: Path, graph: Path) -> None:
+    collections = OutputOptions(output="u/killed", inputs=("input_chain",))
+    update = PreUpdateOptions(register_dataset_types=True, init_only=True)
+    options = RunOptions(collections=collections, pre_update=update)
+    QuantumGraphExecutor(InProcessExecutor(), str(root), options).execute(str(graph))
+
+
+def test_what_was_killed_at_a_commit_is_gone_on_with(twins: Twins) -> None:
+    """Kill a command again and again, each time a commit later."""
+    graph = twins.folder / "killed.qg"
+    for root in (twins.sqlite, twins.postgresql):
+        with Butler.from_config(str(root), writeable=True) as butler, GraphFile.of(str(graph)) as file:
+            file.pipeline.register_dataset_types(butler)  # there are many
+    assert run_in_fork(partial(make_ready, twins.sqlite, graph), twins.sqlite) == 0
+    again = partial(run_in_fork, partial(make_ready, twins.postgresql, graph), twins.postgresql, files=False)
+    codes = [again(step) for step in range(6)]
+    assert codes[:2] == [ENDED, ENDED], "there are steps to be killed at"
+    assert set(codes[2:]) <= {ENDED, 0}
+    assert again(1000) == 0
+    compare(twins)
 
 
 def test_the_dead_do_not_keep_a_lease(twins: Twins) -> None:

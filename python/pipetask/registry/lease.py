@@ -18,6 +18,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ _LOG = logging.getLogger(__name__)
 
 _HEARTBEAT = 30.0
 """Seconds after which a connection that only waits is used, so that nobody ends it as idle."""
+
+_MOMENT = 2.0
+"""Seconds that a server may take to notice that a client has died."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,7 @@ class _DatabaseLease(Lease):
         connection = self._engine.connect()
         connection.detach()  # the pool is not to lend it to others
         try:
-            if connection.execute(_LOCK, {"key": self._key}).scalar():
+            if self._try(connection):
                 connection.execute(_NAME, {"name": _connection_name(_Owner.this_process(self._run))})
                 return connection
             owner = connection.execute(_OWNER, {"key": self._key}).scalar()
@@ -240,6 +244,15 @@ class _DatabaseLease(Lease):
             raise
         connection.close()
         raise _taken(self._run, (owner or "").removeprefix(_PREFIX) or "another command")
+
+    def _try(self, connection: Any) -> bool:
+        """Try for a moment: a server may not have noticed yet that the last owner has died."""
+        deadline = time.monotonic() + _MOMENT
+        while not connection.execute(_LOCK, {"key": self._key}).scalar():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
 
     def _beat(self) -> None:
         """Keep the connection alive; if it is lost, for instance as the server was restarted, lock once more."""
