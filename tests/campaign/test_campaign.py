@@ -27,7 +27,6 @@ SEEDS = range(len(FAULTS))
 UNMENDED: dict[str, str] = {
     "SIGQUIT to the command": "before it listens, it dies of the signal and leaves a folder in TMPDIR",
     "a task closes descriptors": "a traceback on the terminal",
-    "a task leaves children": "they live on at -j 1",
     "few processes": "no summary where no thread can be started",
     "power cut of a disk that lies": "a node takes empty files for done",
     "standard error closed": "nothing is run",
