@@ -11,12 +11,11 @@ class ReadDag:
     """What a DAG says."""
 
     jobs: dict[str, str] = field(default_factory=dict)
-    """Submit description by node."""
+    """Submit file by node."""
 
     no_jobs: set[str] = field(default_factory=set)
     final: str | None = None
     edges: set[tuple[str, str]] = field(default_factory=set)
-    descriptions: dict[str, dict[str, str]] = field(default_factory=dict)
     variables: list[tuple[str, str, str]] = field(default_factory=list)
     attributes: dict[str, str] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
@@ -24,14 +23,11 @@ class ReadDag:
 
 def read_dag(text: str) -> ReadDag:
     dag = ReadDag()
-    lines = iter(text.split("\n"))
-    for line in lines:
+    for line in text.split("\n"):
         words = line.split()
         match words:
             case [] | ["#", *_]:
                 pass
-            case ["SUBMIT-DESCRIPTION", name, "{"]:
-                dag.descriptions[name] = dict(_commands(lines))
             case ["JOB", name, description, *more]:
                 assert name not in dag.jobs, name
                 dag.jobs[name] = description
@@ -51,15 +47,6 @@ def read_dag(text: str) -> ReadDag:
             case _:
                 dag.others.append(line)
     return dag
-
-
-def _commands(lines: object) -> object:
-    for line in lines:  # type: ignore[attr-defined]
-        if line.strip() == "}":
-            return
-        name, _, value = line.partition("=")
-        yield name.strip(), value.strip()
-    raise AssertionError("a submit description has no end")
 
 
 def without_joins(dag: ReadDag) -> set[tuple[str, str]]:

@@ -1,14 +1,25 @@
-"""`pipetask condor show-config`: the settings that hold for the jobs of a task."""
+"""The settings that hold for the jobs of a task: as they are shown, and as a restart takes them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from dag_reader import split_words
 from forked import run_forked
 from in_process import run_here
+from pipetask.errors import PipetaskError
+from pipetask.executors.base import ExecutionContext
+from pipetask.executors.condor import CondorExecutor
+from pipetask.executors.condor.configuration import CondorConfiguration
+from pipetask.executors.condor.descriptions import rewrite
+from pipetask.executors.condor.layout import Layout
+from pipetask.executors.delayed.run_directory import RunDirectory
+from pipetask.options.delayed import DelayedOptions
+from pipetask.testing import CallSpec, enumerated
 
 from conftest import Repository  # isort: skip
 
@@ -29,6 +40,76 @@ def test_settings_of_a_run_are_those_it_was_written_with(repository: Repository,
     refused = run_here("condor", "show-config", "irs", "--run-dir", run_dir)
     assert refused.code == 2
     assert refused.err == f"pipetask: {run_dir} has no task 'irs': did you mean 'isr'?\n"
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> RunDirectory:
+    """Return a run of two tasks that was written and not submitted."""
+    options = DelayedOptions(run_dir=str(tmp_path / "run"), submit=False, condor=("environment.MINE=then",))
+    context = ExecutionContext(enumerated({"isr": 2, "co add": 1}), CallSpec(print))
+    assert len(list(CondorExecutor(options).execute(context.graph, context))) == 3
+    context.stop.close()
+    return RunDirectory(tmp_path / "run")
+
+
+def edit(directory: RunDirectory, **jobs: object) -> CondorConfiguration:
+    """Edit the settings of a run, and return them."""
+    path = Layout(directory.path).configuration
+    content = yaml.safe_load(path.read_text())
+    content["jobs"] |= jobs
+    path.write_text(yaml.safe_dump(content))
+    return CondorConfiguration.load(str(path))
+
+
+def descriptions(directory: RunDirectory) -> dict[str, dict[str, str]]:
+    files = Layout(directory.path).folder.glob("*.sub")
+    return {path.stem: commands(path.read_text()) for path in files}
+
+
+def commands(text: str) -> dict[str, str]:
+    *lines, last = text.splitlines()
+    assert last == "queue"
+    return dict(line.split(" = ", 1) for line in lines)
+
+
+def test_a_restart_takes_the_settings_and_the_place_that_a_run_has_now(
+    written: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = descriptions(written)
+    assert sorted(before) == ["final", "kind0_co_add", "kind1_isr", "no_job"]
+    rewrite(written, CondorConfiguration.load(str(Layout(written.path).configuration)))
+    assert descriptions(written) == before, "nothing was changed"
+    written.path.rename(tmp_path / "moved")
+    moved = RunDirectory(tmp_path / "moved")
+    monkeypatch.setenv("PATH", "/of/another/shell")
+    monkeypatch.setenv("NEW", "now")
+    patterns = ["PATH", "NEW"]
+    settings = {"request_cpus": 2, "request_memory": "5GB", "error_retries": 4, "pass_environment": patterns}
+    rewrite(moved, edit(moved, **settings))
+    after = descriptions(moved)["kind1_isr"]
+    assert (after["initialdir"], after["request_cpus"]) == (str(tmp_path / "moved"), "2")
+    assert after["My.PipetaskMemory"] == "$(memory:5120)"
+    assert after["My.PipetaskRun"] == before["kind1_isr"]["My.PipetaskRun"]
+    words = dict(word.split("=", 1) for word in split_words(after["environment"]))
+    assert words.pop("PATH") != "/of/another/shell", "as it was when the run was written"
+    assert words == {"NEW": "now", "MINE": "then"}
+    assert moved.recipe().retries.rule("isr").error_retries == 4
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"file_system": "transfer"}, "were written for file_system shared, which a restart cannot change"),
+        ({"attributes": {"+X": 1}}, "neither + nor My. before it"),
+    ],
+)
+def test_what_a_restart_cannot_do_changes_nothing(
+    written: RunDirectory, setting: dict[str, object], message: str
+) -> None:
+    before = descriptions(written)
+    with pytest.raises(PipetaskError, match=re.escape(message)):
+        rewrite(written, edit(written, **setting))
+    assert descriptions(written) == before
 
 
 @pytest.mark.parametrize("named", [None, "/cache of the site's"])

@@ -45,15 +45,10 @@ def text_of(
     graph = enumerated(counts, edges)
     nodes = bundle(graph, graph, BundlingOptions(size=size)).nodes
     kinds = {labels: f"kind{n}" for n, labels in enumerate(sorted({node.labels for node in nodes}))}
-    descriptions = {
-        name: {"executable": "/bin/true"} for name in [*kinds.values(), "first", "final", "no_job"]
-    }
     text = DagText(
         nodes,
         kinds,
-        descriptions,
         {"PipetaskRun": '"id"'},
-        "dagman.config",
         first,
         goes_on=not in_parts,
         comment="a\nb",
@@ -110,7 +105,8 @@ def test_a_dag_says_who_waits_for_whom(drawn: tuple[dict, list], size: int, firs
     wanted = {(names[before], names[node.number]) for node in nodes for before in node.needs}
     roots = {("first", names[node.number]) for node in nodes if not node.needs} if first else set()
     assert wanted | roots <= without_joins(dag)
-    assert set(dag.jobs.values()) <= set(dag.descriptions)
+    kinds = {f"kind{number}" for number in range(len({node.labels for node in nodes}))}
+    assert set(dag.jobs.values()) <= {f"{kind}.sub" for kind in (*kinds, "first", "final", "no_job")}
     assert ("ALL_NODES", "node", "$(JOB)") in dag.variables
     assert "CONFIG dagman.config" in dag.others
     (script,) = (line for line in dag.others if line.startswith("SCRIPT"))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from condor.plain_runs import PlainRun
 from condor.pool import Pool, wait_until
@@ -119,6 +121,32 @@ def test_restart_runs_what_is_missing_after_a_failure(make_run: Callable[..., Pl
     assert "3 of 4 nodes are done" in done.err
     assert run.wait()["phase"] == "succeeded"
     assert [run.starts(position) for position in (0, 1, 2, 3)] == [1, 3, 1, 1]
+
+
+def test_restart_takes_edited_settings_and_a_folder_that_has_moved(
+    make_run: Callable[..., PlainRun],
+) -> None:
+    settings = ("attributes.Site=1", "error_retries=0")
+    run = make_run(bombs=((1, "fail_until_defused"),), options={"bundle_size": 2}, condor=settings)
+    run.submit()
+    assert run.wait()["failed"] == ["a_b-1"]
+    run.run_dir.rename(run.folder / "moved")
+    moved = replace(run, name="moved")
+    path = Layout(moved.run_dir).configuration
+    content = yaml.safe_load(path.read_text())
+    content["jobs"]["attributes"]["Site"] = 2
+    content["dagman"]["batch_name"] = "at night"
+    path.write_text(yaml.safe_dump(content))
+    run.defuse()
+    done = moved.command("restart")
+    assert done.code == 0, done.err
+    status = moved.status()
+    assert "failed" not in status["nodes"], "of the submission before"
+    assert status["nodes"]["done"] >= 3
+    assert moved.wait()["phase"] == "succeeded"
+    assert (moved.job("a_b-1")["Site"], moved.job("a_b-0")["Site"]) == (2, 1)
+    assert moved.job("final")["JobBatchName"] == "at night"
+    assert [run.starts(position) for position in range(4)] == [1, 2, 1, 1]
 
 
 def test_cancel_and_restart(make_run: Callable[..., PlainRun], pool: Pool) -> None:

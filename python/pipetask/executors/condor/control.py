@@ -14,6 +14,7 @@ from ..delayed.run_directory import RunDirectory
 from .bindings import condor, says_condor, schedd
 from .configuration import CondorConfiguration, JobSettings
 from .dag_text import FINAL, FIRST, retried
+from .descriptions import rewrite
 from .events import DagEvents
 from .layout import OURS, Layout
 from .memory import raised
@@ -120,15 +121,20 @@ def restart(directory: RunDirectory) -> Restarted:
         )
     done, risen = dict.fromkeys(_done(directory)), _risen(directory, layout, configuration)
     memory = {name: megabytes for name, megabytes in risen.items() if name not in done}
+    memory = _more_than_settings(directory, configuration, memory)
     check_requests(
         _requests(directory, configuration, done),
         largest_slots(),
         "in a run that is written anew (--run-dir, --extend-run), or restart this one when the pool has such a slot",
     )
-    directory.summary.unlink(missing_ok=True)
-    layout.node_status.unlink(missing_ok=True)
+    rewrite(directory, configuration)
+    for outdated in (directory.summary, directory.unregistered):
+        outdated.unlink(missing_ok=True)
     if done or memory or layout.dagman_log.exists():
         _write_rescue(layout, done, memory)
+    # DAGMan begins both anew, and not at once; until then they would tell of the submission before.
+    for outdated in (layout.node_status, layout.node_log):
+        outdated.unlink(missing_ok=True)
     cluster, found = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
     _verify(directory, layout, cluster)
     return Restarted(cluster, found, len(done), memory)
@@ -194,11 +200,24 @@ def _risen(directory: RunDirectory, layout: Layout, configuration: CondorConfigu
                 continue
             tasks = sorted({quantum.task for quantum in node.quanta})
             settings = configuration.for_labels([index.labels[task] for task in tasks])
-            request = max(asked.get(node.number, 0), settings.request_memory)
+            request = asked.get(node.number) or settings.request_memory
             risen[node.name] = (
                 raised(settings, request) if code in (None, ExitCode.OUT_OF_MEMORY) else request
             )
     return risen
+
+
+def _more_than_settings(
+    directory: RunDirectory, configuration: CondorConfiguration, memory: dict[str, int]
+) -> dict[str, int]:
+    """Return those requests that are above what the settings, which may be others by now, say themselves."""
+    with directory.index() as index:
+        labels = {name: tuple(counts) for name, counts in index.counts().items() if name in memory}
+    return {
+        name: megabytes
+        for name, megabytes in memory.items()
+        if megabytes > configuration.for_labels(labels[name]).request_memory
+    }
 
 
 def _write_rescue(layout: Layout, done: Iterable[str], memory: dict[str, int]) -> None:

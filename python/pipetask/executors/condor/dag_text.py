@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from ..delayed.bundling import Node
 from ..delayed.graph_parts import Part
 from ..delayed.joins import Edges, edges_of
-from .layout import NODE_STATUS
+from .layout import CONFIG, NODE_STATUS, submit_file
 from .quoting import plain_name, vars_text
 
-__all__ = ["FINAL", "FIRST", "DagText", "node_name"]
+__all__ = ["FINAL", "FIRST", "NO_JOB", "DagText", "node_name", "retried"]
 
 FIRST, FINAL = "first", "final"
 """Names of the nodes that begin and end a run."""
 
+NO_JOB = "no_job"
+"""Name of the submit description of nodes that only join others."""
+
 _JOIN = "join"
-_NO_JOB = "no_job"
 
 _REMOVED = 4
 """What DAGMan gives scripts for ``$DAG_STATUS`` when it has been removed from the queue."""
@@ -36,14 +38,8 @@ class DagText:
     kinds: Mapping[tuple[str, ...], str]
     """Name of the submit description, by labels."""
 
-    descriptions: Mapping[str, Mapping[str, str]]
-    """Submit commands by name of the description."""
-
     attributes: Mapping[str, str]
     """Attributes of the DAGMan job, as ClassAd expressions."""
-
-    config: str | None
-    """File with settings of DAGMan."""
 
     first: bool
     """Whether there is a node before all others."""
@@ -58,26 +54,23 @@ class DagText:
     def lines(self) -> Iterator[str]:
         """Yield the lines."""
         yield f"# {self.comment.encode('unicode_escape').decode()}"
-        if self.config is not None:
-            yield f"CONFIG {self.config}"
+        yield f"CONFIG {CONFIG}"
         yield f"NODE_STATUS_FILE {NODE_STATUS} {_INTERVAL}"
         for name, expression in self.attributes.items():
             yield f"SET_JOB_ATTR {name} = {expression}"
-        for name, commands in self.descriptions.items():
-            yield from _description(name, commands)
         yield from self._jobs()
         yield 'VARS ALL_NODES node="$(JOB)"'
         yield from self._parts()
         if self.goes_on:
             yield f"SCRIPT POST ALL_NODES /usr/bin/test {_goes_on()}"
         yield from self._edges()
-        yield f"FINAL {FINAL} {FINAL}"
+        yield f"FINAL {FINAL} {submit_file(FINAL)}"
 
     def _jobs(self) -> Iterator[str]:
         if self.first:
-            yield f"JOB {FIRST} {FIRST}"
+            yield f"JOB {FIRST} {submit_file(FIRST)}"
         for node in self.nodes:
-            yield f"JOB {node_name(node)} {self.kinds[node.labels]}"
+            yield f"JOB {node_name(node)} {submit_file(self.kinds[node.labels])}"
 
     def _parts(self) -> Iterator[str]:
         for part in self.parts:
@@ -94,7 +87,7 @@ class DagText:
             parents, children = _named(edges, names)
             if edges.many_to_many:
                 joins += 1
-                yield f"JOB {_JOIN}-{joins} {_NO_JOB} NOOP"
+                yield f"JOB {_JOIN}-{joins} {submit_file(NO_JOB)} NOOP"
                 yield from _lines(parents, [f"{_JOIN}-{joins}"])
                 yield from _lines([f"{_JOIN}-{joins}"], children)
             else:
@@ -122,13 +115,6 @@ def retried(done: Iterable[str], memory: Mapping[str, int]) -> Iterator[str]:
         yield f"DONE {name}"
     for name, megabytes in memory.items():
         yield f"VARS {name} memory={vars_text(str(megabytes))}"
-
-
-def _description(name: str, commands: Mapping[str, str]) -> Iterator[str]:
-    yield f"SUBMIT-DESCRIPTION {name} {{"
-    for command, text in commands.items():
-        yield f"    {command} = {text}"
-    yield "}"
 
 
 def _named(edges: Edges, names: list[str]) -> tuple[list[str], list[str]]:

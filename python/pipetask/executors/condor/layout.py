@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DAG", "FOLDER", "NODE_STATUS", "Layout"]
+__all__ = ["CONFIG", "DAG", "FOLDER", "NODE_STATUS", "Layout", "submit_file"]
 
 FOLDER = "dagman"
 DAG = "run.dag"
+CONFIG = "dagman.config"
 NODE_STATUS = f"{DAG}.node_status"
+
+
+def submit_file(kind: str) -> str:
+    """Return the name of the submit description of a kind of jobs."""
+    return f"{kind}.sub"
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,16 @@ class Layout:
     @property
     def dagman_config(self) -> Path:
         """Settings of DAGMan."""
-        return self.folder / "dagman.config"
+        return self.folder / CONFIG
+
+    def description(self, kind: str) -> Path:
+        """What HTCondor is told about the jobs of a kind; a restart writes it anew."""
+        return self.folder / submit_file(kind)
+
+    @property
+    def kinds(self) -> Path:
+        """Which kinds of jobs there are, and the environment they were given."""
+        return self.folder / "kinds.json"
 
     @property
     def configuration(self) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...errors import PipetaskError
+from .submit_description import description
 
 __all__ = ["rehearse"]
 
@@ -33,9 +34,9 @@ def rehearse(name: str, commands: Mapping[str, str]) -> None:
         return
     with TemporaryDirectory(prefix="pipetask-") as folder:
         # The run directory need not exist yet.
-        lines = [f"{key} = {text}" for key, text in {**commands, "initialdir": folder}.items()]
+        lines = description({**commands, "initialdir": folder})
         file = Path(folder, "jobs.sub")
-        file.write_text("\n".join([*lines, "queue", ""]), encoding="utf-8")
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         Path(folder, "logs").mkdir()
         words = [program, "-dry-run", "/dev/null", str(file)]
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)

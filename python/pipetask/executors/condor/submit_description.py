@@ -14,7 +14,7 @@ from .configuration import JobSettings
 from .memory import memory_request, policy
 from .quoting import Macro, arguments, attribute, environment, expression, submit_command, value
 
-__all__ = ["RUN_ATTRIBUTE", "JobKind", "environment_for", "submit_commands"]
+__all__ = ["RUN_ATTRIBUTE", "JobKind", "description", "environment_for", "passed_on", "submit_commands"]
 
 RUN_ATTRIBUTE = "PipetaskRun"
 """Job attribute with the id of the run."""
@@ -91,15 +91,25 @@ def submit_commands(
         yield submit_command(name), value(text, f"submit command {name}")
 
 
+def description(commands: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines of a submit description."""
+    yield from (f"{name} = {text}" for name, text in commands.items())
+    yield "queue"
+
+
 def environment_for(settings: JobSettings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables of jobs: those that are passed on, and those that are set."""
+    return passed_on(settings, environ) | dict(settings.environment)
+
+
+def passed_on(settings: JobSettings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment variables of this process that jobs get."""
     environ = os.environ if environ is None else environ
-    passed = {
+    return {
         name: text
         for name, text in sorted(environ.items())
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.pass_environment)
     }
-    return passed | dict(settings.environment)
 
 
 def _requests(settings: JobSettings) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,7 @@ import sys
 import time
 import uuid
 from array import array
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import PipetaskError, RegistrationError, UsageError
@@ -34,17 +33,17 @@ from ..delayed.run_directory import (
     write_facts,
 )
 from ..delayed.status import RunPhase
-from ..retries import RetryPolicy
 from .bindings import schedd
 from .configuration import CondorConfiguration, JobSettings
 from .dag_text import FINAL, FIRST, DagText, node_name
+from .descriptions import called, commands_of, retried_by_jobs, write
 from .events import DagmanEvents
 from .layout import FOLDER, Layout
 from .quoting import attribute, plain_name
 from .rehearsal import rehearse
-from .slots import check_requests, largest_slots, named
+from .slots import check_requests, largest_slots
 from .submission import submit
-from .submit_description import RUN_ATTRIBUTE, JobKind, environment_for, submit_commands
+from .submit_description import RUN_ATTRIBUTE, JobKind
 
 __all__ = ["CondorExecutor"]
 
@@ -107,9 +106,9 @@ class CondorExecutor(QuantumExecutor):
         kinds = [JobKind(label, (label,), None, self._configuration.for_labels([label])) for label in labels]
         kinds += [JobKind(name, (), name, self._configuration.for_node(name)) for name in (FIRST, FINAL)]
         for kind in kinds:
-            commands = _commands(kind, Layout(path), "")
+            commands = commands_of(kind, path, "")
             if self._options.submit:
-                rehearse(_called(kind), commands)
+                rehearse(called(kind), commands)
         if self._options.submit:
             check_requests(_requests(kinds), largest_slots())
 
@@ -218,17 +217,13 @@ class CondorExecutor(QuantumExecutor):
         context: ExecutionContext,
     ) -> None:
         configuration = self._configuration
-        draft.configuration.write_text(configuration.dump())
-        settings = configuration.dagman.settings
-        draft.dagman_config.write_text("".join(f"{name} = {text}\n" for name, text in settings.items()))
         first = context.later is not None and context.later.deferred
         kinds = list(_kinds(nodes.nodes, configuration, first=first))
+        write(draft, final.run_directory, kinds, configuration, run_id)
         text = DagText(
             nodes.nodes,
             {kind.labels: kind.name for kind in kinds if kind.labels},
-            {kind.name: _commands(kind, final, run_id) for kind in kinds} | {"no_job": _NO_JOB},
             {RUN_ATTRIBUTE: attribute(run_id)},
-            final.dagman_config.name if settings else None,
             first,
             self._shared(context),
             f"{nodes.explain()}; written by pipetask",
@@ -240,7 +235,7 @@ class CondorExecutor(QuantumExecutor):
     def _recipe(self, context: ExecutionContext) -> Recipe:
         source, labels = context.graph.source, context.graph.structure.labels
         serial = any(not source.task_node(label).task_class.canMultiprocess for label in labels)
-        retries = _retried_by_jobs(context.retries, self._configuration, labels)
+        retries = retried_by_jobs(context.retries, self._configuration, labels)
         # Paths of the draft would be gone: jobs say themselves where the files are.
         return Recipe(
             context.runner.moved("."), context.later, context.timeout, serial, self._shared(context), retries
@@ -252,24 +247,6 @@ class CondorExecutor(QuantumExecutor):
         return all(each.file_system == "shared" for each in settings)
 
 
-def _retried_by_jobs(
-    policy: RetryPolicy, configuration: CondorConfiguration, labels: Iterable[str]
-) -> RetryPolicy:
-    """Return what jobs try again themselves: what has raised, and, where asked for, what took too long.
-
-    A job whose quantum was killed ends, and the batch system counts how often it begins anew.
-    """
-    rules = {}
-    for label in labels:
-        rule, settings = policy.rule(label), configuration.for_labels([label])
-        rules[label] = replace(
-            rule,
-            retries=settings.retries if rule.timeouts else 0,
-            error_retries=settings.error_retries,
-        )
-    return RetryPolicy(labels=rules)
-
-
 def _hold(later: Continuation, directory: RunDirectory) -> None:
     """Let the new run directory have the output run; if another was quicker, it is not needed."""
     try:
@@ -277,9 +254,6 @@ def _hold(later: Continuation, directory: RunDirectory) -> None:
     except PipetaskError:
         shutil.rmtree(directory.path)
         raise
-
-
-_NO_JOB = {"executable": "/bin/true", "universe": "local"}
 
 
 class _Remembered:
@@ -306,16 +280,7 @@ def _kinds(nodes: Iterable[Node], configuration: CondorConfiguration, *, first: 
 
 def _requests(kinds: Iterable[JobKind]) -> Iterator[tuple[str, JobSettings]]:
     for kind in kinds:
-        yield _called(kind), kind.settings
-
-
-def _called(kind: JobKind) -> str:
-    return named(kind.labels) if kind.labels else f"the {kind.node} node"
-
-
-def _commands(kind: JobKind, layout: Layout, run_id: str) -> Mapping[str, str]:
-    variables = environment_for(kind.settings)
-    return dict(submit_commands(kind, layout.run_directory, run_id, variables))
+        yield called(kind), kind.settings
 
 
 def _indexed(nodes: Iterable[Node], context: ExecutionContext) -> Iterator[IndexedNode]:

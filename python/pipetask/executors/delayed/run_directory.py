@@ -164,6 +164,12 @@ class RunDirectory:
             ) from error
         return content
 
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Put another recipe into the place of the one there is."""
+        draft = self.path / "recipe.new"
+        draft.write_bytes(pickle.dumps(recipe, protocol=5))
+        draft.rename(self.path / "recipe.pickle")
+
     def is_ready(self, recipe: Recipe) -> bool:
         """Return whether the registry is ready, or nothing has to be done for that."""
         return recipe.later is None or not recipe.later.deferred or self.begun.exists()
