@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ from pipetask.errors import UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.bundling import BundlePolicy
-from pipetask.executors.pool.launcher import _forked
+from pipetask.executors.pool.launcher import _forked, _request
 from pipetask.executors.pool.limits import check_descriptors
-from pipetask.executors.pool.server import send_number
+from pipetask.executors.pool.server import Fork, _Server
 from pipetask.executors.pool.worker_handle import WorkerHandle
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
@@ -160,12 +161,25 @@ def test_fewer_workers_where_there_are_no_more_descriptors(
     assert "workers can be started (Too many open files)" in caplog.text
 
 
-def test_a_server_says_why_it_cannot_fork() -> None:
-    status, theirs = os.pipe()
-    send_number(theirs, -errno.EAGAIN)
-    os.close(theirs)
-    with pytest.raises(BlockingIOError):
-        _forked(status)
+def test_a_server_that_cannot_fork_says_why_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(os, "fork", fork)
+    ours, theirs = socket.socketpair()
+    handler = signal.getsignal(signal.SIGCHLD)
+    server = _Server(theirs)
+    try:
+        for _ in range(2):
+            status = _request(ours, Fork(), [os.open(os.devnull, os.O_RDONLY) for _ in range(4)])
+            server._obey()
+            with pytest.raises(BlockingIOError):
+                _forked(status)
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, handler)
+        ours.close()
+        theirs.close()
 
 
 def test_more_open_files_than_select_can_wait_for(tmp_path: Path) -> None:

@@ -143,8 +143,9 @@ class _Server:
             request, descriptors = None, []
         match request, descriptors:
             case Fork(), [*pipes, status] if len(pipes) == N_PIPES:
-                send_number(status, self._fork(lambda: _be_worker(pipes), status))
-                for descriptor in pipes:
+                pid = self._fork(lambda: _be_worker(pipes), status)
+                send_number(status, pid)
+                for descriptor in pipes if pid > 0 else [*pipes, status]:
                     os.close(descriptor)
             case Become(), [*pipes, _] if len(pipes) == N_PIPES:
                 self._forget()
@@ -159,13 +160,11 @@ class _Server:
                 os._exit(0)
 
     def _fork(self, be: Callable[[], NoReturn], status: int | None) -> int:
+        """Fork; return the process ID, or the number of the error, negative."""
         try:
             pid = os.fork()
         except OSError as error:
-            if status is not None:
-                send_number(status, -(error.errno or 1))
-                os.close(status)
-            return 0
+            return -(error.errno or 1)
         if pid:
             self._children[pid] = status
             return pid
