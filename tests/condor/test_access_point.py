@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from condor.personal_pool import PersonalPool
 from condor.plain_runs import PlainRun
 from condor.pool import Pool
 
@@ -28,3 +30,15 @@ def test_a_macro_in_the_folders_name_is_refused(pool: Pool, work: Path) -> None:
         assert done.code == 1
         assert "which DAGMan takes for a macro: name another with --run-dir." in done.err
         assert not run.run_dir.exists()
+
+
+def test_a_job_that_the_schedd_does_not_take_says_why(make_pool: Callable[..., PersonalPool]) -> None:
+    pool = make_pool(configuration="MAX_JOBS_PER_OWNER = 2")  # DAGMan itself, and one more
+    bombs = ((0, "hang_until_defused"), (1, "hang_until_defused"))
+    once = ("dagman.settings.DAGMAN_MAX_SUBMIT_ATTEMPTS=1",)
+    folder, one_each = pool.new_folder("limited"), {"bundle_size": 1}
+    run = PlainRun(pool, folder, {"a": 2}, bombs=bombs, condor=once, options=one_each)
+    run.submit()
+    run.wait_for_node("failed")
+    (said,) = (line for line in run.command("status").out.splitlines() if "never got into the queue" in line)
+    assert said.endswith(": the schedd has as many jobs of this owner as it may have (MAX_JOBS_PER_OWNER)")
