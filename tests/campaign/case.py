@@ -54,6 +54,10 @@ class Case:
     more: list[str] = field(default_factory=list)
     """More arguments for the disturbed command."""
     commands: list[Command] = field(default_factory=list)
+    saboteur: int = 0
+    """The how-manieth quantum misbehaves."""
+    struck: bool = False
+    """Whether what was to happen at the moment has happened to something."""
 
     @classmethod
     def make(
@@ -103,6 +107,10 @@ class Case:
         """How many quanta have begun."""
         return len(list((self.folder / "orders").glob("quantum-*")))
 
+    def has_begun(self, number: int) -> bool:
+        """Return whether so many quanta have begun."""
+        return (self.folder / "orders" / f"quantum-{number}").exists()
+
     def start(self, arguments: list[str]) -> Command:
         """Start a command, which writes a summary of its own."""
         output = self.folder / f"command-{len(self.commands) + 1}"
@@ -115,8 +123,8 @@ class Case:
     def await_moment(self, command: Command) -> bool:
         """Wait for the moment; return whether it came before the command's end."""
         if self.moment.quantum is not None:
-            mark = self.folder / "orders" / f"quantum-{self.moment.quantum}"
-            self.await_condition(command, mark.exists)
+            quantum = self.moment.quantum
+            self.await_condition(command, lambda: self.has_begun(quantum))
         self.await_condition(command, lambda: False, self.moment.seconds)
         return not command.poll()
 

@@ -100,24 +100,22 @@ class Command:
         """Its summary, if there is one."""
         return self.summary.read_text() if self.summary is not None and self.summary.exists() else ""
 
-    def fork_server(self) -> int | None:
-        """Return the process that forks its workers."""
-        # Of those that become a worker themselves, the command line ends in "())": they import nothing first.
-        return next(
-            (pid for pid in self._servers() if not _command_line(pid).rstrip("\0").endswith("())")), None
-        )
-
-    def _servers(self) -> list[int]:
-        return [pid for pid in _children(self.pid) if "pool.server" in _command_line(pid)]
+    def servers(self) -> list[int]:
+        """Return the processes that fork its workers."""
+        return [pid for pid in self._processes() if not _leads_session(pid)]
 
     def workers(self) -> list[int]:
         """Return the processes that run its quanta."""
-        server = self.fork_server()
-        if server is None:
-            return sorted(self._servers())
-        # Those that lead a session; what does not is a second server, which has imported the tasks.
-        below = {pid for child in _children(server) for pid in (child, *_children(child))}
-        return sorted(pid for pid in below if _leads_session(pid))
+        return [pid for pid in self._processes() if _leads_session(pid)]
+
+    def _processes(self) -> list[int]:
+        """Return its processes, but for what workers have started."""
+        found, above = [], [self.pid]
+        while above:
+            children = [child for pid in above for child in _children(pid) if _lives(child)]
+            found += [pid for pid in children if "resource_tracker" not in _command_line(pid)]
+            above = [pid for pid in children if not _leads_session(pid)]
+        return sorted(found)
 
 
 def warm_up() -> None:
@@ -259,6 +257,12 @@ def _lives(pid: int) -> bool:
 
 def _leads_session(pid: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
+        return os.getsid(pid) == pid
+    return False
+
+
+def _leads_session(pid: int) -> bool:
+    with contextlib.suppress(OSError):
         return os.getsid(pid) == pid
     return False
 

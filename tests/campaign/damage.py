@@ -49,6 +49,10 @@ class Damage(Fault):
         for path in case.random.sample(files, case.random.randint(1, min(5, len(files)))):
             self.act(path)
 
+    def struck(self, case: Case) -> bool:
+        """Return that it always does."""
+        return True
+
     def start(self, case: Case) -> Command:
         """Extend the run."""
         return case.start([*case.plan.disturbed, "--extend-run"])

@@ -59,7 +59,12 @@ class Sabotage(Fault):
         """Give the orders."""
         case.more += self.more
         case.clobber = self.fails
-        case.order(case.random.choice(self.acts), case.random.randint(1, case.shape.quanta))
+        case.saboteur = case.random.randint(1, case.shape.quanta)
+        case.order(case.random.choice(self.acts), case.saboteur)
+
+    def struck(self, case: Case) -> bool:
+        """Return whether it has come to that quantum."""
+        return case.has_begun(case.saboteur)
 
     def heal(self, case: Case) -> None:
         """Take the orders back."""
@@ -83,7 +88,7 @@ class DisturbedGraph(Fault):
 
     def disturb(self, case: Case, command: Command) -> None:
         """Do it."""
-        case.await_moment(command)
+        case.struck = case.await_moment(command)
         kept = case.folder / "kept.qg"
         shutil.copy(case.graph, kept)
         match self.what:
@@ -132,6 +137,10 @@ class BrokenOperations(Fault):
         last = first if self.once else ALWAYS
         case.shim.disturb(self.operations, prefix, self.action, self.number, first=first, last=last)
 
+    def struck(self, case: Case) -> bool:
+        """Return whether it has come to that operation."""
+        return case.shim.hits > 0
+
     def heal(self, case: Case) -> None:
         """Take the orders back."""
         case.shim.rest()
@@ -148,7 +157,7 @@ class Lock(Fault):
 
     def disturb(self, case: Case, command: Command) -> None:
         """Hold the lock."""
-        case.await_moment(command)
+        case.struck = case.await_moment(command)
         with closing(
             sqlite3.connect(case.root / "gen3.sqlite3", isolation_level=None, timeout=60)
         ) as database:
@@ -170,6 +179,10 @@ class OtherTemporaryFolder(Fault):
         if self.exists:
             folder.mkdir()
         case.surroundings.environment["TMPDIR"] = str(folder)
+
+    def struck(self, case: Case) -> bool:
+        """Return that it always does."""
+        return True
 
     def heal(self, case: Case) -> None:
         """Name the usual one again."""
@@ -207,6 +220,7 @@ class PowerCut(Fault):
     def disturb(self, case: Case, command: Command) -> None:
         """Cut the power."""
         case.await_moment(command)
+        case.struck = True
         everything = [command.pid, *descendants(command.pid)]
         send(everything, signal.SIGSTOP)
         send(everything, signal.SIGKILL)
@@ -258,6 +272,10 @@ class FewOf(Fault):
         """Set the limit."""
         case.surroundings.limits[self.kind] = case.random.randint(self.least, self.most)
 
+    def struck(self, case: Case) -> bool:
+        """Return that it always does."""
+        return True
+
     def heal(self, case: Case) -> None:
         """Take it away."""
         case.surroundings.limits.clear()
@@ -274,6 +292,10 @@ class ClosedErrorStream(Fault):
     def prepare(self, case: Case) -> None:
         """Close it."""
         case.surroundings = replace(case.surroundings, stderr=-1, new_interpreter=True)
+
+    def struck(self, case: Case) -> bool:
+        """Return that it always does."""
+        return True
 
     def heal(self, case: Case) -> None:
         """Give the next command one."""
@@ -294,7 +316,7 @@ class GoneReader(Fault):
 
     def disturb(self, case: Case, command: Command) -> None:
         """Close the other end."""
-        case.await_moment(command)
+        case.struck = case.await_moment(command)
         os.close(case.surroundings.reader)
 
     def heal(self, case: Case) -> None:
@@ -342,6 +364,7 @@ class Twins(Fault):
         """Start the second."""
         case.pause(command, case.random.choice([0, 0, 0.01, 0.1, 0.5]))
         other = case.start(command.arguments[:-2])
+        case.struck = not command.poll()
         if self.kill:
             case.await_moment(other)
             case.random.choice([command, other]).signal(signal.SIGKILL)

@@ -94,6 +94,10 @@ class Fault:
     def disturb(self, case: Case, command: Command) -> None:
         """Disturb the command while it runs."""
 
+    def struck(self, case: Case) -> bool:
+        """Return whether it has happened to anything."""
+        return case.struck
+
     def heal(self, case: Case) -> None:
         """Make good what is not the command's to make good, before it is repeated."""
 

@@ -42,6 +42,8 @@ class Result:
     seconds: float = 0.0
     codes: list[int | None] = field(default_factory=list)
     """Exit codes of the disturbed command, of its twin, and of repetitions."""
+    struck: bool = False
+    """Whether the fault has happened to anything."""
     complaints: list[str] = field(default_factory=list)
 
     @classmethod
@@ -101,6 +103,7 @@ class _Trial:
             return
         for each in disturbed:
             self._check(each, ran=case.begun > begun and len(disturbed) == 1, disturbed=True)
+        self._result.struck = fault.struck(case)
         fault.heal(case)
         left = set(case.temporary.rglob("*")) if fault.kills else set()
         if self._is_done(disturbed) or self._repeat():

@@ -50,8 +50,8 @@ class Victim(enum.Enum):
             case Victim.WORKERS:
                 return command.workers()
             case Victim.FORK_SERVER:
-                server = command.fork_server()
-                return [] if server is None else [server]
+                servers = command.servers()
+                return [case.random.choice(servers)] if servers else []
             case Victim.ALL:
                 return [command.pid, *descendants(command.pid)]
 
@@ -85,7 +85,9 @@ class SentSignal(Fault):
         if not case.await_moment(command):
             return
         for _ in range(self.times):
-            send(self.victim.processes(case, command), case.random.choice(self.numbers))
+            victims = self.victim.processes(case, command)
+            case.struck = case.struck or bool(victims)
+            send(victims, case.random.choice(self.numbers))
             time.sleep(case.random.choice([0, 0.001, 0.03]))
 
     def code_is_true(self, code: int) -> bool:
@@ -135,6 +137,10 @@ class SignalAtOperation(Fault):
             target=self.target,
         )
 
+    def struck(self, case: Case) -> bool:
+        """Return whether it has come to that operation."""
+        return case.shim.hits > 0
+
     def code_is_true(self, code: int) -> bool:
         """Return whether it is that of a signal, of a run that came to its end, or one that lost a worker."""
         return code in (0, -self.number, 128 + self.number, 1 if self.target is Target.SELF else 0)
@@ -163,6 +169,7 @@ class Stopped(Fault):
         if not case.await_moment(command):
             return
         victims = self.victim.processes(case, command)
+        case.struck = bool(victims)
         send(victims, signal.SIGSTOP)
         if not self.until_timeout:
             case.pause(command, case.random.uniform(0.1, 1.0))

@@ -11,8 +11,8 @@ from campaign.harness import Result
 __all__ = ["report", "rows", "text"]
 
 
-def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int]]:
-    """Return for each kind of fault: how many seeds, how many with more than one command, how many are wrong."""
+def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int, int]]:
+    """Return for each kind of fault: how many seeds, and in how many it struck, the command was repeated, something is wrong."""
     by_kind: defaultdict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_kind[result.kind].append(result)
@@ -20,6 +20,7 @@ def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int]]:
         (
             kind,
             len(by_kind[kind]),
+            sum(result.struck for result in by_kind[kind]),
             sum(len(result.codes) > 1 for result in by_kind[kind]),
             sum(bool(result.complaints) for result in by_kind[kind]),
         )
@@ -31,14 +32,15 @@ def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int]]:
 def text(results: list[Result], *, markdown: bool) -> str:
     """Return the table."""
     table = rows(results)
-    total = ("all", *(sum(row[column] for row in table) for column in (1, 2, 3)))
-    heads = ("fault", "runs", "repeated", "wrong")
+    total = ("all", *(sum(row[column] for row in table) for column in range(1, 5)))
+    heads = ("fault", "runs", "struck", "repeated", "wrong")
     if markdown:
-        lines = [_markdown(heads), "| --- |" + " --- |" * 3, *(_markdown(row) for row in [*table, total])]
+        lines = [_markdown(heads), "| --- |" + " --- |" * 4, *(_markdown(row) for row in [*table, total])]
         return "\n".join(lines)
     width = max(len(str(row[0])) for row in [*table, total])
     return "\n".join(
-        f"{row[0]!s:{width}}  {row[1]!s:>5}  {row[2]!s:>8}  {row[3]!s:>5}" for row in [heads, *table, total]
+        f"{row[0]!s:{width}}" + "".join(f"{column!s:>10}" for column in row[1:])
+        for row in [heads, *table, total]
     )
 
 
@@ -49,9 +51,9 @@ def _markdown(row: tuple[object, ...]) -> str:
 def report(result: Result) -> str:
     """Return what came of one seed, and how to run it again."""
     codes = ", ".join(map(str, result.codes))
-    verdict = "wrong" if result.complaints else "right"
+    verdict = "wrong" if result.complaints else "right" if result.struck else "missed"
     where = f"{result.model}, {result.shape}, {result.moment}"
-    lines = [f"{result.seed:>6}  {verdict}  {result.seconds:5.1f} s  {result.kind} ({where}): {codes}"]
+    lines = [f"{result.seed:>6}  {verdict:6}  {result.seconds:5.1f} s  {result.kind} ({where}): {codes}"]
     if result.complaints:
         lines += result.complaints
         lines += [f"its folder: {result.folder}", f"again: make campaign SEEDS={result.seed}"]
