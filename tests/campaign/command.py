@@ -147,7 +147,6 @@ def _become(arguments: list[str], surroundings: Surroundings, out: Path, err: Pa
         os.setsid()
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(surroundings.cwd)
         os.environ.update(surroundings.environment)
         for kind, most in surroundings.limits.items():

@@ -12,7 +12,7 @@ __all__ = ["report", "rows", "text"]
 
 
 def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int, int]]:
-    """Return for each kind of fault: how many seeds, and in how many it struck, the command was repeated, something is wrong."""
+    """Return how many seeds each fault has, and in how many it struck, was repeated after, and went wrong."""
     by_kind: defaultdict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_kind[result.kind].append(result)
