@@ -27,6 +27,8 @@ __all__ = ["Command", "Surroundings", "adopt_orphans", "descendants", "end_desce
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 
+_COMMANDS = ("run", "run_qbb", "pre_exec_init_qbb", "run_node")
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -134,7 +136,7 @@ def warm_up() -> None:
         "pipetask.observe.report",
         "pipetask.observe.summary_file",
         "pipetask.cli.__main__",
-        *(f"pipetask.cli.{name}" for name in ("run", "run_qbb", "pre_exec_init_qbb", "run_node")),
+        *(f"pipetask.cli.{name}" for name in ("program", "group", *_COMMANDS)),
         "campaign.tasks",
     ):
         importlib.import_module(name)
