@@ -103,21 +103,16 @@ class Command:
         return self.summary.read_text() if self.summary is not None and self.summary.exists() else ""
 
     def servers(self) -> list[int]:
-        """Return the processes that fork its workers."""
-        return [pid for pid in self._processes() if not _leads_session(pid)]
+        """Return the processes that fork its workers: the first, and what that has forked to fork in its place."""
+        first = _our_children(self.pid)
+        return sorted(
+            [*first, *(pid for each in first for pid in _our_children(each) if not _leads_session(pid))]
+        )
 
-    def workers(self) -> list[int]:
-        """Return the processes that run its quanta."""
-        return [pid for pid in self._processes() if _leads_session(pid)]
-
-    def _processes(self) -> list[int]:
-        """Return its processes, but for what workers have started."""
-        found, above = [], [self.pid]
-        while above:
-            children = [child for pid in above for child in _children(pid) if _lives(child)]
-            found += [pid for pid in children if "resource_tracker" not in _command_line(pid)]
-            above = [pid for pid in children if not _leads_session(pid)]
-        return sorted(found)
+    def workers(self, *, forked: bool) -> list[int]:
+        """Return the processes that run its quanta; they are forked by servers, or its own children."""
+        parents = self.servers() if forked else [self.pid]
+        return sorted(pid for each in parents for pid in _our_children(each) if _leads_session(pid))
 
 
 def warm_up() -> None:
@@ -256,10 +251,22 @@ def _lives(pid: int) -> bool:
     return False
 
 
+def _our_children(pid: int) -> list[int]:
+    return [
+        child for child in _children(pid) if _lives(child) and "resource_tracker" not in _command_line(child)
+    ]
+
+
 def _leads_session(pid: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         return os.getsid(pid) == pid
     return False
+
+
+def _our_children(pid: int) -> list[int]:
+    return [
+        child for child in _children(pid) if _lives(child) and "resource_tracker" not in _command_line(child)
+    ]
 
 
 def _leads_session(pid: int) -> bool:

@@ -45,10 +45,10 @@ class Victim(enum.Enum):
             case Victim.GROUP:
                 return [-command.pid]
             case Victim.WORKER:
-                workers = command.workers()
+                workers = command.workers(forked=case.model.fork_server)
                 return [case.random.choice(workers)] if workers else []
             case Victim.WORKERS:
-                return command.workers()
+                return command.workers(forked=case.model.fork_server)
             case Victim.FORK_SERVER:
                 servers = command.servers()
                 return [case.random.choice(servers)] if servers else []
