@@ -44,6 +44,8 @@ class Result:
     """Exit codes of the disturbed command, of its twin, and of repetitions."""
     struck: bool = False
     """Whether the fault has happened to anything."""
+    repeated: bool = False
+    """Whether the command had to be repeated."""
     complaints: list[str] = field(default_factory=list)
 
     @classmethod
@@ -114,7 +116,7 @@ class _Trial:
         return whole and any(each.code == 0 for each in disturbed)
 
     def _repeat(self) -> bool:
-        case = self._case
+        case, self._result.repeated = self._case, True
         clobber = ["--clobber-outputs"] if case.clobber and case.plan.extension else []
         for _ in range(REPEATS):
             code: int | None = None

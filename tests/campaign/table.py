@@ -21,7 +21,7 @@ def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int, int]]:
             kind,
             len(by_kind[kind]),
             sum(result.struck for result in by_kind[kind]),
-            sum(len(result.codes) > 1 for result in by_kind[kind]),
+            sum(result.repeated for result in by_kind[kind]),
             sum(bool(result.complaints) for result in by_kind[kind]),
         )
         for kind in FAULTS
