@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -115,3 +117,17 @@ def test_what_was_ended_anywhere_is_gone_on_with(
             assert rows == wanted[title], f"after step {step}"
         shutil.rmtree(root)
     assert step >= story.at_least, "there were steps to be ended at"
+
+
+def test_a_table_that_could_not_be_created_is_created_by_the_next_command(
+    empty: Path, tmp_path: Path
+) -> None:
+    """The butler registers dataset types even where their table cannot be created."""
+    undisturbed, root = (Path(shutil.copytree(empty, tmp_path / name)) for name in ("undisturbed", "repo"))
+    with closing(sqlite3.connect(root / "gen3.sqlite3", isolation_level=None)) as database:
+        find = "SELECT tag_association_table FROM dataset_type WHERE name = 'characterize_config'"
+        (table,) = database.execute(find).fetchone()
+        database.execute(f"DROP TABLE {table}")
+    for each in (undisturbed, root):
+        assert run_in_fork(partial(execute, each, 1, CHAIN), each) == 0
+    assert ready_for_quanta(root) == ready_for_quanta(undisturbed)

@@ -20,6 +20,7 @@ from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext, StopLevel
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.bundling import BundlePolicy
+from pipetask.executors.pool.death import CUT_OFF
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
@@ -37,7 +38,8 @@ pool = partial(MultiprocessExecutor, 2)
         ("abort", Status.KILLED, signal.SIGABRT, None, "SIGABRT (Aborted)"),
         ("kill_self", Status.KILLED, signal.SIGKILL, None, "out-of-memory"),
         ("exit_at_once", Status.KILLED, None, 3, "exit code 3"),
-        ("close_descriptors", Status.KILLED, None, 1, "exit code 1"),
+        ("close_descriptors", Status.KILLED, None, CUT_OFF, "closed descriptors"),
+        ("take_descriptors", Status.KILLED, None, CUT_OFF, "closed descriptors"),
         ("real_time_signal", Status.KILLED, 40, None, "SIGRTMIN+6"),
         ("write_into_pipes", Status.KILLED, signal.SIGKILL, None, "no report"),
         ("answer_for_another", Status.KILLED, signal.SIGKILL, None, "no report"),

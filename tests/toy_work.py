@@ -247,6 +247,13 @@ def close_descriptors(folder: Path) -> None:
     os.closerange(3, 1000)
 
 
+def take_descriptors(folder: Path) -> None:
+    """Close the worker's descriptors, and open a file in place of each."""
+    close_descriptors(folder)
+    for _ in range(20):
+        os.open(folder / "mine", os.O_RDWR | os.O_CREAT)
+
+
 def log_oddly(folder: Path) -> None:
     """Log the name of a file that is no UTF-8, and a line that cannot be formatted."""
     logging.getLogger("toy").error("cannot read %s", os.fsdecode(b"caf\xe9.fits"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+import sqlalchemy
 
 if TYPE_CHECKING:
     import uuid
 
+    from lsst.daf.butler import Butler, DimensionGroup
     from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
-__all__ = ["bound_history", "temporary_suffix"]
+__all__ = ["bound_history", "complete_dataset_tables", "temporary_suffix"]
 
 
 def bound_history(executor: SingleQuantumExecutor, history: deque[uuid.UUID]) -> None:
@@ -50,3 +54,31 @@ def temporary_suffix(path: str) -> str:
 
     make = getattr(temporary_for_ingest.TemporaryForIngest, "_get_temporary_suffix", None)
     return str(make(ResourcePath(path))) if make is not None else ""
+
+
+def complete_dataset_tables(butler: Butler, dimensions: Iterable[DimensionGroup]) -> None:
+    """Create the tables of registered dataset types that are not there.
+
+    Parameters
+    ----------
+    butler
+        The repository, writeable.
+    dimensions
+        Those of the dataset types.
+
+    Notes
+    -----
+    Where the database cannot create such a table, for instance as the disk had an error, the butler takes it for one
+    that somebody else has just created, and registers the dataset type all the same.  From then on whatever is done
+    with datasets of these dimensions would fail.
+    """
+    managers, database = butler._registry._managers, butler._registry._db
+    cache = managers.datasets._cache
+    present = set(sqlalchemy.inspect(database._engine).get_table_names(schema=database.namespace))
+    for group in dimensions:
+        if (tables := cache.get_by_dimensions(group)) is None:
+            continue
+        for name in {tables.tags_name, tables.calibs_name} - {None} - present:
+            tables.create(database, type(managers.collections), cache.tables)
+            with database._transaction() as (_, connection):
+                cache.tables.get(name).create(connection, checkfirst=True)

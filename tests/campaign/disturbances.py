@@ -122,7 +122,7 @@ class BrokenOperations(Fault):
     @property
     def needs(self) -> set[Need]:
         """What the execution model must have."""
-        return {Need.REGISTRY} if self.where is Where.DATABASE else set()
+        return self.where.needs if self.where else set()
 
     @property
     def spoils_summary(self) -> bool:

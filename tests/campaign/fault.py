@@ -21,6 +21,7 @@ class Need(enum.Enum):
     IN_PROCESS = "no workers"
     REGISTRY = "a registry that is written to during the run"
     RUN = "that all is one command"
+    SUMMARY = "a summary of the disturbed command"
 
 
 class Where(enum.Enum):
@@ -31,7 +32,19 @@ class Where(enum.Enum):
     SUMMARY = "summary"
     TEMPORARY = "temporary folder"
 
-    def of(self, case: Case) -> Path | str:
+    @property
+    def needs(self) -> set[Need]:
+        """What an execution model must have for anything to be done there."""
+        match self:
+            case Where.DATABASE:
+                return {Need.REGISTRY}
+            case Where.SUMMARY:
+                return {Need.SUMMARY}
+            case Where.TEMPORARY:
+                return {Need.WORKERS}
+        return set()
+
+    def of(self, case: Case) -> Path:
         """Return what paths there begin with."""
         match self:
             case Where.DATABASE:
@@ -39,7 +52,8 @@ class Where(enum.Enum):
             case Where.DATASTORE:
                 return case.root / "u"
             case Where.SUMMARY:
-                return case.summary_prefix
+                path = Path(case.summary_prefix)  # it is written beside its place
+                return path.with_name(f".{path.name}")
             case Where.TEMPORARY:
                 return case.temporary
 
@@ -81,6 +95,7 @@ class Fault:
             Need.IN_PROCESS: not model.workers,
             Need.REGISTRY: model.writes_registry,
             Need.RUN: model.one_command,
+            Need.SUMMARY: model.writes_summary,
         }
         return all(has[need] for need in self.needs)
 

@@ -153,9 +153,7 @@ DISKS: dict[str, Fault] = {
         Where.DATASTORE, Operation.WRITE, Action.SHORT, 0, 1, done=True
     ),
     "the summary's place is full": BrokenOperations(Where.SUMMARY, _CHANGE, Action.FAIL, errno.ENOSPC, 1),
-    "TMPDIR is full": BrokenOperations(
-        Where.TEMPORARY, Operation.WRITE, Action.FAIL, errno.ENOSPC, 3, done=True
-    ),
+    "TMPDIR is full": BrokenOperations(Where.TEMPORARY, _CHANGE, Action.FAIL, errno.ENOSPC, 3, done=True),
     "TMPDIR is missing": OtherTemporaryFolder("missing"),
     "TMPDIR is long": OtherTemporaryFolder("x" * 110, exists=True, done=True),
     "power cut": PowerCut(),

@@ -41,6 +41,8 @@ class Model:
     """Whether the command that is disturbed does that."""
     one_command: bool = True
     """Whether the command that is disturbed is all there is to a run."""
+    writes_summary: bool = True
+    """Whether the command that is disturbed does that."""
     weight: int = 2
     """How often it is taken."""
 
@@ -108,6 +110,8 @@ MODELS = {
     "run-qbb -j 2": Model(
         run_qbb("-j", "2"), workers=True, fork_server=True, registers=False, writes_registry=False, weight=1
     ),
-    "batch, a node": Model(batch(last=False), writes_registry=False, one_command=False, weight=1),
+    "batch, a node": Model(
+        batch(last=False), writes_registry=False, one_command=False, writes_summary=False, weight=1
+    ),
     "batch, the last step": Model(batch(last=True), one_command=False, weight=1),
 }

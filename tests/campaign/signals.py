@@ -116,7 +116,7 @@ class SignalAtOperation(Fault):
     @property
     def needs(self) -> set[Need]:
         """What the execution model must have."""
-        return {Need.REGISTRY} if self.where is Where.DATABASE else set()
+        return self.where.needs
 
     @property
     def kills(self) -> bool:

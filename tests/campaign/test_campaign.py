@@ -24,13 +24,6 @@ pytestmark = pytest.mark.campaign
 
 SEEDS = range(len(FAULTS))
 
-UNMENDED: dict[str, str] = {
-    "a task closes descriptors": "a traceback on the terminal",
-    "few processes": "no summary where no thread can be started",
-    "the database has a bad block": "the butler may take a table for made that is not",
-}
-"""Faults that are known not to be withstood, and what is amiss."""
-
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -49,15 +42,7 @@ def workshop(workspace: Path) -> Iterator[Workshop]:
 
 
 @pytest.mark.parametrize(
-    "seed",
-    [
-        pytest.param(
-            seed,
-            id=f"{seed}: {(kind := Scenario.of(seed).kind)}",
-            marks=[pytest.mark.xfail(reason=UNMENDED[kind], strict=False)] if kind in UNMENDED else [],
-        )
-        for seed in SEEDS
-    ],
+    "seed", [pytest.param(seed, id=f"{seed}: {Scenario.of(seed).kind}") for seed in SEEDS]
 )
 def test_a_disturbed_run_gets_there(seed: int, workshop: Workshop) -> None:
     result = workshop.run(seed)

@@ -23,9 +23,19 @@ def main(arguments: list[str] | None = None) -> int:
         0, or what went wrong: 1 any failure, 2 usage, 20 and 21 as `pipetask.observe.summary.RunSummary.exit_code`
         says, 128 and the number of the signal after a signal.
     """
+    if arguments is None:
+        _let_ctrl_c_end_it()
     from .program import as_program, run
 
     return as_program() if arguments is None else run(arguments)
+
+
+def _let_ctrl_c_end_it() -> None:
+    """Let Ctrl-C end this process as other signals do, without a traceback, until something better handles them."""
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def __getattr__(name: str) -> object:

@@ -45,7 +45,11 @@ class TableProgress(Sink):
         self._live = Live(
             console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True
         )
-        self._live.start()
+        try:
+            self._live.start()
+        except RuntimeError:  # no thread can be started: the terminal is to be as it was
+            self._live.stop()
+            raise
 
     def note(self, outcome: QuantumOutcome) -> None:
         """Count an outcome."""

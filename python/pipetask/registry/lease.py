@@ -229,7 +229,14 @@ class _DatabaseLease(Lease):
         self._released = threading.Event()
         self._connection: Any = self._lock()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._disconnect()
+            raise PipetaskError(
+                f"No thread can be started ({error}), and the lease of output run {run!r} needs one: allow this "
+                "process more (ulimit -u)."
+            ) from error
 
     def _lock(self) -> Any:
         connection = self._engine.connect()

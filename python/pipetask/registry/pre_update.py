@@ -12,6 +12,7 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from ..errors import PipetaskError, reason_of
 from ..init_outputs import InitOutputs, init_output_refs, said_of_init_outputs
+from ..lsst_internals import complete_dataset_tables
 from ..options.execution import PreUpdateOptions
 from ..runner.debris import Debris
 from ..stored_files import forget, local_paths
@@ -59,6 +60,7 @@ def update_registry(
                 _check_nobodys(butler, outputs.new)
     if options.register_dataset_types:
         _register_dataset_types(butler, graph, options)
+    _complete_tables(butler, graph)
     with _nobody_writes_to_replaced(butler, collections):
         with butler.transaction():
             collections.create(butler)
@@ -154,6 +156,13 @@ def _register_dataset_types(butler: Butler, graph: PredictedQuantumGraph, option
         graph.pipeline_graph.register_dataset_types(butler, include_packages=not options.no_versions)
     except ConflictingDefinitionError as error:
         raise _conflict(error) from error
+
+
+def _complete_tables(butler: Butler, graph: PredictedQuantumGraph) -> None:
+    """Make good what a failing database has left out, so that not all commands to come have to fail."""
+    pipeline = graph.pipeline_graph
+    nodes = [*pipeline.dataset_types.values(), pipeline.packages_dataset_type]
+    complete_dataset_tables(butler, {node.dimensions for node in nodes})
 
 
 def _check_nobodys(butler: Butler, refs: list[DatasetRef]) -> None:

@@ -54,6 +54,8 @@ class Registrar:
 
     Notes
     -----
+    Where no thread can be started, outputs are registered as they come.
+
     A transaction holds all outputs of each quantum in it, datasets and datastore records, so that the registry
     never knows half a quantum.
     """
@@ -84,9 +86,11 @@ class Registrar:
     def register(self, outputs: StoredOutputs) -> None:
         """Hand over what one quantum left; wait, if too much waits to be registered."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="registrar")
-            self._thread.start()
-        self._queue.put(outputs)
+            self._thread = _started(threading.Thread(target=self._work, name="registrar"))
+        if self._thread is not None:
+            self._queue.put(outputs)
+        elif not self._try([outputs]):
+            self._failed.append(outputs)
 
     def close(self) -> None:
         """Register what is left and wait for that.
@@ -97,9 +101,10 @@ class Registrar:
             If outputs could not be registered.
         """
         if self._thread is None:
-            return
-        self._queue.put(None)
-        self._thread.join()
+            self._try_again()
+        else:
+            self._queue.put(None)
+            self._thread.join()
         if self._error is not None and self._failed:
             raise RegistrationError(
                 f"Outputs of {len(self._failed)} quanta could not be registered: {reason_of(self._error)}.  They are "
@@ -183,6 +188,14 @@ class Registrar:
     def _ref(self, dataset_type: DatasetType, id: Any, values: tuple[Any, ...]) -> DatasetRef:
         data_id = DataCoordinate.from_full_values(dataset_type.dimensions, values)
         return DatasetRef(dataset_type, data_id, run=self._run, id=id)
+
+
+def _started(thread: threading.Thread) -> threading.Thread | None:
+    try:
+        thread.start()
+    except RuntimeError:  # there are as many as there may be (ulimit -u), or no memory for one
+        return None
+    return thread
 
 
 def _known(butler: Butler, refs: list[DatasetRef]) -> list[DatasetRef]:

@@ -8,7 +8,10 @@ import time
 
 from ...outcome import QuantumOutcome, Status
 
-__all__ = ["explain_death"]
+__all__ = ["CUT_OFF", "explain_death"]
+
+CUT_OFF = 90
+"""Exit code of a worker whose task has closed the descriptors by which it talks to the foreman."""
 
 _MORE_MEMORY = "give it more memory, or run fewer processes"
 
@@ -74,6 +77,8 @@ def explain_death(
         case None if number is not None:
             cause = _CAUSES.get(number, "")
             reason = f"its process was killed by {_name(number)}" + (f": {cause}" if cause else "")
+        case None if exit_code == CUT_OFF:
+            reason = "the task has closed descriptors that are not its own: its process could not tell how it ended"
         case None:
             reason = f"its process ended itself with exit code {exit_code} in the middle of the task"
         case other:

@@ -10,7 +10,7 @@ import select
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -23,6 +23,7 @@ from ...runner import Interruption, Runner, RunnerSpec, Ticket
 from ...runner.base import READ_AHEAD, ExceptionHook
 from ...runner.failure import describe_exception
 from ...runner.process_state import ProcessState
+from .death import CUT_OFF
 from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, Untidy, frame
 from .process_tree import adopt_orphans, kill_tree, lead_session
 from .terminal import TERMINAL_LOCK, LeaveDebuggerError, WorkerDebugger
@@ -78,6 +79,7 @@ class _Worker:
         self._halt = halt
         self._results = results.fileno()
         self._connections = (orders, tokens, results)
+        self._pipes = _identities(self._connections)
         self._pid = os.getpid()
         self._inbox = select.poll()
         for end in (orders, tokens):
@@ -104,7 +106,10 @@ class _Worker:
         logging.getLogger().addHandler(diary)
         self._report(Ready())
         with contextlib.closing(runner), recording(recipe.recorders):
-            self._work(runner, diary)
+            try:
+                self._work(runner, diary)
+            finally:
+                self._end_if_cut_off()
         faulthandler.disable()
 
     def _work(self, runner: Runner, diary: _Diary) -> None:
@@ -205,6 +210,7 @@ class _Worker:
     def _report(self, report: Report) -> None:
         if os.getpid() != self._pid:
             os._exit(0)  # a child that the task has forked, and that has come to the end of the task as well
+        self._end_if_cut_off()
         data = memoryview(frame(report))
         try:
             while data:
@@ -212,9 +218,24 @@ class _Worker:
         except BrokenPipeError:  # the foreman is gone
             kill_tree(os.getpid())
 
+    def _end_if_cut_off(self) -> None:
+        """End if the task has closed our descriptors: what is written to them could go anywhere."""
+        if _identities(self._connections) != self._pipes:
+            kill_tree(os.getpid(), spare_root=True)
+            os._exit(CUT_OFF)
+
     def _hang_up(self) -> None:
         for connection in self._connections:
             connection.close()
+
+
+def _identities(connections: Iterable[Connection]) -> list[tuple[int, int]] | None:
+    """Return what is behind descriptors, which a task may have closed, and others have taken since."""
+    try:
+        found = [os.fstat(each.fileno()) for each in connections]
+    except OSError:
+        return None
+    return [(each.st_dev, each.st_ino) for each in found]
 
 
 class _Diary(logging.Handler):
