@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from lsst.daf.butler import Butler, DatasetRef, LimitedButler
 from lsst.daf.butler.registry import ConflictingDefinitionError
+from lsst.pex.config import Config
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from .durability import sync_files
@@ -156,6 +160,20 @@ class InitOutputs:
             if ref.id in self._absent:
                 self._butler.put(content, ref)
                 self.written.append(ref)
+                if isinstance(content, Config):
+                    self._check_config(content, ref)
+
+    def _check_config(self, config: Config, ref: DatasetRef) -> None:
+        """Check that the whole config is there.
+
+        pex_config moves the file before it has closed it.  If that cannot be renamed, what is in it so far is copied,
+        and the rest is lost without an error.
+        """
+        text = config.saveToString()
+        for path in local_paths(self._butler._datastore, [ref]):
+            stored = Path(path).read_text()
+            if text != stored and text.startswith(stored):
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
     def replace_old(self) -> None:
         """Replace what has changed: package versions.

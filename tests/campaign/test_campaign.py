@@ -22,7 +22,8 @@ from campaign.workshop import Workshop
 
 pytestmark = pytest.mark.campaign
 
-SEEDS = range(len(FAULTS))
+SEEDS = (*range(len(FAULTS)), 144)
+"""Each fault once, and one at which a config was cut without an error."""
 
 
 @pytest.fixture(scope="session")
