@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.13 make test                 uses another interpreter
 #   make test TESTS='tests/test_runs.py -x'     takes these tests, or other options of pytest
-#   make campaign SEEDS=0-59 JOBS=4             disturbs runs on purpose; CAMPAIGN=--markdown prints a table for doc
+#   make campaign SEEDS=0-59 JOBS=4             disturbs runs on purpose; CAMPAIGN="--record FILE" adds up pieces
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -308,6 +309,20 @@ def test_an_older_summary_stays_if_the_disk_is_full(repository: Repository, tmp_
     assert execute(repository, InProcessExecutor(), Full(str(path), [])).exit_code == 0
     assert path.read_text() == "older"
     assert {each.name for each in tmp_path.iterdir()} == {"summary.json", "repo"}
+
+
+def test_what_killed_commands_have_left_is_removed(repository: Repository, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "summary.json"
+    path.parent.mkdir()
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    of_the_dead, of_the_living = (path.with_name(f".summary.json.{pid}") for pid in (ended.pid, os.getppid()))
+    of_the_dead.touch()
+    of_the_living.touch()
+    summary = execute(repository, InProcessExecutor(), SummaryFile(str(path), []))
+    assert not of_the_dead.exists()
+    of_the_living.unlink()
+    read_summary(path, summary)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from campaign.faults import FAULTS
 from campaign.harness import Result
-from campaign.table import report, text
+from campaign.table import report, text, write_docs
 from campaign.workshop import Workshop
 
 __all__ = ["main", "parse_seeds"]
@@ -27,19 +27,19 @@ __all__ = ["main", "parse_seeds"]
 def parse_seeds(words: str) -> list[int]:
     """Return the seeds that a text such as ``0-59,77`` names."""
     found: list[int] = []
-    for word in filter(None, words.split(",")):
+    for word in words.split(","):
         first, _, last = word.partition("-")
         found += range(int(first), int(last or first) + 1)
     return found
 
 
 def main() -> int:
-    """Run seeds, print what came of each, and a table."""
+    """Run seeds, print what came of each, and a table; return 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m campaign", description=__doc__)
-    parser.add_argument("seeds", type=parse_seeds, help="such as 0-59,77; or '' for none")
+    parser.add_argument("seeds", type=parse_seeds, nargs="?", default=[], help="such as 0-59,77")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="seeds at a time")
     parser.add_argument("--kind", help="only seeds of faults with these words in their names")
-    parser.add_argument("--markdown", action="store_true", help="print the table for the documentation")
+    parser.add_argument("--write-docs", action="store_true", help="put the table into doc/figures.md, too")
     parser.add_argument("--record", type=Path, help="file to which the results are added")
     parser.add_argument("--workspace", type=Path, help="folder for all that is made")
     options = parser.parse_args()
@@ -51,7 +51,9 @@ def main() -> int:
     results = run(seeds, options.jobs, workspace.absolute(), options.record)
     if options.record:
         results = read(options.record)
-    print(text(results, markdown=options.markdown))
+    print(text(results))
+    if options.write_docs:
+        write_docs(results)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{len(results)} seeds, {used.ru_utime + used.ru_stime:.0f} s of processor time", file=sys.stderr)
     return int(any(result.complaints for result in results))

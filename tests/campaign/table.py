@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 from campaign.faults import FAULTS
 from campaign.harness import Result
 
-__all__ = ["report", "rows", "text"]
+__all__ = ["report", "rows", "text", "write_docs"]
+
+PAGES = [Path(__file__).parents[2] / "doc" / name for name in ("figures.md", "figures_notes.md")]
+"""The second becomes a part of the first when other figures are measured anew."""
+
+MARKS = re.compile(r"(<!-- faults:begin -->\n)\n?.*?\n?(<!-- faults:end -->)", re.DOTALL)
 
 
 def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int, int]]:
@@ -29,19 +36,28 @@ def rows(results: Iterable[Result]) -> list[tuple[str, int, int, int, int]]:
     ]
 
 
-def text(results: list[Result], *, markdown: bool) -> str:
+def text(results: list[Result]) -> str:
     """Return the table."""
+    table = _table(results)
+    width = max(len(str(row[0])) for row in table)
+    return "\n".join(
+        f"{row[0]!s:{width}}" + "".join(f"{column!s:>10}" for column in row[1:]) for row in table
+    )
+
+
+def write_docs(results: list[Result]) -> None:
+    """Put the table into the pages of the documentation between the marks for it."""
+    heads, *table = _table(results)
+    lines = [_markdown(heads), "| --- |" + " --- |" * 4, *map(_markdown, table)]
+    for page in PAGES:
+        content = MARKS.sub(lambda match: "\n".join([match[1], *lines, match[2]]), page.read_text())
+        page.write_text(content)
+
+
+def _table(results: list[Result]) -> list[tuple[object, ...]]:
     table = rows(results)
     total = ("all", *(sum(row[column] for row in table) for column in range(1, 5)))
-    heads = ("fault", "runs", "struck", "repeated", "wrong")
-    if markdown:
-        lines = [_markdown(heads), "| --- |" + " --- |" * 4, *(_markdown(row) for row in [*table, total])]
-        return "\n".join(lines)
-    width = max(len(str(row[0])) for row in [*table, total])
-    return "\n".join(
-        f"{row[0]!s:{width}}" + "".join(f"{column!s:>10}" for column in row[1:])
-        for row in [heads, *table, total]
-    )
+    return [("fault", "runs", "struck", "repeated", "wrong"), *table, total]
 
 
 def _markdown(row: tuple[object, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections import Counter
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import psutil
 from lsst.resources import ResourcePath
 from lsst.utils.introspection import get_full_type_name
 
@@ -179,8 +181,18 @@ def _written_there(uri: ResourcePath) -> Iterator[TextIO]:
         uri.transfer_from(here, transfer="copy", overwrite=True)
 
 
+def _clear_away(path: Path) -> None:
+    """Remove what killed commands have left of this file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        number = left.name.rpartition(".")[2]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            with suppress(OSError):
+                left.unlink()
+
+
 @contextmanager
 def _written_beside(path: Path) -> Iterator[TextIO]:
+    _clear_away(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as out:
