@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -73,7 +74,9 @@ def test_a_run_that_goes_on_has_not_failed(run: Run) -> None:
     assert verdict(failed).startswith("running: 1 succeeded, ")
 
 
-def test_the_verdict_counts_registration(run: Run, repository: Repository) -> None:
+def test_the_verdict_counts_registration(
+    run: Run, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for node in run.nodes:
         assert run_node(run.directory, node.name) == 0
         run.node(node.number, SUBMITTED, STARTED, ENDED)
@@ -86,11 +89,14 @@ def test_the_verdict_counts_registration(run: Run, repository: Repository) -> No
         registry.execute(
             "CREATE TRIGGER no BEFORE INSERT ON dataset BEGIN SELECT RAISE(ABORT, 'no more room'); END"
         )
-    final = run_forked("run-node", str(run.path), "final")
+    with monkeypatch.context() as when:  # the process would die as soon as there is a summary
+        when.setattr(Path, "replace", lambda self, target: os._exit(42))
+        final = run_forked("run-node", str(run.path), "final")
     assert final.code == 75, final.err
     refused = run.report()
     assert refused.code == 1
     assert "What is done has not been registered: Outputs of 10 quanta could not be registered" in refused.err
+    assert f"register them: pipetask run-node {run.path} final" in refused.err
     status = run_forked("status", str(run.path))
     assert status.code == 1
     assert "What is done has not been registered: " in status.out

@@ -163,7 +163,12 @@ class QuantumGraphExecutor:
             return None
         durable = self._options.execution.durability is Durability.FULL
         return Registrar(
-            butler, file.pipeline, collections.run, extend_run=collections.run_exists, durable=durable
+            butler,
+            file.pipeline,
+            collections.run,
+            extend_run=collections.run_exists,
+            durable=durable,
+            again=self._executor.register_again,
         )
 
     def _make_ready(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> None:

@@ -80,8 +80,7 @@ def _final(directory: RunDirectory) -> int:
         return ExitCode.FAILED
     directory.summary.unlink(missing_ok=True)
     summary = replay(directory, register=True)
-    if summary.error is not None:  # a summary is the sign that all is registered
-        directory.summary.unlink(missing_ok=True)
+    if summary.error is not None:
         _note(directory, summary.error)
     if not directory.summary.exists():
         return ExitCode.INFRASTRUCTURE

@@ -66,6 +66,7 @@ def replay(directory: RunDirectory, *, register: bool, standing: Standing | None
         Where the run stands, if it is not over.
     """
     from ..observe.choice import sinks_for
+    from ..observe.summary_file import RegisteredSummary
 
     recipe = directory.recipe()
     later = recipe.later
@@ -74,8 +75,8 @@ def replay(directory: RunDirectory, *, register: bool, standing: Standing | None
             f"{directory.path} was written without a repository: there is nothing to register."
         )
     directory.check_begun(recipe)
-    summary = str(directory.summary) if register else None
-    sinks = sinks_for(partial(_commands, directory), summary=summary)
+    kept = [RegisteredSummary(str(directory.summary), sys.argv)] if register else []
+    sinks = [*kept, *sinks_for(partial(_commands, directory))]
     return later.end(
         str(directory.graph), ReplayExecutor(directory, register=register, standing=standing), sinks
     )

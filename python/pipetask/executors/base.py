@@ -220,6 +220,9 @@ class QuantumExecutor(ABC):
     """Whether tasks run in the calling process, which then needs the threads limited and logging set up."""
 
     implicit_threads = False
+    register_again = "run the same command with --extend-run"
+    """What a user can do, when the cause is put right, to register outputs that could not be registered."""
+
     """Whether libraries may start threads of their own (BLAS, OpenMP) where quanta run."""
 
     @classmethod

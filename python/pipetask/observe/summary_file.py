@@ -24,7 +24,7 @@ from .dataset_counts import DatasetCounts
 from .sink import Sink
 from .summary import RunSummary
 
-__all__ = ["SummaryFile", "SummarySink"]
+__all__ = ["RegisteredSummary", "SummaryFile", "SummarySink"]
 
 
 class SummarySink(Sink):
@@ -137,6 +137,15 @@ class SummaryFile(SummarySink):
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else reason_of(error)
             raise PipetaskError(f"The summary could not be written to {self._place}: {reason}.") from error
+
+
+class RegisteredSummary(SummaryFile):
+    """A summary that is the sign that all is registered, and so is not written where something is not."""
+
+    def end(self, summary: RunSummary) -> None:
+        """Write it, unless the run itself went wrong."""
+        if summary.error is None and not summary.unregistered:
+            super().end(summary)
 
 
 def _place(uri: str) -> Path | ResourcePath:

@@ -51,6 +51,8 @@ class Registrar:
         Whether some of the outputs may be registered already.
     durable
         Whether files are to be on disk before they are registered.
+    again
+        What a user can do, when the cause is put right, to register outputs that could not be registered.
 
     Notes
     -----
@@ -61,13 +63,21 @@ class Registrar:
     """
 
     def __init__(
-        self, butler: Butler, pipeline: PipelineGraph, run: str, *, extend_run: bool, durable: bool = True
+        self,
+        butler: Butler,
+        pipeline: PipelineGraph,
+        run: str,
+        *,
+        extend_run: bool,
+        durable: bool = True,
+        again: str,
     ):
         self._butler = butler
         self._types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
         self._run = run
         self._extend_run = extend_run
         self._durable = durable
+        self._again = again
         self._queue: queue.Queue[StoredOutputs | None] = queue.Queue(MOST_WAITING)
         self._error: Exception | None = None
         self._failed: list[StoredOutputs] = []
@@ -108,8 +118,7 @@ class Registrar:
         if self._error is not None and self._failed:
             raise RegistrationError(
                 f"Outputs of {len(self._failed)} quanta could not be registered: {reason_of(self._error)}.  They are "
-                "safe in the datastore; put the cause right and run the same command with --extend-run to register "
-                "them."
+                f"safe in the datastore; put the cause right, and register them: {self._again}"
             ) from self._error
 
     def _work(self) -> None:

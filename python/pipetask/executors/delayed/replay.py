@@ -11,6 +11,7 @@ from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
 from ..retries import all_attempts
 from .index import IndexedNode
+from .node import rerun_command
 from .outcomes import read_attempts
 from .run_directory import RunDirectory
 from .upstream import blocked
@@ -57,6 +58,7 @@ class ReplayExecutor(QuantumExecutor):
         self.batch_run = directory.facts.id
         self.executes = register
         self.goes_on = self._standing.goes_on
+        self.register_again = rerun_command(directory, "final")
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
