@@ -119,6 +119,7 @@ def test_a_dag_says_who_waits_for_whom(drawn: tuple[dict, list], size: int, firs
         ("a-0", 0, 0, True),
         ("a-0", 1, 2, True),
         ("a-0", -9, 0, True),
+        ("a-0", -1001, 0, False),
         ("a-0", 0, 4, False),
         ("a-0", 1, 4, False),
         ("first", 0, 0, True),

@@ -37,8 +37,15 @@ def test_a_job_that_the_schedd_does_not_take_says_why(make_pool: Callable[..., P
     bombs = ((0, "hang_until_defused"), (1, "hang_until_defused"))
     once = ("dagman.settings.DAGMAN_MAX_SUBMIT_ATTEMPTS=1",)
     folder, one_each = pool.new_folder("limited"), {"bundle_size": 1}
-    run = PlainRun(pool, folder, {"a": 2}, bombs=bombs, condor=once, options=one_each)
+    join = [(0, 2), (1, 2)]
+    run = PlainRun(pool, folder, {"a": 2, "b": 1}, join, bombs=bombs, condor=once, options=one_each)
     run.submit()
     run.wait_for_node("failed")
     (said,) = (line for line in run.command("status").out.splitlines() if "never got into the queue" in line)
     assert said.endswith(": the schedd has as many jobs of this owner as it may have (MAX_JOBS_PER_OWNER)")
+    run.defuse()
+    status = run.wait()
+    assert (status["phase"], status["nodes"]) == ("failed", {"failed": 1, "done": 1, "blocked": 1})
+    assert not pool.history('regexp("^b", DAGNodeName)'), "what waits for it is not begun"
+    assert run.command("restart").code == 0
+    assert run.wait()["phase"] == "succeeded"

@@ -24,6 +24,9 @@ _JOIN = "join"
 _REMOVED = 4
 """What DAGMan gives scripts for ``$DAG_STATUS`` when it has been removed from the queue."""
 
+_NOT_SUBMITTED = -1001
+"""What DAGMan gives scripts for ``$RETURN`` when a job never got into the queue."""
+
 _INTERVAL = 120
 """Seconds, at least, between two times that DAGMan writes its account of all nodes: 15 MB where there are 80,000."""
 
@@ -97,11 +100,11 @@ class DagText:
 def _goes_on() -> str:
     """Return when a node that has ended counts as one that has succeeded, so that others may begin.
 
-    Without the registry made ready, none makes sense; and while the DAG is being removed, DAGMan would begin another
-    besides the final node, which it takes for a fault of its own.
+    Without the registry made ready, none makes sense; while the DAG is being removed, DAGMan would begin another
+    besides the final node, which it takes for a fault of its own; and from a job that never was there will be no word.
     """
     stays = f"$DAG_STATUS != {_REMOVED}"
-    return f"{stays} -a $JOB != {FIRST} -o {stays} -a $RETURN = 0"
+    return f"{stays} -a $JOB != {FIRST} -a $RETURN != {_NOT_SUBMITTED} -o {stays} -a $RETURN = 0"
 
 
 def node_name(node: Node) -> str:
