@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lsst.daf.butler import Butler
@@ -19,15 +20,17 @@ from forked import run_forked
 from peer import comparable_registry
 from pipetask.continuation import RunContinuation
 from pipetask.errors import PipetaskError
+from pipetask.executors.condor import writer
+from pipetask.executors.delayed.run_directory import RunDirectory
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.graph_executor import QuantumGraphExecutor
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.registry.lease import lease_run
 from pipetask.testing import MockPipeline
-from repository_dump import read_files
+from repository_dump import read_chain, read_files
 
-from conftest import Repository  # isort: skip
+from conftest import Finished, Repository  # isort: skip
 
 RUN = "u/out/run"
 SMALL = MockPipeline(exposures=1, detectors=1)
@@ -193,3 +196,42 @@ def test_nobody_takes_over_from_the_living(held: tuple[Repository, RunContinuati
     repository, _ = held
     with another_has_it(repository.root):
         assert run_forked(*repository.arguments("--extend-run", "--take-over")).code == 1
+
+
+def batch(repository: Repository, run_dir: Path, *more: str) -> Finished:
+    words = ("--mode", "condor", "--no-submit", "--run-dir", str(run_dir), *more)
+    return run_forked(*repository.arguments(*words))
+
+
+def test_at_no_moment_nobody_has_a_run_that_becomes_a_batch(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, said = writer.bundle, tmp_path / "said"
+
+    def bundle_while_another_tries(*arguments: Any) -> Any:
+        said.write_text(run_forked(*repository.arguments("--extend-run")).err)
+        return bundle(*arguments)
+
+    monkeypatch.setattr(writer, "bundle", bundle_while_another_tries)
+    done = batch(repository, tmp_path / "batch")
+    assert done.code == 0, done.err
+    assert f"'{RUN}' is being written to by" in said.read_text()
+    done = run_forked(*repository.arguments("--extend-run"))
+    assert (done.code, f"held by run directory {tmp_path / 'batch'}" in done.err) == (1, True)
+
+
+def test_a_run_whose_first_job_makes_the_registry_ready_is_held_before(
+    repository: Repository, tmp_path: Path
+) -> None:
+    directory, deferred = tmp_path / "batch", ("--registry-pre-update", "deferred")
+    assert batch(repository, directory, *deferred).code == 0
+    for other in (batch(repository, tmp_path / "other", *deferred), run_forked(*repository.arguments())):
+        assert (other.code, f"held by run directory {directory}" in other.err) == (1, True)
+    first = run_forked("run-node", str(directory), "first")
+    assert first.code == 0, first.err
+    assert read_chain(repository.root, "u/out")[0] == RUN
+    assert run_forked(*repository.arguments("--extend-run")).code == 1
+    batch_run = RunDirectory(directory)
+    assert batch_run.recipe().later.release(batch_run.facts.id)
+    done = run_forked(*repository.arguments("--extend-run"))
+    assert done.code == 0, done.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -60,6 +60,7 @@ class Execution:
         earlier: EarlierAttempts | None = None,
         fixup: ExecutionGraphFixup | None = None,
         later: Continuation | None = None,
+        hand_over: Callable[[str, str], None] = lambda batch_run, directory: None,
     ) -> Iterator[Execution]:
         """Decide which quanta are executed, and in which order; touch nothing.
 
@@ -81,6 +82,8 @@ class Execution:
             Adds ordering to the graph.
         later
             What begins and ends the run in other processes, for models that need that.
+        hand_over
+            What such models call to let a run directory have the output run.
 
         Raises
         ------
@@ -109,6 +112,7 @@ class Execution:
                 done=earlier.done,
                 retries=RetryPolicy.from_options(options.retries, structure.labels),
                 later=later,
+                hand_over=hand_over,
             )
             executor.check(context)
             yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from lsst.daf.butler import Butler
 
@@ -20,9 +21,9 @@ from .observe.sink import Sink
 from .observe.summary import RunSummary
 from .options.collections import OutputOptions
 from .options.execution import Durability, PreUpdate, RunOptions
-from .registry.batch_lease import check_batch
+from .registry.batch_lease import check_batch, note_batch
 from .registry.earlier_attempts import EarlierAttempts
-from .registry.lease import lease_run
+from .registry.lease import Lease, lease_run
 from .registry.outdated import forget_outdated
 from .registry.output_collections import OutputCollections
 from .registry.pre_update import check_registry, update_registry, verify_registry
@@ -129,15 +130,15 @@ class QuantumGraphExecutor:
             GraphFile.of(graph, announce=self._executor.preload) as file,
         ):
             if not self._executor.executes:
-                return self._execute(file, butler, lambda: None)
+                return self._execute(file, butler)
             run = file.header.output_run
             with lease_run(butler, run) as lease:
                 check_batch(
                     butler, run, self._executor.batch_run, take_over=self._options.pre_update.take_over
                 )
-                return self._execute(file, butler, lease.release)
+                return self._execute(file, butler, lease)
 
-    def _execute(self, file: GraphFile, butler: Butler, release: Callable[[], object]) -> RunSummary:
+    def _execute(self, file: GraphFile, butler: Butler, lease: Lease | None = None) -> RunSummary:
         check_graph_fits(butler, file, self._config)
         collections = OutputCollections.resolve(butler, self._collection_options(file), file.pipeline)
         earlier = EarlierAttempts()
@@ -148,13 +149,14 @@ class QuantumGraphExecutor:
                 _LOG.warning("%s", earlier.describe_damage())
         options, spec = self._options.execution, self._spec(file, butler, collections)
         later = RunContinuation.of(self._config, collections.run, self._options)
-        with Execution.begin(self._executor, file, spec, options, earlier, self._fixup, later) as execution:
+        hand_over = partial(_hand_over, butler, collections.run, lease)
+        with Execution.begin(
+            self._executor, file, spec, options, earlier, self._fixup, later, hand_over
+        ) as execution:
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
             if self._executor.executes:
                 self._make_ready(file, butler, collections)
                 forget_outdated(butler, file, earlier.outdated - execution.unwanted)
-            if self._executor.delayed:
-                release()  # from now on the run directory has the run
             registrar = self._registrar(file, butler, collections)
             return execution.run(self._sinks, registrar, init_only=self._options.pre_update.init_only)
 
@@ -207,6 +209,13 @@ class QuantumGraphExecutor:
             extend_run=collections.run_exists,
             clobber_outputs=collections.options.clobber_outputs and collections.options.extend_run,
         )
+
+
+def _hand_over(butler: Butler, run: str, lease: Lease | None, batch_run: str, directory: str) -> None:
+    """Let a run directory have the output run; at no moment nobody has it."""
+    note_batch(butler, run, batch_run, directory)
+    if lease is not None:
+        lease.release()
 
 
 def _warn_of_missing_inputs(

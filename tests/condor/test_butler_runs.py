@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -87,8 +88,15 @@ def test_what_succeeded_is_registered_when_something_failed_and_restart_complete
         task_classes={"characterize": fault_tasks.BombTask},
     )
     root, run_dir = make_root(pipeline), work / "run"
-    assert run(pool, root, "--bundle-by", "exposure").code == 0
+    assert run(pool, root, "--bundle-by", "exposure", "--retries", "3", "--error-retries", "2").code == 0
     assert wait(pool, run_dir).code == 1
+    quanta = json.loads((run_dir / "summary.json").read_text())["quanta"]
+    (failed,) = (quantum for quantum in quanta if quantum["outcome"] == "failed")
+    assert (failed["attempt"], len(failed["earlierAttempts"])) == (3, 2)
+    jobs = pool.history('regexp("^isr_characterize_gather", DAGNodeName)')[
+        :2
+    ]  # of this run; the last come first
+    assert [re.findall(r"> (\d+)", job["OnExitRemove"]) for job in jobs] == [["3"], ["3"]]
     names = [name for name, _ in datasets(root)]
     assert names.count("calibrated") == 5
     assert names.count("exposure_summary") == 1
@@ -156,6 +164,8 @@ def test_the_first_job_makes_the_registry_ready_where_that_was_put_off(
     assert not list((work / "run" / "outcomes").iterdir()), "no node runs without a registry"
     report = pool.pipetask("report", work / "run")
     assert report.err.startswith(f"pipetask: The first job of {work / 'run'} has not made the registry ready")
+    ended = pool.pipetask("cancel", work / "run")
+    assert (ended.code, "its output run is free again" in ended.err) == (0, True)
     (work / "defused").touch()
     assert pool.pipetask("restart", work / "run").code == 0
     assert wait(pool, work / "run").code == 0

@@ -23,26 +23,29 @@ def run(invocation: Invocation) -> int:
     options: CancelCommand = invocation.options
     directory = RunDirectory(options.run_dir)
     cancelled = cancel(directory)
-    begun = Layout(directory.path).dagman_log.exists()
-    unregistered = bool(directory.facts.repository) and begun and not directory.summary.exists()
-    if not cancelled and not unregistered:
-        later = directory.recipe().later
-        if later is not None and later.release(directory.facts.id):
-            print(
-                f"{directory.path} is not in the queue; output run {later.output_run} is free again.",
-                file=sys.stderr,
-            )
-            return 0
-        print(f"{directory.path} is not in the queue: there is nothing to cancel.", file=sys.stderr)
-        return 1
+    recipe = directory.recipe()
+    begun = Layout(directory.path).dagman_log.exists() and directory.is_ready(recipe)
+    unregistered = recipe.later is not None and begun and not directory.summary.exists()
     if unregistered:
         _register(directory)
+    # Whoever registers lets others have the output run.
+    released = not unregistered and recipe.later is not None and recipe.later.release(directory.facts.id)
+    if cancelled or unregistered:
+        print(_what_was_done(directory, cancelled=cancelled), file=sys.stderr)
+        return 0
+    left = "its output run is free again" if released else "there is nothing to cancel"
+    print(f"{directory.path} is not in the queue: {left}.", file=sys.stderr)
+    return 0 if released else 1
+
+
+def _what_was_done(directory: RunDirectory, *, cancelled: bool) -> str:
     what = "Cancelled" if cancelled else "It was not in the queue any more"
-    if directory.facts.repository:
+    if directory.summary.exists():
         done, total = _registered(directory)
         what += f"; {done} of {total} quanta are done and registered"
-    print(f"{what}.  To go on with it: pipetask restart {directory.path}", file=sys.stderr)
-    return 0
+    elif directory.facts.repository:
+        what += "; nothing had begun"
+    return f"{what}.  To go on with it: pipetask restart {directory.path}"
 
 
 def _register(directory: RunDirectory) -> None:

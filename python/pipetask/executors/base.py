@@ -182,6 +182,10 @@ class ExecutionContext:
     later: Continuation | None = None
     """What begins and ends this run in other processes; `None` where no registry takes part."""
 
+    hand_over: Callable[[str, str], None] = lambda batch_run, directory: None
+    """Lets a batch run (its identifier, its run directory) have the output run, which this process has had so far; a
+    delayed model calls it when the directory is complete."""
+
     def ticket(self, quantum: QuantumData, attempt: int = 1, *, new_inputs: bool = False) -> Ticket:
         """Return what a worker is told about a quantum: which attempt it is, and whether its inputs are new."""
         id_bytes = self.graph.structure.quantum_id_bytes(quantum.position)
@@ -216,13 +220,13 @@ class QuantumExecutor(ABC):
     batch_run: str | None = None
     """Identifier of the batch run that this is a part of; while it goes on, no other may write to its output run."""
 
+    register_again = "run the same command with --extend-run"
+    """What a user can do, when the cause is put right, to register outputs that could not be registered."""
+
     in_process = False
     """Whether tasks run in the calling process, which then needs the threads limited and logging set up."""
 
     implicit_threads = False
-    register_again = "run the same command with --extend-run"
-    """What a user can do, when the cause is put right, to register outputs that could not be registered."""
-
     """Whether libraries may start threads of their own (BLAS, OpenMP) where quanta run."""
 
     @classmethod

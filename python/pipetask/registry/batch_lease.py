@@ -31,7 +31,7 @@ class _BatchLease:
 
 
 def note_batch(butler: Butler, run: str, id: str, directory: str) -> None:
-    """Note that a run directory has an output run; nothing happens if the run does not exist yet.
+    """Note that a run directory has an output run, which is made if it does not exist yet.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def note_batch(butler: Butler, run: str, id: str, directory: str) -> None:
     check_batch(butler, run, id)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     lease = _BatchLease(id, directory, socket.gethostname(), user_name(), now)
-    if (lines := _lines(butler, run)) is not None:
-        mark = _MARK + json.dumps(asdict(lease))
-        _write(butler, run, [*(line for line in lines if not line.startswith(_MARK)), mark])
+    butler.collections.register(run)
+    others = [line for line in _lines(butler, run) or () if not line.startswith(_MARK)]
+    _write(butler, run, [*others, _MARK + json.dumps(asdict(lease))])
 
 
 def check_batch(butler: Butler, run: str, id: str | None, *, take_over: bool = False) -> None:

@@ -18,7 +18,7 @@ from ...options.delayed import DelayedOptions
 from ...options.execution import ExecutorOptions
 from ...outcome import QuantumOutcome, Status
 from ...quantum_data import QuantumData
-from ..base import Continuation, ExecutionContext, QuantumExecutor
+from ..base import ExecutionContext, QuantumExecutor
 from ..delayed.bundling import BundlingOptions, Node, NodeGraph, bundle, read_timings
 from ..delayed.follow import follow
 from ..delayed.graph_parts import Part, deal, write_parts
@@ -121,8 +121,7 @@ class CondorExecutor(QuantumExecutor):
         with uncollected():
             path, nodes = self._path(context), bundle(taken, context.graph, self._bundling)
             directory = self._write(path, nodes, context)
-        if context.later is not None:
-            _hold(context.later, directory)
+        _hand_over(context, directory)
         _say(f"{nodes.explain()}, written to {path}")
         if not self._options.submit:
             _say(f"Submit it with: pipetask restart {path}")
@@ -247,11 +246,11 @@ class CondorExecutor(QuantumExecutor):
         return all(each.file_system == "shared" for each in settings)
 
 
-def _hold(later: Continuation, directory: RunDirectory) -> None:
-    """Let the new run directory have the output run; if another was quicker, it is not needed."""
+def _hand_over(context: ExecutionContext, directory: RunDirectory) -> None:
+    """Let the new run directory have the output run; one that has not got it must not be submitted by anybody."""
     try:
-        later.hold(directory.facts.id, str(directory.path))
-    except PipetaskError:
+        context.hand_over(directory.facts.id, str(directory.path))
+    except Exception:
         shutil.rmtree(directory.path)
         raise
 
