@@ -145,6 +145,12 @@ class BrokenOperations(Fault):
         """Take the orders back."""
         case.shim.rest()
 
+    def code_is_true(self, code: int) -> bool:
+        """Return whether it is that of a run that came to its end; OpenBLAS, if it has no thread, sends SIGINT."""
+        return code in (0, 1) or (
+            Operation.PROCESS in self.operations and code in (-signal.SIGINT, 128 + signal.SIGINT)
+        )
+
 
 @dataclass(frozen=True)
 class Lock(Fault):
