@@ -72,6 +72,8 @@ class Sabotage(Fault):
 
     def code_is_true(self, code: int) -> bool:
         """Return whether it is that of a failure, or of what the task did to the only process there was."""
+        if self.acts == ("interrupt itself",) and code == 128 + signal.SIGINT:
+            return True  # in the only process it is as if the user did it
         return code in (0, 1) or Need.IN_PROCESS in self.only
 
 

@@ -55,6 +55,10 @@ class Victim(enum.Enum):
             case Victim.ALL:
                 return [command.pid, *descendants(command.pid)]
 
+    def await_processes(self, case: Case, command: Command) -> None:
+        """Wait until there are any, or for the command's end."""
+        case.await_condition(command, lambda: bool(self.processes(case, command)))
+
 
 def send(pids: list[int], number: int) -> None:
     for pid in pids:
@@ -84,6 +88,7 @@ class SentSignal(Fault):
         """Send it."""
         if not case.await_moment(command):
             return
+        self.victim.await_processes(case, command)
         for _ in range(self.times):
             victims = self.victim.processes(case, command)
             case.struck = case.struck or bool(victims)
@@ -168,6 +173,7 @@ class Stopped(Fault):
         """Stop it, and let it go on later if that is the plan."""
         if not case.await_moment(command):
             return
+        self.victim.await_processes(case, command)
         victims = self.victim.processes(case, command)
         case.struck = bool(victims)
         send(victims, signal.SIGSTOP)
