@@ -166,15 +166,13 @@ def test_cancel_and_restart(make_run: Callable[..., PlainRun], pool: Pool) -> No
     assert run.starts(2) == 2
 
 
-@pytest.mark.parametrize("how", [[], ["-forcex"]], ids=["condor_rm", "condor_rm -forcex"])
-def test_restart_after_condor_rm(make_run: Callable[..., PlainRun], pool: Pool, how: list[str]) -> None:
+def test_restart_after_condor_rm_forcex(make_run: Callable[..., PlainRun], pool: Pool) -> None:
     run = make_run(bombs=((2, "hang_until_defused"),), options={"bundle_size": 2})
     run.submit()
     run.wait_for_node("done", 3)
     (dagman,) = pool.jobs("JobUniverse == 7")
     pool.query("condor_rm", str(dagman["ClusterId"]))
-    if how:
-        pool.query("condor_rm", *how, "-constraint", "JobUniverse == 7")
+    pool.query("condor_rm", "-forcex", "-constraint", "JobUniverse == 7")
     wait_until(lambda: not pool.jobs(), "all is gone")
     run.defuse()
     done = run.command("restart")
@@ -281,12 +279,12 @@ def test_memory_rises_to_the_limit_and_no_further(make_run: Callable[..., PlainR
     assert run.starts(0) == 2
 
 
-def test_hundreds_of_nodes_with_joins(make_run: Callable[..., PlainRun]) -> None:
-    count = 120
+def test_a_hundred_nodes_with_joins(make_run: Callable[..., PlainRun]) -> None:
+    count = 50
     edges = [(i, count + j) for i in range(count) for j in range(count)]
     run = make_run({"a": count, "b": count}, edges, options={"bundle_size": 1})
     run.submit()
-    assert len((run.run_dir / "dagman" / "run.dag").read_text()) < 40_000
+    assert len((run.run_dir / "dagman" / "run.dag").read_text()) < 20_000
     status = run.wait(280)
     assert status["phase"] == "succeeded"
     assert status["nodes"] == {"done": 2 * count}
