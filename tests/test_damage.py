@@ -184,7 +184,7 @@ def test_files_that_were_not_on_disk_are_not_registered(
     for path in outputs(undisturbed.root):
         copy = repository.root / path.relative_to(undisturbed.root)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes() if choose.random() < 0.7 else b"")
+        copy.write_bytes(path.read_bytes() if choose.random() < 0.9 else b"")
     done, outcomes = extend(repository)
     assert done.code == 0, done.err
     assert set(outcomes.values()) == {"skipped", "succeeded"}

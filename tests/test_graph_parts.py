@@ -27,6 +27,7 @@ from pipetask.testing import CallSpec, MockPipeline, enumerated
 from repository_dump import read_registry
 
 from conftest import Repository, environment, run_pipetask  # isort: skip
+from test_condor_settings import commands  # isort: skip
 from test_enumeration import random_graphs  # isort: skip
 
 
@@ -88,7 +89,8 @@ def test_only_tasks_whose_jobs_do_not_see_the_run_directory_are_in_parts(tmp_pat
         ("there", "00"),
         ("there", "01"),
     ]
-    brought = {name for name, commands in dag.descriptions.items() if "transfer_input_files" in commands}
+    submit = {path.name: commands(path.read_text()) for path in (run / "dagman").glob("*.sub")}
+    brought = {name for name, each in submit.items() if "transfer_input_files" in each}
     assert brought == {dag.jobs["there-2"]}
 
 
@@ -144,7 +146,8 @@ def bring(run_dir: Path, node: str, sandbox: Path) -> None:
     """Do what HTCondor does before a job."""
     dag = read_dag((run_dir / "dagman" / "run.dag").read_text())
     part = next(text for name, macro, text in dag.variables if (name, macro) == (node, "part"))
-    inputs = dag.descriptions[dag.jobs[node]]["transfer_input_files"].replace("$(part)", part)
+    description = commands((run_dir / "dagman" / dag.jobs[node]).read_text())
+    inputs = description["transfer_input_files"].replace("$(part)", part)
     sandbox.mkdir()
     for name in inputs.split(", "):
         if name.endswith("/"):

@@ -120,13 +120,14 @@ def test_a_worker_keeps_nothing_of_a_quantum(make_repository: MakeRepository) ->
         ticket = Ticket(quantum.id, quantum.quantum_id.bytes)
         runner.load([ticket])
         assert runner.run(ticket).status is Status.SUCCEEDED
-        if quantum.id in (23, 47, 71):
+        if quantum.id % 24 == 23:
             gc.collect()
             kept[quantum.id] = len(gc.get_objects()), len(list(Path("/proc/self/fd").iterdir()))
     runner.close()
-    (_, _), (objects, descriptors), (more_objects, more_descriptors) = kept.values()
-    assert more_descriptors == descriptors
-    assert more_objects <= objects + 24
+    first, second, third = kept.values()
+    assert first[1] == second[1] == third[1], "open files"
+    # Something else of this process may make objects once; what is kept of a quantum is made each time.
+    assert min(second[0] - first[0], third[0] - second[0]) <= 24, "less than one for each quantum"
 
 
 def test_many_failures_do_not_fill_the_memory() -> None:
