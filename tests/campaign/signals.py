@@ -146,6 +146,10 @@ class SignalAtOperation(Fault):
         """Return whether it has come to that operation."""
         return case.shim.hits > 0
 
+    def heal(self, case: Case) -> None:
+        """Let the repeated command be."""
+        case.shim.rest()
+
     def code_is_true(self, code: int) -> bool:
         """Return whether it is that of a signal, of a run that came to its end, or one that lost a worker."""
         return code in (0, -self.number, 128 + self.number, 1 if self.target is Target.SELF else 0)
