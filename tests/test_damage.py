@@ -18,6 +18,7 @@ from lsst.daf.butler import Butler
 from lsst.resources.file import FileResourcePath
 
 from forked import run_forked
+from pipetask.executors.delayed.run_directory import RunDirectory
 from pipetask.graph_file import GraphFile
 from pipetask.options.execution import OutputButler
 from pipetask.registry.damage import find_damage
@@ -188,6 +189,24 @@ def test_files_that_were_not_on_disk_are_not_registered(
     done, outcomes = extend(repository)
     assert done.code == 0, done.err
     assert set(outcomes.values()) == {"skipped", "succeeded"}
+    assert_whole(repository, undisturbed)
+
+
+def test_a_node_runs_again_what_its_disk_has_lost(
+    make_repository: MakeRepository, undisturbed: Repository, tmp_path: Path
+) -> None:
+    """Its outcomes say that all is done, and a file is not what they say it is."""
+    repository, run_dir = make_repository(), str(tmp_path / "batch")
+    words = ("--mode", "condor", "--no-submit", "--run-dir", run_dir, "--bundle-size", "100")
+    assert run_forked(*repository.arguments(*words)).code == 0
+    with RunDirectory(run_dir).index() as index:
+        nodes = [node.name for node in index.nodes()]
+    assert all(run_forked("run-node", run_dir, node).code == 0 for node in nodes)
+    for path in outputs(repository.root)[::5]:
+        HARM["emptied"](path)
+    assert all(run_forked("run-node", run_dir, node).code == 0 for node in nodes)
+    done = run_forked("run-node", run_dir, "final")
+    assert done.code == 0, done.err
     assert_whole(repository, undisturbed)
 
 

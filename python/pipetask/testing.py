@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .outcome import QuantumOutcome, Status
+from .outcome import QuantumOutcome, Status, StoredOutputs
 from .quantum_data import EnumeratedGraph
 from .runner import Interruption, Runner, Ticket
 from .runner.base import ExceptionHook
@@ -206,6 +206,9 @@ class CallSpec:
 class _CallRunner:
     def __init__(self, function: Callable[[int], object]):
         self._function = function
+
+    def is_whole(self, outputs: StoredOutputs) -> bool:
+        return True
 
     def load(self, tickets: Sequence[Ticket]) -> None:
         pass

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..outcome import QuantumOutcome
+from ..outcome import QuantumOutcome, StoredOutputs
 
 __all__ = ["READ_AHEAD", "ExceptionHook", "Interruption", "Runner", "RunnerSpec", "Ticket"]
 
@@ -56,6 +56,9 @@ class Runner(Protocol):
         Never raises for what the task does; `Interruption` is how a quantum is cancelled, and becomes an outcome as
         well.
         """
+
+    def is_whole(self, outputs: StoredOutputs) -> bool:
+        """Return whether the files of what a quantum has stored are there, each as large as it was recorded."""
 
     def close(self) -> None:
         """Release whatever is open."""

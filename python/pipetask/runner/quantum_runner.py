@@ -20,7 +20,7 @@ from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 from ..durability import sync_files
 from ..lsst_internals import bound_history
 from ..outcome import QuantumOutcome, Status, StoredOutputs
-from ..stored_files import forget, local_paths
+from ..stored_files import forget, local_paths, recorded_files, sizes_of
 from .base import ExceptionHook, Interruption, Ticket
 from .debris import Debris
 from .failure import describe_exception
@@ -105,6 +105,12 @@ class QuantumRunner:
             peak_memory=self._memory.read(),
             **report,
         )
+
+    def is_whole(self, outputs: StoredOutputs) -> bool:
+        """Return whether the files of what a quantum has stored are there, each as large as it was recorded."""
+        files = list(recorded_files(self._butler._datastore, outputs.records))
+        sizes = sizes_of([file.place for file in files])
+        return all(file.agrees_with(size) for file, size in zip(files, sizes, strict=True))
 
     def close(self) -> None:
         """Close the graph file and the butler."""

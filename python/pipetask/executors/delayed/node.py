@@ -23,7 +23,7 @@ from ..retries import raised_memory_error
 from ..stop_signals import stop_on_signals
 from .batch_job import requested_memory
 from .index import IndexedNode, IndexedQuantum, NodeIndex
-from .outcomes import AttemptWriter, attempts_of
+from .outcomes import Attempt, AttemptWriter, attempts_of
 from .part import PartOfGraph
 from .run_directory import Recipe, RunDirectory
 from .upstream import blocked, failed_upstream
@@ -99,7 +99,7 @@ def run_node(
     with directory.index() as index:
         job = _Job(directory, recipe, index, index.node(name), processes)
         earlier = attempts_of(directory.outcomes, job.node.number)
-        finished = {o.id for attempt in earlier for o in attempt.outcomes if o.status.unblocks}
+        finished = _finished(job, earlier)
         wanted = _wanted(job, quantum_ids)
         todo = [q for q in job.node.quanta if q.id not in finished and (wanted is None or q.id in wanted)]
         if not todo:
@@ -120,6 +120,18 @@ def run_node(
         writer.end(code)
         _say_what_failed(job, outcomes)
         return code
+
+
+def _finished(job: _Job, earlier: Sequence[Attempt]) -> set[int]:
+    """Return the quanta that have ended well, and whose files are still as they were then.
+
+    A disk may lose what it said was written, when its power goes.
+    """
+    done = {o.id: o.outputs for attempt in earlier for o in attempt.outcomes if o.status.unblocks}
+    if any(outputs is not None for outputs in done.values()):
+        with closing(job.recipe.runner.moved(str(job.directory.path)).open()) as runner:
+            return {id for id, outputs in done.items() if outputs is None or runner.is_whole(outputs)}
+    return set(done)
 
 
 def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:

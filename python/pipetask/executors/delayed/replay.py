@@ -137,13 +137,14 @@ def best_attempts(directory: RunDirectory) -> dict[int, tuple[str, int, Status]]
     Returns
     -------
     chosen
-        By id: name of the file, place in it, and status.  The last attempt counts, but none after a success.
+        By id: name of the file, place in it, and status.  The last success counts, or the last attempt if none is one:
+        a quantum that had succeeded runs again if its files were lost.
     """
     chosen: dict[int, tuple[str, int, Status]] = {}
     for attempt in read_attempts(directory.outcomes):
         for index, outcome in enumerate(attempt.outcomes):
             before = chosen.get(outcome.id)
-            if before is None or not before[2].unblocks:
+            if before is None or outcome.status.unblocks or not before[2].unblocks:
                 chosen[outcome.id] = attempt.path.name, index, outcome.status
     return chosen
 
