@@ -59,6 +59,7 @@ def raised(name: str, exit_code: int | None = None) -> QuantumOutcome:
         (RetryRule(error_retries=9, delay=10), [raised("OSError")], 10),
         (RetryRule(error_retries=9, delay=10), [raised("OSError")] * 3, 40),
         (RetryRule(error_retries=99, delay=10), [raised("OSError")] * 50, 3600),
+        (RetryRule(error_retries=9999, delay=10), [raised("OSError")] * 1500, 3600),
     ],
 )
 def test_rules(rule: RetryRule, outcomes: list[QuantumOutcome], delay: float | None) -> None:

@@ -53,7 +53,8 @@ class RetryRule:
         same_kind = sum(1 for outcome in outcomes if _raised(outcome) == _raised(outcomes[-1]))
         if same_kind > allowed:
             return None
-        return min(self.delay * 2.0 ** (len(outcomes) - 1), LONGEST_DELAY)
+        doublings = min(len(outcomes) - 1, 60)  # more would not fit into a float in the end
+        return min(self.delay * 2.0**doublings, LONGEST_DELAY)
 
     def _allowed(self, outcome: QuantumOutcome) -> int:
         """Return how many more attempts a failure of this kind allows."""
