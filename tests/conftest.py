@@ -33,6 +33,13 @@ class Finished:
     err: str
     seconds: float
 
+    @property
+    def line(self) -> str:
+        """The only line that was written to standard error."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, f"expected one line, got {len(lines)}:\n{self.err}"
+        return lines[0]
+
 
 @dataclass(frozen=True)
 class Repository:

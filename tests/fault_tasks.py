@@ -56,6 +56,12 @@ def repeatable(folder: Path) -> None:
     raise RepeatableQuantumError("this data is bad")
 
 
+def lose_graph_and_die(folder: Path) -> None:
+    """Remove the graph that the folder names, then die."""
+    Path((folder / "graph").read_text()).unlink(missing_ok=True)
+    toy_work.kill_self(folder)
+
+
 def note_cache(folder: Path) -> None:
     """Use the folder for copies of remote files as the datastore would."""
     cache = Path(os.environ["DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET"])

@@ -281,7 +281,7 @@ def test_one_line_says_it_and_nothing_is_changed(name: str, repository: Reposito
 def assert_one_line(finished: Finished, code: int, *says: str) -> None:
     assert finished.code == code, finished.err
     assert finished.out == ""
-    (line,) = finished.err.splitlines()
+    line = finished.line
     for part in says:
         assert part.lower() in line.lower()
 

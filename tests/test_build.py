@@ -370,7 +370,7 @@ def test_what_is_wrong_is_said_in_a_line(name: str, folder: Path, tmp_path: Path
     before = sorted(folder.iterdir())
     finished = run_forked("build", *shlex.split(words), *shlex.split(writes))
     assert finished.code == code, finished.err
-    (line,) = finished.err.splitlines()
+    line = finished.line
     assert line.startswith("pipetask")
     assert message in line
     assert list(tmp_path.iterdir()) == []

@@ -119,7 +119,7 @@ def test_one_line_helps_with_what_is_mistyped(arguments: list[str], hint: str) -
     finished = run_pipetask(*arguments)
     assert finished.code == 2
     assert finished.out == ""
-    (line,) = finished.err.splitlines()
+    line = finished.line
     assert line.startswith("pipetask")
     assert hint in line
 

@@ -219,7 +219,7 @@ def test_what_is_missing_is_named(spoil: Callable[[Butler], None], says: str, ro
     before = read_registry(root), read_files(root)
     done = run_forked(*arguments(root, 1, *CHAIN, "--registry-pre-update", "skip"))
     assert done.code == 1
-    (line,) = done.err.splitlines()
+    line = done.line
     assert says in line
     assert (read_registry(root), read_files(root)) == before
 
@@ -235,7 +235,7 @@ def assert_takes_all_back(root: Path, command: list[str], *says: str) -> None:
     before = read_registry(root), files_only(root)
     done = run_forked(*command)
     assert done.code == 1
-    (line,) = done.err.splitlines()
+    line = done.line
     for part in says:
         assert part in line
     assert (read_registry(root), files_only(root)) == before

@@ -207,7 +207,7 @@ def test_the_command_refuses_and_changes_nothing(four_exposures: Repository, fix
     before = read_registry(four_exposures.root), read_files(four_exposures.root)
     done = run_forked(*four_exposures.arguments("--graph-fixup", fixup))
     assert done.code == code
-    (line,) = done.err.splitlines()
+    line = done.line
     assert line.startswith("pipetask: --graph-fixup")
     assert (read_registry(four_exposures.root), read_files(four_exposures.root)) == before
 
@@ -218,5 +218,5 @@ def test_a_fixup_that_is_not_there_is_missed_before_a_graph_is_built(four_exposu
     building = ["-b", str(four_exposures.root), "-p", str(pipeline), "-i", "input_chain", "-o", "u/new"]
     done = run_forked("run", *building, "--graph-fixup", "no.such.Fixup")
     assert done.code == 2
-    (line,) = done.err.splitlines()
+    line = done.line
     assert line.startswith("pipetask: --graph-fixup no.such.Fixup cannot be imported: ")

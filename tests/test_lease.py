@@ -98,7 +98,7 @@ def test_a_run_that_another_writes_to_is_left_alone(repository: Repository) -> N
     with another_has_it(repository.root):
         done = run_forked(*repository.arguments("--extend-run"))
         assert done.code == 1
-        (line,) = done.err.splitlines()
+        line = done.line
         assert f"'{RUN}' is being written to by" in line
         assert run_forked(*repository.arguments("--mode", "dry-run")).code == 0, "that writes nothing"
     assert (comparable_registry(repository.root), read_files(repository.root)) == before
@@ -173,7 +173,7 @@ def test_a_run_directory_keeps_its_run_until_it_is_over(held: tuple[Repository, 
     repository, later = held
     done = run_forked(*repository.arguments("--extend-run"))
     assert done.code == 1
-    (line,) = done.err.splitlines()
+    line = done.line
     assert "/scratch/batch" in line
     assert "--take-over" in line
     with pytest.raises(PipetaskError, match="/scratch/batch"):

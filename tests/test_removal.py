@@ -305,7 +305,7 @@ def test_purge_names_all_that_is_in_its_way(make: Callable[[Layout], Path]) -> N
     before = content(root)
     finished = run_forked(*arguments("purge u/out", root, "--no-confirm"))
     assert finished.code == 1
-    (line,) = finished.err.splitlines()
+    line = finished.line
     for part in ("'u/out' is in 'c'", "'u/out/1' is in several chains, 'a', 'u/out'", "'b', 'u/out'"):
         assert part in line
     assert content(root) == before
@@ -442,7 +442,7 @@ def test_what_changes_before_the_answer(make: Callable[[Layout], Path]) -> None:
     process = start_pipetask(*arguments("cleanup u/out", root), stdin=subprocess.PIPE)
     finished = answer(process, "y\n", change)
     assert finished.code == 1
-    (line,) = finished.err.splitlines()
+    line = finished.line
     assert "Nothing is removed: the repository has changed" in line
     assert [content(root)] == changed
 
@@ -469,7 +469,7 @@ def test_an_error_midway_leaves_all_as_it_was(make: Callable[[Layout], Path]) ->
     before = content(root)
     finished = run_forked(*arguments("purge u/out", root, "--no-confirm"))
     assert finished.code == 1
-    (line,) = finished.err.splitlines()
+    line = finished.line
     assert "Nothing is removed: " in line
     assert "u/out/2" in line
     assert content(root) == before
@@ -483,7 +483,7 @@ def test_files_that_cannot_be_deleted_are_told_of(make: Callable[[Layout], Path]
     (file / "obstacle").mkdir(parents=True)
     finished = run_forked(*arguments("purge u/out", root, "--no-confirm"))
     assert finished.code == 1
-    (line,) = finished.err.splitlines()
+    line = finished.line
     assert "are removed, but not all of their files" in line
     assert str(file) in line
     assert runs_with_files(root) == {"inputs", "u/out/old", "u/out/older"}
@@ -541,7 +541,7 @@ def test_one_line_says_it_and_nothing_is_removed(name: str, make: Callable[[Layo
     finished = run_forked(*(word.replace("{root}", str(root)) for word in words))
     assert finished.code == code, finished.err
     assert finished.out == ""
-    (line,) = finished.err.splitlines()
+    line = finished.line
     assert says.lower() in line.lower()
     assert content(root) == before
 

@@ -421,7 +421,7 @@ def test_one_line_says_it_and_nothing_is_written(name: str, spare: Path, tmp_pat
     finished = run_forked(*(word.format_map(places) for word in case.words.split(" ")))
     assert finished.code == case.code, finished.err
     assert finished.out == ""
-    (line,) = finished.err.splitlines()
+    line = finished.line
     for part in case.says.format_map(places).split("|"):
         assert part.lower() in line.lower()
     assert (read_registry(spare), read_files(spare), read_files(tmp_path)) == before

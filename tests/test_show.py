@@ -70,7 +70,7 @@ def test_what_cannot_be_shown_is_refused(name: str) -> None:
     tasks = ["-t", "pipeline_tasks.FlattenTask", "-t", "pipeline_tasks.MeasureTask"]
     finished = run_forked("build", *tasks, "--show", item)
     assert (finished.code, finished.out) == (2, "")
-    (line,) = finished.err.splitlines()
+    line = finished.line
     assert message in line
 
 

@@ -17,8 +17,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipetask.executors.pool.messages import frame
-from pipetask.outcome import QuantumOutcome, Status
 
 
 @dataclass(frozen=True)
@@ -290,11 +288,19 @@ def write_into_pipes(folder: Path) -> None:
 
 
 def answer_for_another(folder: Path) -> None:
-    _write_into_pipes(frame(QuantumOutcome(6, Status.SUCCEEDED)))
+    _write_into_pipes(_answer_for(6))
 
 
 def answer_twice(folder: Path) -> None:
-    _write_into_pipes(2 * frame(QuantumOutcome(4, Status.SUCCEEDED)))
+    _write_into_pipes(2 * _answer_for(4))
+
+
+def _answer_for(id: int) -> bytes:
+    # Imported here: LSST's command imports this module, too, where there is no pipetask.
+    from pipetask.executors.pool.messages import frame
+    from pipetask.outcome import QuantumOutcome, Status
+
+    return frame(QuantumOutcome(id, Status.SUCCEEDED))
 
 
 def _write_into_pipes(data: bytes) -> None:
