@@ -124,7 +124,7 @@ def sleepers(repeat: int) -> Iterator[Figure]:
 
 
 def _ids_of_isr(root: Path) -> str:
-    from pipetask.graph_file import GraphFile
+    from pipetask.graph.file import GraphFile
 
     structure = GraphFile(str(root / "graph.qg")).structure
     return ",".join(str(structure.quantum_id(position)) for position in structure.positions("isr"))

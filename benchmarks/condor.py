@@ -1,4 +1,4 @@
-"""Delayed execution on HTCondor: writing, watching, and a whole run on a pool."""
+"""Batch runs on HTCondor: writing, watching, and a whole run on a pool."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipetask.executors.delayed.run_directory import RunDirectory
+from pipetask.batch.run_directory import RunDirectory
 from pipetask.testing import MockPipeline
 
 from .bps import Bps

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipetask.batch.condor import CondorExecutor
 from pipetask.executors.base import ExecutionContext
-from pipetask.executors.condor import CondorExecutor
 from pipetask.executors.frontier import Frontier
 from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.options.delayed import DelayedOptions
+from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.options.batch import BatchOptions
 from pipetask.outcome import QuantumOutcome, Status
-from pipetask.quantum_data import EnumeratedGraph
 from pipetask.testing import CallSpec, MockPipeline, enumerated
 
 from .harness import OURS, Figure, checked, run_words, scratch, timed_command
@@ -140,7 +140,7 @@ def write_dag(graph: EnumeratedGraph) -> Spent:
     """Write a DAG, and do not submit it."""
     with scratch() as folder, contextlib.redirect_stderr(io.StringIO()):
         start = time.process_time()
-        model = CondorExecutor(DelayedOptions(run_dir=str(folder / "run"), submit=False))
+        model = CondorExecutor(BatchOptions(run_dir=str(folder / "run"), submit=False))
         context = ExecutionContext(graph, CallSpec(noop))
         for _ in model.execute(graph, context):
             pass

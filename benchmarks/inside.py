@@ -15,8 +15,8 @@ import numpy as np
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.bundling import BundlePolicy
+from pipetask.graph.structure import GraphStructure
 from pipetask.outcome import QuantumOutcome, Status
-from pipetask.structure import GraphStructure
 from pipetask.testing import CallSpec, MockPipeline, enumerated
 
 from .harness import Figure, median, scratch
@@ -126,9 +126,9 @@ def _own_seconds(root: Any) -> float:
 
     from pipetask import QuantumGraphExecutor, RunOptions
     from pipetask.executors.in_process import InProcessExecutor
+    from pipetask.graph.reader import QuantumReader
     from pipetask.options.collections import OutputOptions
     from pipetask.options.execution import PreUpdateOptions
-    from pipetask.runner.quantum_reader import QuantumReader
     from pipetask.runner.worker_butler import WorkerButler
 
     options = RunOptions(

@@ -7,8 +7,8 @@ from contextlib import closing
 
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.frontier import Frontier
+from pipetask.graph.enumeration import QuantumData
 from pipetask.outcome import QuantumOutcome
-from pipetask.quantum_data import QuantumData
 
 
 # [begin example]

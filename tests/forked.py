@@ -16,10 +16,6 @@ from typing import IO, NoReturn
 
 import lsst.pipe.base.tests.mocks  # noqa: F401  imported before the fork
 
-import pipetask.graph_executor
-import pipetask.observe.progress
-import pipetask.observe.report
-import pipetask.observe.summary_file  # noqa: F401
 from pipetask.cli import main
 
 from conftest import Finished  # isort: skip

@@ -14,7 +14,7 @@ from typing import Any
 
 from lsst.pipe.base.quantum_graph import PredictedQuantumDatasetsModel, PredictedQuantumGraphComponents
 
-from pipetask.graph_components import read_graph
+from pipetask.graph.components import read_graph
 
 TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
 

@@ -22,14 +22,14 @@ from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from peer import assert_same_repository
-from pipetask import pipe_base_adapter
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.observe.sink import Sink
 from pipetask.outcome import QuantumOutcome
-from pipetask.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
+from pipetask.run import pipe_base_adapter
+from pipetask.run.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 

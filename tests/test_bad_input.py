@@ -105,7 +105,7 @@ def a_conflicting_dataset_type(repository: Repository, folder: Path) -> None:
 
 
 def all_dataset_types(repository: Repository, folder: Path) -> None:
-    from pipetask.graph_file import GraphFile
+    from pipetask.graph.file import GraphFile
 
     with (
         Butler.from_config(str(repository.root), writeable=True) as butler,

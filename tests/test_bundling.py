@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipetask.batch.bundling import BundlingOptions, NodeGraph, bundle, fuse, read_timings
+from pipetask.batch.joins import DENSE, edges_of
 from pipetask.errors import UsageError
-from pipetask.executors.delayed.bundling import BundlingOptions, NodeGraph, bundle, fuse, read_timings
-from pipetask.executors.delayed.joins import DENSE, edges_of
-from pipetask.quantum_data import EnumeratedGraph
-from pipetask.structure import GraphStructure
+from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.graph.structure import GraphStructure
 from pipetask.testing import enumerated
 
 from test_enumeration import random_graphs  # isort: skip

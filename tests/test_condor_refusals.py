@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipetask.batch.condor import bindings
 from pipetask.errors import PipetaskError
-from pipetask.executors.condor import bindings
 from repository_dump import read_registry
 
 from conftest import Finished, Repository, run_pipetask  # isort: skip

@@ -11,14 +11,14 @@ import yaml
 from dag_reader import split_words
 from forked import run_forked
 from in_process import run_here
+from pipetask.batch.condor import CondorExecutor
+from pipetask.batch.condor.configuration import CondorConfiguration
+from pipetask.batch.condor.descriptions import rewrite
+from pipetask.batch.condor.layout import Layout
+from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
-from pipetask.executors.condor import CondorExecutor
-from pipetask.executors.condor.configuration import CondorConfiguration
-from pipetask.executors.condor.descriptions import rewrite
-from pipetask.executors.condor.layout import Layout
-from pipetask.executors.delayed.run_directory import RunDirectory
-from pipetask.options.delayed import DelayedOptions
+from pipetask.options.batch import BatchOptions
 from pipetask.testing import CallSpec, enumerated
 
 from conftest import Repository  # isort: skip
@@ -45,7 +45,7 @@ def test_settings_of_a_run_are_those_it_was_written_with(repository: Repository,
 @pytest.fixture
 def written(tmp_path: Path) -> RunDirectory:
     """Return a run of two tasks that was written and not submitted."""
-    options = DelayedOptions(run_dir=str(tmp_path / "run"), submit=False, condor=("environment.MINE=then",))
+    options = BatchOptions(run_dir=str(tmp_path / "run"), submit=False, condor=("environment.MINE=then",))
     context = ExecutionContext(enumerated({"isr": 2, "co add": 1}), CallSpec(print))
     assert len(list(CondorExecutor(options).execute(context.graph, context))) == 3
     context.stop.close()

@@ -16,10 +16,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dag_reader import read_dag, split_words, without_joins
-from pipetask.errors import PipetaskError, UsageError
-from pipetask.executors.condor.configuration import CondorConfiguration, megabytes
-from pipetask.executors.condor.dag_text import DagText, node_name, retried
-from pipetask.executors.condor.quoting import (
+from pipetask.batch.bundling import BundlingOptions, bundle
+from pipetask.batch.condor.configuration import CondorConfiguration, megabytes
+from pipetask.batch.condor.dag_text import DagText, node_name, retried
+from pipetask.batch.condor.quoting import (
     arguments,
     attribute,
     environment,
@@ -28,10 +28,10 @@ from pipetask.executors.condor.quoting import (
     value,
     vars_text,
 )
-from pipetask.executors.condor.slots import Slot, check_requests
-from pipetask.executors.condor.submit_description import JobKind, environment_for, submit_commands
-from pipetask.executors.delayed.bundling import BundlingOptions, bundle
-from pipetask.executors.delayed.graph_parts import deal
+from pipetask.batch.condor.slots import Slot, check_requests
+from pipetask.batch.condor.submit_description import JobKind, environment_for, submit_commands
+from pipetask.batch.graph_parts import deal
+from pipetask.errors import PipetaskError, UsageError
 from pipetask.testing import enumerated
 
 from test_enumeration import random_graphs  # isort: skip

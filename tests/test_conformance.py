@@ -13,8 +13,8 @@ from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.frontier import Frontier
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.graph.enumeration import EnumeratedGraph, QuantumData
 from pipetask.outcome import QuantumOutcome, Status
-from pipetask.quantum_data import EnumeratedGraph, QuantumData
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
 

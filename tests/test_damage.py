@@ -18,13 +18,13 @@ from lsst.daf.butler import Butler
 from lsst.resources.file import FileResourcePath
 
 from forked import run_forked
-from pipetask.executors.delayed.run_directory import RunDirectory
-from pipetask.graph_file import GraphFile
+from pipetask.batch.run_directory import RunDirectory
+from pipetask.graph.file import GraphFile
 from pipetask.options.execution import OutputButler
-from pipetask.registry.damage import find_damage
-from pipetask.repository import open_datastore
+from pipetask.repository.access import open_datastore
+from pipetask.repository.damage import find_damage
 from pipetask.runner.spec import ButlerRunnerSpec
-from pipetask.stored_files import local_paths
+from pipetask.storage.files import local_paths
 from pipetask.testing import MockPipeline
 from repository_dump import read_files
 
@@ -272,7 +272,7 @@ def test_nothing_is_registered_that_the_disk_does_not_take(
     def fail(folders: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("pipetask.registry.registrar.sync_file_systems", fail)
+    monkeypatch.setattr("pipetask.repository.registrar.sync_file_systems", fail)
     repository = make_repository(MockPipeline(1, 1))
     failed = run_forked(*repository.arguments())
     assert failed.code == 1

@@ -22,39 +22,39 @@ from lsst.daf.butler import Butler, DatasetType
 from lsst.pipe.base import Instrument, NoWorkFound
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-from pipetask.demo import CAMERA, DEFAULTS
-from pipetask.demo.astrometry import AffineMap, find_offset, fit_affine, match_nearest
-from pipetask.demo.background import fit_background
-from pipetask.demo.calibration import Calibration
-from pipetask.demo.camera import DETECTORS, PIXEL_SCALE, SIZE, Detector
-from pipetask.demo.catalog import LIGHT_CURVE_COLUMNS, make_table, schema_of
-from pipetask.demo.image import DemoImage, MaskBit
-from pipetask.demo.instrument import DemoCam
-from pipetask.demo.period import LightCurve, constant_chi2, find_period
-from pipetask.demo.photometry import aperture_noise, measure
-from pipetask.demo.picture import draw_ring, stretch, write_png
-from pipetask.demo.records import unit_vector
-from pipetask.demo.report import DemoResult, summarize, true_star
-from pipetask.demo.repository import build_graph, make_repository
-from pipetask.demo.resampling import resample
-from pipetask.demo.result import CoaddSummary
-from pipetask.demo.simulation import master_bias, master_flat, reference_stars, simulate_exposure
-from pipetask.demo.skymap import PatchGrid
-from pipetask.demo.stars import StarField, make_stars, njy_to_magnitude
-from pipetask.demo.survey import CLOSED_SHUTTER, VISITS, Visit, epoch_of
-from pipetask.demo.tasks.calibrate_visit import (
+from pipetask_demo import CAMERA, DEFAULTS
+from pipetask_demo.astrometry import AffineMap, find_offset, fit_affine, match_nearest
+from pipetask_demo.background import fit_background
+from pipetask_demo.calibration import Calibration
+from pipetask_demo.camera import DETECTORS, PIXEL_SCALE, SIZE, Detector
+from pipetask_demo.catalog import LIGHT_CURVE_COLUMNS, make_table, schema_of
+from pipetask_demo.image import DemoImage, MaskBit
+from pipetask_demo.instrument import DemoCam
+from pipetask_demo.period import LightCurve, constant_chi2, find_period
+from pipetask_demo.photometry import aperture_noise, measure
+from pipetask_demo.picture import draw_ring, stretch, write_png
+from pipetask_demo.records import unit_vector
+from pipetask_demo.report import DemoResult, summarize, true_star
+from pipetask_demo.repository import build_graph, make_repository
+from pipetask_demo.resampling import resample
+from pipetask_demo.result import CoaddSummary
+from pipetask_demo.simulation import master_bias, master_flat, reference_stars, simulate_exposure
+from pipetask_demo.skymap import PatchGrid
+from pipetask_demo.stars import StarField, make_stars, njy_to_magnitude
+from pipetask_demo.survey import CLOSED_SHUTTER, VISITS, Visit, epoch_of
+from pipetask_demo.tasks.calibrate_visit import (
     CalibrateVisitConfig,
     CalibrateVisitConnections,
     CalibrateVisitTask,
 )
-from pipetask.demo.tasks.coadd import CoaddTask
-from pipetask.demo.tasks.detect import DetectTask
-from pipetask.demo.tasks.find_variable import FindVariableTask
-from pipetask.demo.tasks.isr import IsrTask
-from pipetask.demo.tasks.light_curves import LightCurvesTask
-from pipetask.demo.tasks.measure_coadd import MeasureCoaddTask
-from pipetask.demo.tasks.warp import WarpTask
-from pipetask.demo.wcs import pixel_to_sky, sky_to_pixel, tangent_wcs, wcs_from_header, wcs_to_header
+from pipetask_demo.tasks.coadd import CoaddTask
+from pipetask_demo.tasks.detect import DetectTask
+from pipetask_demo.tasks.find_variable import FindVariableTask
+from pipetask_demo.tasks.isr import IsrTask
+from pipetask_demo.tasks.light_curves import LightCurvesTask
+from pipetask_demo.tasks.measure_coadd import MeasureCoaddTask
+from pipetask_demo.tasks.warp import WarpTask
+from pipetask_demo.wcs import pixel_to_sky, sky_to_pixel, tangent_wcs, wcs_from_header, wcs_to_header
 
 VISIT, DETECTOR = VISITS[10], DETECTORS[3]
 QUANTA = {
@@ -237,7 +237,7 @@ def test_repository_is_not_overwritten(repository: Path) -> None:
 def test_instrument_is_registered(butler: Butler) -> None:
     instrument = Instrument.fromName(CAMERA, butler.registry)
     assert type(instrument) is DemoCam
-    assert instrument.getRawFormatter({}).name() == "pipetask.demo.formatters.RawFormatter"
+    assert instrument.getRawFormatter({}).name() == "pipetask_demo.formatters.RawFormatter"
 
 
 def test_graph_has_all_quanta(graph: PredictedQuantumGraph) -> None:

@@ -35,11 +35,11 @@ from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.graph_executor import QuantumGraphExecutor
 from pipetask.observe.summary import RunSummary
 from pipetask.options.development import CoverageOptions, ProfileOptions
 from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, RunOptions
 from pipetask.outcome import QuantumOutcome, Status
+from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 

@@ -122,7 +122,7 @@ def names_in_texts() -> set[str]:
 
 def test_names_in_docstrings_and_pages_exist() -> None:
     names = names_in_texts()
-    assert "pipetask.graph_components.write_graph" in names
+    assert "pipetask.graph.components.write_graph" in names
     missing = {}
     for name in names:
         try:

@@ -26,12 +26,12 @@ from pipetask.errors import UsageError
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.graph_executor import QuantumGraphExecutor
 from pipetask.observe.sink import Sink
 from pipetask.observe.summary import RunSummary
 from pipetask.observe.summary_file import SummaryFile
 from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.outcome import QuantumOutcome, Status
+from pipetask.run.graph_executor import QuantumGraphExecutor
 
 from conftest import Repository  # isort: skip
 from test_faults import wait_for  # isort: skip
@@ -105,7 +105,7 @@ def mend_registry(root: Path) -> None:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let outputs be registered at once."""
-    monkeypatch.setattr("pipetask.registry.registrar.LONGEST_WAIT", 0.0)
+    monkeypatch.setattr("pipetask.repository.registrar.LONGEST_WAIT", 0.0)
 
 
 @pytest.mark.usefixtures("no_waiting")
@@ -130,7 +130,7 @@ def test_registration_fails(repository: Repository, tmp_path: Path, moment: str,
 def test_what_could_not_be_registered_is_tried_once_more(
     repository: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "pipetask.registry.registrar")
+    caplog.set_level(logging.DEBUG, "pipetask.repository.registrar")
 
     class Mends(InProcessExecutor):
         """Runs two quanta while the registry is broken, and no others."""

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipetask.errors import PipetaskError
-from pipetask.quantum_data import EnumeratedGraph
-from pipetask.structure import GraphStructure
+from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.graph.structure import GraphStructure
 from pipetask.testing import enumerated
 
 

@@ -16,14 +16,14 @@ from peer import run_peer
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.graph_executor import QuantumGraphExecutor
-from pipetask.graph_file import GraphFile
-from pipetask.graph_fixup import fix_up, load_graph_fixup
+from pipetask.graph.file import GraphFile
+from pipetask.graph.fixup import fix_up, load_graph_fixup
+from pipetask.graph.structure import GraphStructure
 from pipetask.observe.summary import RunSummary
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, RunOptions
 from pipetask.options.graph import GraphSelection
-from pipetask.structure import GraphStructure
+from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 

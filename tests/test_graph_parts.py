@@ -16,13 +16,13 @@ from lsst.daf.butler import DatasetRef, Quantum
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from dag_reader import read_dag
+from pipetask.batch.condor import CondorExecutor
+from pipetask.batch.graph_parts import MOST, deal
+from pipetask.batch.index import IndexedNode, NodeIndex
 from pipetask.executors.base import ExecutionContext
-from pipetask.executors.condor import CondorExecutor
-from pipetask.executors.delayed.graph_parts import MOST, deal
-from pipetask.executors.delayed.index import IndexedNode, NodeIndex
-from pipetask.options.delayed import DelayedOptions
-from pipetask.runner.part_writer import write_parts
-from pipetask.runner.quantum_reader import QuantumReader
+from pipetask.graph.parts import write_parts
+from pipetask.graph.reader import QuantumReader
+from pipetask.options.batch import BatchOptions
 from pipetask.testing import CallSpec, MockPipeline, enumerated
 from repository_dump import read_registry
 
@@ -46,7 +46,7 @@ def write_run(
     folder: Path, counts: dict[str, int], edges: list, *condor: str, size: int | None = None
 ) -> Path:
     graph = enumerated(counts, edges)
-    options = DelayedOptions(run_dir=str(folder), submit=False, condor=condor, bundle_size=size)
+    options = BatchOptions(run_dir=str(folder), submit=False, condor=condor, bundle_size=size)
     context = ExecutionContext(graph, CallSpec(print))
     assert len(list(CondorExecutor(options).execute(graph, context))) == sum(counts.values())
     context.stop.close()

@@ -18,21 +18,21 @@ from lsst.pipe.base import PipelineGraph
 
 from conftest import Repository
 from pipetask import QuantumGraphExecutor, RunOptions
+from pipetask.batch.condor import CondorExecutor
+from pipetask.batch.node import ExitCode, run_node
+from pipetask.batch.run_directory import RunDirectory
 from pipetask.executors.base import QuantumExecutor, StopRequest
-from pipetask.executors.condor import CondorExecutor
-from pipetask.executors.delayed.node import ExitCode, run_node
-from pipetask.executors.delayed.run_directory import RunDirectory
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.graph_file import GraphFile
+from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.graph.file import GraphFile
 from pipetask.observe.summary import MOST_TEXT, OutcomeCollector
+from pipetask.options.batch import BatchOptions
 from pipetask.options.collections import OutputOptions
-from pipetask.options.delayed import DelayedOptions
 from pipetask.options.execution import OutputButler, PreUpdateOptions
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs
-from pipetask.quantum_data import EnumeratedGraph
-from pipetask.registry import registrar
-from pipetask.registry.registrar import Registrar
+from pipetask.repository.access import registrar
+from pipetask.repository.registrar import Registrar
 from pipetask.runner import Ticket
 from pipetask.runner.quantum_runner import HISTORY
 from pipetask.runner.spec import ButlerRunnerSpec
@@ -74,7 +74,7 @@ def in_one_worker(repository: Repository, tmp_path: Path) -> None:
 
 
 def in_a_node(repository: Repository, tmp_path: Path) -> None:
-    written = DelayedOptions(run_dir=str(tmp_path / "run"), submit=False, bundle_size=1000, bundle_by=())
+    written = BatchOptions(run_dir=str(tmp_path / "run"), submit=False, bundle_size=1000, bundle_by=())
     execute(repository, CondorExecutor(written))
     assert run_node(RunDirectory(tmp_path / "run"), "0") is ExitCode.DONE
 

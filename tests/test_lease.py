@@ -18,15 +18,15 @@ from lsst.daf.butler import Butler
 from convergence import run_in_fork
 from forked import run_forked
 from peer import comparable_registry
-from pipetask.continuation import RunContinuation
+from pipetask.batch.condor import writer
+from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
-from pipetask.executors.condor import writer
-from pipetask.executors.delayed.run_directory import RunDirectory
 from pipetask.executors.in_process import InProcessExecutor
-from pipetask.graph_executor import QuantumGraphExecutor
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
-from pipetask.registry.lease import lease_run
+from pipetask.repository.lease import lease_run
+from pipetask.run.continuation import RunContinuation
+from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_chain, read_files
 

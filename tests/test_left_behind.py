@@ -20,7 +20,7 @@ from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
 
 from test_conformance import execute  # isort: skip
-from test_delayed_runs import run_alone, write_run  # isort: skip
+from test_batch_runs import run_alone, write_run  # isort: skip
 
 
 def run(

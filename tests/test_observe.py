@@ -16,12 +16,12 @@ from rich.console import Console
 
 from pipetask.errors import RegistrationError
 from pipetask.executors.base import Activity, StopRequest
+from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.observe.progress import LineProgress, progress_line, progress_table
 from pipetask.observe.report import debug_command, print_report
 from pipetask.observe.summary import OutcomeCollector, RunSummary
 from pipetask.observe.tally import Tally
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs
-from pipetask.quantum_data import EnumeratedGraph
 from pipetask.testing import MockPipeline, enumerated
 
 from conftest import Repository, environment  # isort: skip

@@ -17,10 +17,10 @@ from forked import run_forked
 from graph_dump import comparable_graph, known_datasets
 from peer import without_varying_sizes
 from pipetask.executors.in_process import InProcessExecutor
-from pipetask.graph_executor import QuantumGraphExecutor
-from pipetask.graph_file import GraphFile
+from pipetask.graph.file import GraphFile
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
+from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from postgresql import Server, postgresql_server
 from repository_dump import Registry, read_files, read_registry

@@ -22,8 +22,8 @@ from graph_dump import comparable_graph, known_datasets, timeless
 from in_process import run_here
 from peer import peer_session
 from pipetask.errors import PipetaskError
+from pipetask.graph.components import read_graph, write_graph
 from pipetask.graph_building import EmptyGraphError, build_graph
-from pipetask.graph_components import read_graph, write_graph
 from pipetask.options.collections import OutputOptions
 from pipetask.options.graph import GraphBuildOptions, GraphSelection
 from pipetask.options.pipeline import PipelineOptions

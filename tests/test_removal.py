@@ -22,7 +22,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
 from forked import run_forked
 from peer import assert_same_repository, peer_session
 from pipetask.errors import PipetaskError
-from pipetask.registry.removal import Cleanup, Purge, Removal, RemovalPlan, carry_out
+from pipetask.repository.removal import Cleanup, Purge, Removal, RemovalPlan, carry_out
 from repository_dump import read_chain, read_collections, read_files, read_registry
 
 from conftest import Finished, Repository, start_pipetask  # isort: skip

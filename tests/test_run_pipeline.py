@@ -17,7 +17,7 @@ import pytest
 from forked import run_forked
 from graph_dump import timeless
 from peer import comparable_registry, peer_session
-from pipetask.graph_components import read_graph
+from pipetask.graph.components import read_graph
 from repository_dump import read_chain, read_collections, read_files, read_registry
 from toy_pipelines import shape_folder
 

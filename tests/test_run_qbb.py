@@ -24,9 +24,9 @@ from fault_tasks import BombTask
 from forked import run_forked
 from odd_tasks import BrokenTask, UnbuildableTask
 from peer import peer_session
-from pipetask.graph_file import GraphFile
+from pipetask.graph.file import GraphFile
+from pipetask.graph.thin import ThinGraph
 from pipetask.testing import MockPipeline
-from pipetask.thin_graph import ThinGraph
 from repository_dump import read_files, read_registry
 
 from conftest import Finished, Repository, start_pipetask  # isort: skip
@@ -491,11 +491,11 @@ def test_recording_what_runs(
 
 def test_python_interface(make_repository: MakeRepository) -> None:
     from pipetask.executors.in_process import InProcessExecutor
-    from pipetask.init_outputs import init_output_run
     from pipetask.options.execution import ExecutionOptions, QuantumBackedOptions
     from pipetask.options.graph import GraphSelection
     from pipetask.outcome import Status
-    from pipetask.quantum_backed_executor import QuantumBackedGraphExecutor
+    from pipetask.repository.init_outputs import init_output_run
+    from pipetask.run.quantum_backed_executor import QuantumBackedGraphExecutor
 
     repository = make_repository()
     root, graph = str(repository.root), PredictedQuantumGraph.read_execution_quanta(str(repository.graph))

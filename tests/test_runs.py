@@ -402,7 +402,7 @@ def test_a_log_file_gets_the_messages_of_all_processes(
 def test_python_interface(repository: Repository) -> None:
     from pipetask import QuantumGraphExecutor, RunOptions, Status
     from pipetask.executors.in_process import InProcessExecutor
-    from pipetask.graph_file import PredictedQuantumGraph
+    from pipetask.graph.file import PredictedQuantumGraph
     from pipetask.options.collections import OutputOptions
     from pipetask.options.execution import PreUpdateOptions
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipetask.errors import UsageError
 from pipetask.executors.pool.bundling import BundlePolicy
-from pipetask.settings import VARIABLE, Settings
+from pipetask.settings.site import VARIABLE, Settings
 
 from conftest import Repository, run_pipetask  # isort: skip
 

@@ -16,7 +16,7 @@ import pipetask.cli.build  # noqa: F401  imported before the forks
 from forked import run_forked
 from peer import peer_session
 from pipetask.errors import UsageError
-from pipetask.graph_components import read_graph
+from pipetask.graph.components import read_graph
 from pipetask.pipeline.show import GRAPH_ITEMS, PIPELINE_ITEMS, ShowRequest
 from pipetask.pipeline.show_config import show_config, show_history
 from pipetask.pipeline.show_graph import show_graph

@@ -12,8 +12,8 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from conftest import Repository
 from pipetask.errors import PipetaskError
-from pipetask.graph_file import GraphFile
-from pipetask.thin_graph import ThinGraph
+from pipetask.graph.file import GraphFile
+from pipetask.graph.thin import ThinGraph
 
 MakeRepository = Callable[..., Repository]
 

@@ -14,7 +14,7 @@ from forked import run_forked
 from graph_dump import comparable_graph
 from in_process import run_here
 from peer import peer_session
-from pipetask.graph_components import read_graph, write_graph
+from pipetask.graph.components import read_graph, write_graph
 from pipetask.testing import MockPipeline
 
 from conftest import Finished, Repository  # isort: skip

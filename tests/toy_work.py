@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-
 @dataclass(frozen=True)
 class Recorder:
     """Writes down who ran which quantum when, and misbehaves for some ids.

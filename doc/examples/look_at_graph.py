@@ -1,7 +1,7 @@
 """Look at a graph: the example of the user guide."""
 
-from pipetask.graph_file import GraphFile
-from pipetask.quantum_data import EnumeratedGraph
+from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.graph.file import GraphFile
 
 with GraphFile.of("repo/graph.qg") as file:
     for quantum in EnumeratedGraph(file.structure, file):

@@ -1,7 +1,7 @@
 """Execute quantum graphs: the directed graphs of quanta into which data pipelines are compiled.
 
 Importing this package is cheap; the heavy parts (the butler, the tasks) are imported by the modules that need
-them.  Start with `pipetask.graph_executor.QuantumGraphExecutor`.
+them.  Start with `pipetask.run.graph_executor.QuantumGraphExecutor`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .graph_executor import QuantumGraphExecutor
+    from .graph.enumeration import QuantumData
     from .options.execution import RunOptions
     from .outcome import QuantumOutcome, Status
-    from .quantum_data import QuantumData
+    from .run.graph_executor import QuantumGraphExecutor
 
 __all__ = ["QuantumData", "QuantumGraphExecutor", "QuantumOutcome", "RunOptions", "Status"]
 
 _HOMES = {
-    "QuantumData": "quantum_data",
-    "QuantumGraphExecutor": "graph_executor",
+    "QuantumData": "graph.enumeration",
+    "QuantumGraphExecutor": "run.graph_executor",
     "QuantumOutcome": "outcome",
     "RunOptions": "options.execution",
     "Status": "outcome",

@@ -51,7 +51,7 @@ class Status(enum.Enum):
     PLANNED = "planned", Kind.HANDED_ON, "skipped"
     """A dry run would execute it."""
     WRITTEN = "written", Kind.HANDED_ON, "skipped"
-    """Written for delayed execution."""
+    """Written for batch runs."""
     SUBMITTED = "submitted", Kind.HANDED_ON, "skipped"
     """Handed to a batch system."""
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .graph.enumeration import EnumeratedGraph
+from .graph.structure import GraphStructure
 from .outcome import QuantumOutcome, Status, StoredOutputs
-from .quantum_data import EnumeratedGraph
 from .runner import Interruption, Runner, Ticket
 from .runner.base import ExceptionHook
 from .runner.failure import describe_exception
-from .structure import GraphStructure
 
 __all__ = ["CallSpec", "MockPipeline", "enumerated"]
 

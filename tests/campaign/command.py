@@ -119,13 +119,13 @@ def warm_up() -> None:
     """Import what commands import, so that its forks need not."""
     for name in (
         "lsst.pipe.base.tests.mocks",
-        "pipetask.graph_executor",
-        "pipetask.quantum_backed_executor",
-        "pipetask.executors.condor",
+        "pipetask.run.graph_executor",
+        "pipetask.run.quantum_backed_executor",
+        "pipetask.batch.condor",
         "pipetask.executors.in_process",
         "pipetask.executors.pool",
-        "pipetask.executors.delayed.node",
-        "pipetask.executors.delayed.replay",
+        "pipetask.batch.node",
+        "pipetask.batch.replay",
         "pipetask.runner.quantum_runner",
         "pipetask.observe.progress",
         "pipetask.observe.report",

@@ -77,7 +77,7 @@ def batch(*, last: bool) -> Callable[[Path, Path], Plan]:
         run_node = ["run-node", str(directory)]
 
         def nodes() -> list[list[str]]:
-            from pipetask.executors.delayed.run_directory import RunDirectory
+            from pipetask.batch.run_directory import RunDirectory
 
             return [[*run_node, str(number)] for number in range(RunDirectory(directory).facts.nodes)]
 

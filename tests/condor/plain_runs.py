@@ -14,12 +14,12 @@ from typing import Any
 
 import htcondor2
 
+from pipetask.batch.condor import CondorExecutor
+from pipetask.batch.replay import best_attempts
+from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
-from pipetask.executors.condor import CondorExecutor
-from pipetask.executors.delayed.replay import best_attempts
-from pipetask.executors.delayed.run_directory import RunDirectory
-from pipetask.options.delayed import DelayedOptions
+from pipetask.options.batch import BatchOptions
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
@@ -50,7 +50,7 @@ class PlainRun:
     condor
         Settings.
     options
-        Other options of delayed execution.
+        Other options of batch runs.
     lose_answer
         Whether the answer to the submission gets lost.
     """
@@ -149,7 +149,7 @@ def main(content: dict[str, Any]) -> int:
     ids = {quantum.position: quantum.id for quantum in graph}
     folder = Path(content["folder"])
     bombs = tuple((ids[position], name) for position, name in content["bombs"])
-    options = DelayedOptions(
+    options = BatchOptions(
         run_dir=str(folder / content["name"]),
         condor=(RELEASE_SLOTS, *content["condor"]),
         **content["options"],

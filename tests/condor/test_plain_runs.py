@@ -12,10 +12,10 @@ import yaml
 
 from condor.plain_runs import PlainRun
 from condor.pool import Pool, wait_until
-from pipetask.executors.condor.layout import Layout
-from pipetask.executors.condor.node_status import NodeStatusFile
-from pipetask.executors.delayed.node import ExitCode
-from pipetask.executors.delayed.status import NodeState
+from pipetask.batch.condor.layout import Layout
+from pipetask.batch.condor.node_status import NodeStatusFile
+from pipetask.batch.node import ExitCode
+from pipetask.batch.status import NodeState
 from pipetask.outcome import Status
 
 CHAIN = {"a": 4, "b": 4}

@@ -15,7 +15,7 @@ def run(invocation: Invocation) -> int:
     options: AggregateReportsCommand = invocation.options
     options.check()
     configure_logging(invocation.logs)
-    from ..reports import aggregate_reports
+    from ..repository.reports import aggregate_reports
 
     summary = aggregate_reports(options)
     print_summary(summary, options)

@@ -49,6 +49,6 @@ def run(invocation: Invocation) -> int:
 def _repository(butler_config: str | None) -> AbstractContextManager[Butler | None]:
     if butler_config is None:
         return nullcontext()
-    from ..repository import open_repository
+    from ..repository.access import open_repository
 
     return open_repository(butler_config, writeable=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 
+from ..batch.condor.control import cancel
+from ..batch.condor.layout import Layout
+from ..batch.node import ExitCode
+from ..batch.run_directory import RunDirectory
 from ..errors import PipetaskError
-from ..executors.condor.control import cancel
-from ..executors.condor.layout import Layout
-from ..executors.delayed.node import ExitCode
-from ..executors.delayed.run_directory import RunDirectory
-from ..options.delayed_commands import CancelCommand
+from ..options.batch_commands import CancelCommand
 from ..outcome import Kind, Status
 from .command import Invocation
 from .run_node import final_step

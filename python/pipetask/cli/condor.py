@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import yaml
 
+from ..batch.condor.configuration import CondorConfiguration, JobSettings
+from ..batch.condor.layout import Layout
+from ..batch.run_directory import RunDirectory
 from ..errors import UsageError, did_you_mean
-from ..executors.condor.configuration import CondorConfiguration, JobSettings
-from ..executors.condor.layout import Layout
-from ..executors.delayed.run_directory import RunDirectory
-from ..options.delayed_commands import CondorCommand
+from ..options.batch_commands import CondorCommand
 from .command import Invocation
 
 __all__ = ["run"]

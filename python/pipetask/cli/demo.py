@@ -25,7 +25,7 @@ def run(invocation: Invocation) -> int:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty folder: name another, or remove it.")
     configure_logging(invocation.logs)
-    from ..demo import repository
+    from pipetask_demo import repository
 
     root, graph, picture = folder / "repo", folder / "demo.qg", folder / "coadd.png"
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def _as_options(root: Path, graph: Path, processes: int) -> RunCommand:
 
 
 def _show(root: Path, graph: Path, picture: Path) -> None:
-    from ..demo.report import summarize
+    from pipetask_demo.report import summarize
 
     for line in summarize(root, "demo/out", picture).lines():
         print(line)

@@ -74,7 +74,7 @@ def request_of(options: GraphCommand) -> ShowRequest:
     UsageError
         If there is no such thing to show, or if a graph cannot have such a name.
     """
-    from ..graph_components import check_graph_name
+    from ..graph.components import check_graph_name
     from ..pipeline.show import ShowRequest
 
     if options.saved.save_qgraph is not None:
@@ -136,7 +136,7 @@ def build(
 
 def keep(components: PredictedQuantumGraphComponents, saved: GraphSaveOptions) -> None:
     """Write and draw a graph as asked."""
-    from ..graph_components import draw_graph, write_graph
+    from ..graph.components import draw_graph, write_graph
 
     if saved.save_qgraph is not None:
         write_graph(components, saved.save_qgraph)

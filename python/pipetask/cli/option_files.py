@@ -25,7 +25,7 @@ from click.core import ParameterSource
 
 from ..errors import UsageError, did_you_mean
 from ..options.declaration import Declared, Edits, declared, item_type, option
-from ..settings_file import read_sections
+from ..settings.yaml_file import read_sections
 from .catalog import COMMANDS
 
 __all__ = ["EDITS", "PROFILE", "FileOptions", "load_defaults", "print_options"]

@@ -15,7 +15,7 @@ def run(invocation: Invocation) -> int:
     options: PreExecInitQbbCommand = invocation.options
     with record_coverage(options.coverage):
         configure_logging(invocation.logs)
-        from ..init_outputs import init_output_run
+        from ..repository.init_outputs import init_output_run
 
         init_output_run(options.repo, options.qgraph, options.search, qgraph_id=options.qgraph_id)
     return 0

@@ -10,7 +10,7 @@ from .logs import configure_logging
 from .removal import confirm_and_remove
 
 if TYPE_CHECKING:
-    from ..registry.removal import RemovalPlan
+    from ..repository.removal import RemovalPlan
 
 __all__ = ["run"]
 
@@ -19,7 +19,7 @@ def run(invocation: Invocation) -> int:
     """Remove a chain and what is in it."""
     options: PurgeCommand = invocation.options
     configure_logging(invocation.logs)
-    from ..registry.removal import Purge
+    from ..repository.removal import Purge
 
     removal = Purge(options.collection, options.recursive)
     return confirm_and_remove(options.repository.butler_config, removal, _rows, ask=options.confirm.confirm)

@@ -29,7 +29,7 @@ def _run(invocation: Invocation) -> int:
     options: QgraphCommand = invocation.options
     check_source(options, options.selection)
     configure_logging(invocation.logs)
-    from ..graph_components import write_graph_summary
+    from ..graph.components import write_graph_summary
 
     request = request_of(options)
     source = None
@@ -45,8 +45,8 @@ def _run(invocation: Invocation) -> int:
 
 
 def _graph(options: QgraphCommand, source: PipelineSource | None) -> PredictedQuantumGraphComponents:
-    from ..graph_components import read_graph
-    from ..repository import open_repository
+    from ..graph.components import read_graph
+    from ..repository.access import open_repository
 
     with open_repository(options.repository.butler_config, writeable=False) as butler:
         if source is not None:
@@ -61,7 +61,7 @@ def _graph(options: QgraphCommand, source: PipelineSource | None) -> PredictedQu
 
 def _check_collections(butler: Any, options: QgraphCommand) -> None:
     """Check collections though nothing is written to them: who names some wants to know whether they will do."""
-    from ..registry.output_collections import OutputCollections
+    from ..repository.output_collections import OutputCollections
 
     if options.collections.output or options.collections.output_run:
         OutputCollections.for_new_graph(butler, options.collections)

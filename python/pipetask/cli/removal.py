@@ -11,7 +11,7 @@ import click
 from ..errors import PipetaskError
 
 if TYPE_CHECKING:
-    from ..registry.removal import Removal, RemovalPlan
+    from ..repository.removal import Removal, RemovalPlan
 
 __all__ = ["Rows", "confirm_and_remove"]
 
@@ -38,8 +38,8 @@ def confirm_and_remove(config: str, removal: Removal, rows: Rows, *, ask: bool) 
     exit_code
         0, also if somebody does not agree.
     """
-    from ..registry.removal import carry_out
-    from ..repository import open_repository
+    from ..repository.access import open_repository
+    from ..repository.removal import carry_out
 
     with open_repository(config, writeable=False) as butler:
         plan = removal.plan(butler)

@@ -32,7 +32,7 @@ def run(invocation: Invocation) -> int:
 
 
 def _report_on_graph(options: ReportCommand) -> None:
-    from ..reports import report_on_graph
+    from ..repository.reports import report_on_graph
 
     report = report_on_graph(options)
     if options.full_output_filename:
@@ -42,7 +42,7 @@ def _report_on_graph(options: ReportCommand) -> None:
 
 
 def _report_on_attempts(options: ReportCommand) -> None:
-    from ..reports import report_on_attempts
+    from ..repository.reports import report_on_attempts
 
     report = report_on_attempts(options)
     if options.view_graph:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from ..executors.condor.control import restart
-from ..executors.delayed.run_directory import RunDirectory
-from ..options.delayed_commands import RestartCommand
+from ..batch.condor.control import restart
+from ..batch.run_directory import RunDirectory
+from ..options.batch_commands import RestartCommand
 from .command import Invocation
 
 __all__ = ["run"]

@@ -22,10 +22,10 @@ from .logs import configure_logging
 
 if TYPE_CHECKING:
     from ..executors.base import QuantumExecutor
-    from ..graph_executor import QuantumGraphExecutor
     from ..observe.summary import RunSummary
     from ..pipeline.build import PipelineSource
     from ..pipeline.show import ShowRequest
+    from ..run.graph_executor import QuantumGraphExecutor
 
 __all__ = ["run"]
 
@@ -59,8 +59,8 @@ def _run(invocation: Invocation) -> int:
 
 def _graph_executor(invocation: Invocation, executor: QuantumExecutor, graph: str) -> QuantumGraphExecutor:
     """Make what executes; it refuses some options, so this comes before a graph is built."""
-    from ..graph_executor import QuantumGraphExecutor
     from ..observe.report import debug_command
+    from ..run.graph_executor import QuantumGraphExecutor
 
     options: RunCommand = invocation.options
     butler = options.repository.butler_config
@@ -73,7 +73,7 @@ def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> Non
     """Show a graph from a file, and keep a copy, if that is asked for; only then is all of it read."""
     if not request.graph_items and options.saved == GraphSaveOptions():
         return
-    from ..graph_components import read_graph
+    from ..graph.components import read_graph
 
     components = read_graph(graph, options.run.execution.selection)
     keep(components, options.saved)
@@ -109,8 +109,8 @@ def _nothing_executed() -> int:
 
 
 def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: str) -> RunSummary:
-    from ..garbage import keep_what_is_there
-    from ..repository import open_graph
+    from ..graph.garbage import keep_what_is_there
+    from ..repository.access import open_graph
 
     butler = options.repository.butler_config
     selection = options.run.execution.selection

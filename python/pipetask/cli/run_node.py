@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from ..batch.node import ExitCode, run_node
+from ..batch.replay import all_done
+from ..batch.run_directory import RunDirectory
 from ..errors import PipetaskError
-from ..executors.delayed.node import ExitCode, run_node
-from ..executors.delayed.replay import all_done
-from ..executors.delayed.run_directory import RunDirectory
-from ..options.delayed_commands import RunNodeCommand
+from ..options.batch_commands import RunNodeCommand
 from .command import Invocation
 from .run_report import replay
 

@@ -25,8 +25,8 @@ def _run(invocation: Invocation) -> int:
     executor.prepare()  # goes on while the rest is imported
     configure_logging(invocation.logs)
     from ..observe.report import quantum_backed_debug_command
-    from ..quantum_backed_executor import QuantumBackedGraphExecutor
-    from ..repository import open_graph
+    from ..repository.access import open_graph
+    from ..run.quantum_backed_executor import QuantumBackedGraphExecutor
 
     paths, selection = options.run.search.config_search_path, options.run.execution.selection
     run_alone = partial(quantum_backed_debug_command, options.repo, options.qgraph, paths)

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..batch.condor.watch import RunWatch
+from ..batch.node import rerun_command
+from ..batch.replay import ReplayExecutor, Standing
+from ..batch.run_directory import RunDirectory
+from ..batch.status import ENDED, NodeState, RunPhase, RunStatus
 from ..errors import PipetaskError
-from ..executors.condor.watch import RunWatch
-from ..executors.delayed.node import rerun_command
-from ..executors.delayed.replay import ReplayExecutor, Standing
-from ..executors.delayed.run_directory import RunDirectory
-from ..executors.delayed.status import ENDED, NodeState, RunPhase, RunStatus
 from ..outcome import Status
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["is_run_directory", "replay", "report_on_run"]
 
 
 def is_run_directory(path: str) -> bool:
-    """Tell whether a delayed run was written there."""
+    """Tell whether a batch run was written there."""
     return (Path(path) / "run.json").is_file()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 
-from ..executors.condor.watch import RunWatch
-from ..executors.delayed.run_directory import RunDirectory
-from ..executors.delayed.status import RunPhase
-from ..options.delayed_commands import StatusCommand
+from ..batch.condor.watch import RunWatch
+from ..batch.run_directory import RunDirectory
+from ..batch.status import RunPhase
+from ..options.batch_commands import StatusCommand
 from .command import Invocation
 
 __all__ = ["run"]
@@ -19,7 +19,7 @@ def run(invocation: Invocation) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from ..observe.delayed_status import status_table
+    from ..batch.status_display import status_table
 
     options: StatusCommand = invocation.options
     watch = RunWatch(RunDirectory(options.run_dir))

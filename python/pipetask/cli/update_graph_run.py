@@ -17,7 +17,7 @@ def run(invocation: Invocation) -> int:
     """Give a graph another output run."""
     options: UpdateGraphRunCommand = invocation.options
     configure_logging(invocation.logs)
-    from ..graph_components import update_output_run
+    from ..graph.components import update_output_run
 
     if options.metadata_run_key != "output_run":
         _LOG.warning("--metadata-run-key is not used: a graph has one place for the name of its run.")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
+from ..graph.enumeration import EnumeratedGraph, QuantumData
 from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome
-from ..quantum_data import EnumeratedGraph, QuantumData
 from ..runner import RunnerSpec, Ticket
 from .retries import NO_RETRIES, RetryPolicy
 
@@ -104,7 +104,7 @@ class Activity:
 
 
 class Continuation(Protocol):
-    """A picklable recipe for the parts of a run that a delayed model leaves to other processes."""
+    """A picklable recipe for the parts of a run that a batch model leaves to other processes."""
 
     @property
     def output_run(self) -> str:
@@ -184,7 +184,7 @@ class ExecutionContext:
 
     hand_over: Callable[[str, str], None] = lambda batch_run, directory: None
     """Lets a batch run (its identifier, its run directory) have the output run, which this process has had so far; a
-    delayed model calls it when the directory is complete."""
+    batch model calls it when the directory is complete."""
 
     def ticket(self, quantum: QuantumData, attempt: int = 1, *, new_inputs: bool = False) -> Ticket:
         """Return what a worker is told about a quantum: which attempt it is, and whether its inputs are new."""
@@ -208,7 +208,7 @@ class QuantumExecutor(ABC):
     executes = True
     """Whether the repository may be touched; a model that only looks says `False`."""
 
-    delayed = False
+    batch = False
     """Whether quanta run after `execute` has returned; only then can the registry's pre-update be put off."""
 
     replays = False

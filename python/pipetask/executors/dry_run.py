@@ -8,9 +8,9 @@ from collections.abc import Generator, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
+from ..graph.enumeration import EnumeratedGraph, QuantumData
 from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome, Status
-from ..quantum_data import EnumeratedGraph, QuantumData
 from .base import ExecutionContext, QuantumExecutor
 
 __all__ = ["DryRunExecutor"]

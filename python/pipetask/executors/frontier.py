@@ -6,8 +6,8 @@ import heapq
 import time
 from collections.abc import Iterable, Iterator
 
+from ..graph.enumeration import QuantumData
 from ..outcome import QuantumOutcome, Status
-from ..quantum_data import QuantumData
 from .retries import NO_RETRIES, RetryPolicy, all_attempts
 
 __all__ = ["Frontier"]

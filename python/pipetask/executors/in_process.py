@@ -10,9 +10,9 @@ from itertools import islice
 from multiprocessing.connection import wait
 
 from ..errors import UsageError
+from ..graph.enumeration import QuantumData
 from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome, Status
-from ..quantum_data import QuantumData
 from ..runner import Interruption, Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
 from .base import ExecutionContext, QuantumExecutor, StopRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..quantum_data import EnumeratedGraph
+from ..graph.enumeration import EnumeratedGraph
 from ..runner.process_state import LeftBehind
 
 __all__ = ["LeftBehindLog"]

@@ -6,7 +6,7 @@ import importlib
 from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import UsageError, did_you_mean
-from ..settings import Settings
+from ..settings.site import Settings
 from .base import QuantumExecutor
 
 __all__ = ["find_executor", "mode_names"]
@@ -18,7 +18,7 @@ _OWN = {
     "in-process": "pipetask.executors.in_process:InProcessExecutor",
     "multiprocess": "pipetask.executors.pool:MultiprocessExecutor",
     "dry-run": "pipetask.executors.dry_run:DryRunExecutor",
-    "condor": "pipetask.executors.condor:CondorExecutor",
+    "condor": "pipetask.batch.condor:CondorExecutor",
 }
 
 

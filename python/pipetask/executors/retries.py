@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import UsageError
 from ..options.retries import RetryOptions
 from ..outcome import QuantumOutcome, Status
-from ..settings_file import check_key, read_sections, sections
+from ..settings.yaml_file import check_key, read_sections, sections
 
 __all__ = ["NO_RETRIES", "RetryPolicy", "RetryRule", "all_attempts", "raised_memory_error"]
 

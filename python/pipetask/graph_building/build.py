@@ -17,8 +17,8 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
 from ..errors import UsageError, did_you_mean
 from ..options.collections import OutputOptions
 from ..options.graph import GraphBuildOptions
-from ..registry.output_collections import OutputCollections, collection_exists
-from ..repository import open_repository
+from ..repository.access import open_repository
+from ..repository.output_collections import OutputCollections, collection_exists
 from .build_log import BuildLog
 from .complaints import said_plainly
 from .data_id_tables import read_data_id_tables
@@ -61,8 +61,8 @@ def build_graph(
     Returns
     -------
     components
-        The graph, which has at least one quantum; `pipetask.graph_components.write_graph` writes it, and
-        `pipetask.graph_executor.QuantumGraphExecutor` executes it.
+        The graph, which has at least one quantum; `pipetask.graph.components.write_graph` writes it, and
+        `pipetask.run.graph_executor.QuantumGraphExecutor` executes it.
 
     Raises
     ------

@@ -9,8 +9,8 @@ from itertools import chain
 
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-from ..runner.quantum_reader import read_datasets
-from ..structure import GraphStructure
+from ..graph.reader import read_datasets
+from ..graph.structure import GraphStructure
 
 __all__ = ["DatasetCounts"]
 

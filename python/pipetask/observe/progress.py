@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..executors.base import Activity
+from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome
-from ..quantum_data import EnumeratedGraph
 from .sink import Sink
 from .summary import RunSummary
 from .tally import Tally, TallyRow

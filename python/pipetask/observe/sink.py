@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import one_line
 from ..executors.base import Activity
+from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome
-from ..quantum_data import EnumeratedGraph
 
 if TYPE_CHECKING:
     from .summary import RunSummary

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import PipetaskError
 from ..executors.base import StopRequest
+from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome, Status
-from ..quantum_data import EnumeratedGraph
 
 __all__ = ["OutcomeCollector", "RunSummary"]
 

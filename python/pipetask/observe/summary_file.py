@@ -17,9 +17,9 @@ from lsst.utils.introspection import get_full_type_name
 
 from ..errors import PipetaskError, UsageError, one_line, reason_of
 from ..executors.base import Activity
-from ..graph_file import GraphFile
+from ..graph.enumeration import EnumeratedGraph
+from ..graph.file import GraphFile
 from ..outcome import QuantumOutcome
-from ..quantum_data import EnumeratedGraph
 from .dataset_counts import DatasetCounts
 from .sink import Sink
 from .summary import RunSummary

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..executors.base import Activity
+from ..graph.enumeration import EnumeratedGraph
 from ..outcome import Kind, QuantumOutcome, Status
-from ..quantum_data import EnumeratedGraph
 
 __all__ = ["Tally", "TallyRow"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from .batch_commands import CancelCommand, CondorCommand, RestartCommand, RunNodeCommand, StatusCommand
 from .collections import ConfigSearchOptions, OutputOptions, RepositoryOptions
 from .declaration import argument, option, section
-from .delayed_commands import CancelCommand, CondorCommand, RestartCommand, RunNodeCommand, StatusCommand
 from .development import CoverageOptions
 from .execution import ExecutorOptions, QuantumBackedOptions, RunOptions
 from .graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ..settings import Settings
+from ..settings.site import Settings
+from .batch import BatchOptions
 from .collections import ConfigSearchOptions, OutputOptions
 from .declaration import option, section
-from .delayed import DelayedOptions
 from .development import CoverageOptions, ProfileOptions
 from .graph import GraphSelection
 from .retries import RetryOptions
@@ -33,7 +33,7 @@ class PreUpdate(Enum):
     """Before the first quantum."""
 
     DEFERRED = "deferred"
-    """By the first job of a delayed run."""
+    """By the first job of a batch run."""
 
     SKIP = "skip"
     """Somebody did it already; that is verified."""
@@ -112,7 +112,7 @@ class ExecutorOptions:
         help="With --mode dry-run: write the plan to FILE, a JSON object a line.",
         new_file=True,
     )
-    delayed: DelayedOptions = section("Delayed execution (--mode condor)", DelayedOptions)
+    batch: BatchOptions = section("Batch runs (--mode condor)", BatchOptions)
     settings: Settings = field(default_factory=Settings.load)
     """What the site has set."""
 
@@ -175,7 +175,7 @@ class PreUpdateOptions:
     when: PreUpdate = option(
         "--registry-pre-update",
         default=PreUpdate.NOW,
-        help="Make the registry ready before the first quantum, let the first job of a delayed run do it, or verify "
+        help="Make the registry ready before the first quantum, let the first job of a batch run do it, or verify "
         "that it is ready.",
     )
     register_dataset_types: bool = option(

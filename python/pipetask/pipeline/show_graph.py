@@ -9,7 +9,7 @@ from lsst.daf.butler import Butler, DatasetRef, Quantum
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from ..errors import UsageError
-from ..repository import open_repository
+from ..repository.access import open_repository
 from .show import ShowRequest
 
 __all__ = ["show_graph"]

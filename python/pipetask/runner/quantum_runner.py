@@ -17,17 +17,17 @@ from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph_executor import QuantumExecutionResult
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
-from ..durability import sync_files
+from ..graph.reader import QuantumReader, load_storage_classes
 from ..lsst_internals import bound_history
 from ..outcome import QuantumOutcome, Status, StoredOutputs
-from ..stored_files import forget, local_paths, recorded_files, sizes_of
+from ..storage.durability import sync_files
+from ..storage.files import forget, local_paths, recorded_files, sizes_of
 from .base import ExceptionHook, Interruption, Ticket
 from .debris import Debris
 from .failure import describe_exception
 from .forked_copy import end_copy_of, let_no_copy_store
 from .memory_use import PeakMemory
 from .quantum_log import QuantumLog
-from .quantum_reader import QuantumReader, load_storage_classes
 from .spec import ButlerRunnerSpec
 from .success import is_success_stored, read_or_none, success_marks
 from .worker_butler import WorkerButler

@@ -100,7 +100,7 @@ class ButlerRunnerSpec:
 
     def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
         """Write a part of the graph into each of some folders."""
-        from .part_writer import write_parts
+        from ..graph.parts import write_parts
 
         write_parts(
             self.graph, ((folder / _GRAPH, [uuid.UUID(bytes=id) for id in ids]) for folder, ids in parts)

@@ -7,7 +7,7 @@ from typing import Any
 from lsst.daf.butler import DatasetRef, FileIntegrityError, LimitedButler, Quantum
 from lsst.pipe.base.pipeline_graph import TaskNode
 
-from ..stored_files import sizes_of, uris_of
+from ..storage.files import sizes_of, uris_of
 
 __all__ = ["is_success_stored", "read_or_none", "success_marks"]
 

@@ -20,7 +20,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.registry.interfaces import FakeDatasetRef
 
 from ..outcome import StoredOutputs
-from ..stored_files import file_datastores
+from ..storage.files import file_datastores
 from .memory_records import MemoryBridgeManager, MemoryOpaqueManager
 
 __all__ = ["WorkerButler"]

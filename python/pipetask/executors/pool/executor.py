@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 
 from ...errors import PipetaskError, UsageError
+from ...graph.enumeration import QuantumData
 from ...options.execution import ExecutorOptions
 from ...outcome import QuantumOutcome
-from ...quantum_data import QuantumData
 from ..base import ExecutionContext, QuantumExecutor
 from .bundling import BundlePolicy
 from .foreman import Foreman

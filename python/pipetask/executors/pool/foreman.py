@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ...development.workers import wanted_recorders
 from ...errors import PipetaskError, one_line, reason_of
+from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome, Status
-from ...quantum_data import QuantumData
 from ...runner.memory_kills import oom_kills
 from ..base import ExecutionContext, StopLevel
 from ..frontier import Frontier

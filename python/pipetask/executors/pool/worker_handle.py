@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 
+from ...graph.enumeration import QuantumData
 from ...outcome import QuantumError, QuantumOutcome, Status
-from ...quantum_data import QuantumData
 from ...runner import Ticket
 from .launcher import Launcher, preparation
 from .messages import TOKEN, Bundle, ForeignBytesError, FrameBuffer, Report, Stop, Untidy

@@ -1,0 +1,240 @@
+"""End a run on HTCondor, or go on with it; each makes sure that what was asked for has happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import PipetaskError
+from ..node import ExitCode
+from ..outcomes import read_attempts
+from ..run_directory import RunDirectory
+from .bindings import condor, says_condor, schedd
+from .configuration import CondorConfiguration, JobSettings
+from .dag_text import FINAL, FIRST, retried
+from .descriptions import rewrite
+from .events import DagEvents
+from .layout import OURS, Layout
+from .memory import raised
+from .quoting import attribute
+from .slots import check_requests, largest_slots, named
+from .submission import find_dagman, submit
+from .submit_description import RUN_ATTRIBUTE
+
+__all__ = ["Restarted", "cancel", "restart"]
+
+_RUNNING = 2
+"""HTCondor's number for the state of a job that runs."""
+
+_PATIENCE = 300.0
+"""Seconds that jobs have to leave the queue."""
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """What `restart` did."""
+
+    cluster: int
+    """Number of DAGMan's job."""
+
+    found: bool
+    """Whether it was in the queue already, and so was not submitted again."""
+
+    done: int
+    """Nodes that are not run again."""
+
+    memory: dict[str, int]
+    """Nodes that ask for more memory than at first, with how many megabytes."""
+
+
+def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
+    """Remove a run from the queue, and wait until all of its jobs have left.
+
+    DAGMan, if it still runs, lets the final job register what has been done.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    patience
+        Seconds to wait.
+
+    Returns
+    -------
+    cancelled
+        `False` if there was nothing in the queue to cancel.
+
+    Raises
+    ------
+    PipetaskError
+        If HTCondor does not answer, or if jobs do not leave the queue.
+    """
+    queue, run_id = schedd(), directory.facts.id
+    cluster = find_dagman(queue, run_id)
+    if cluster is None and not _jobs(queue, run_id):
+        return False
+    with says_condor("the run cannot be removed"):
+        action = condor().JobAction.Remove
+        # DAGMan removes its jobs itself; only where it is gone we have to.
+        queue.act(
+            action, [f"{cluster}.0"] if cluster is not None else _mine(run_id), reason="pipetask cancel"
+        )
+    deadline = time.monotonic() + patience
+    while left := _jobs(queue, run_id):
+        if _registers(queue, run_id):  # which takes as long as it takes
+            deadline = time.monotonic() + patience
+        elif time.monotonic() > deadline:
+            raise PipetaskError(
+                f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): try condor_rm "
+                f"-forcex {left[0]}, and then pipetask run-node {directory.path} final"
+            )
+        time.sleep(1)
+    return True
+
+
+def restart(directory: RunDirectory) -> Restarted:
+    """Submit what is missing of a run, or all of one that was never submitted.
+
+    Parameters
+    ----------
+    directory
+        The run.
+
+    Raises
+    ------
+    PipetaskError
+        If the graph has changed, or if HTCondor does not take it.
+    """
+    directory.check_files()
+    layout = Layout(directory.path)
+    configuration = CondorConfiguration.load(str(layout.configuration))
+    queue = schedd()
+    cluster = find_dagman(queue, directory.facts.id)
+    if cluster is not None:
+        return Restarted(cluster, True, 0, {})
+    if left := _jobs(queue, directory.facts.id):
+        raise PipetaskError(
+            f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): wait for them, or "
+            "remove them with pipetask cancel."
+        )
+    done, risen = dict.fromkeys(_done(directory)), _risen(directory, layout, configuration)
+    memory = {name: megabytes for name, megabytes in risen.items() if name not in done}
+    memory = _more_than_settings(directory, configuration, memory)
+    check_requests(
+        _requests(directory, configuration, done),
+        largest_slots(),
+        "in a run that is written anew (--run-dir, --extend-run), or restart this one when the pool has such a slot",
+    )
+    rewrite(directory, configuration)
+    for outdated in (directory.summary, directory.unregistered):
+        outdated.unlink(missing_ok=True)
+    if done or memory or layout.dagman_log.exists():
+        _write_rescue(layout, done, memory)
+    # DAGMan begins both anew, and not at once; until then they would tell of the submission before.
+    for outdated in (layout.node_status, layout.node_log):
+        outdated.unlink(missing_ok=True)
+    cluster, found = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
+    _verify(directory, layout, cluster)
+    return Restarted(cluster, found, len(done), memory)
+
+
+def _mine(run_id: str) -> str:
+    return f"{RUN_ATTRIBUTE} == {attribute(run_id)}"
+
+
+def _jobs(queue: Any, run_id: str) -> list[int]:
+    with says_condor("the queue cannot be read"):
+        ads = queue.query(constraint=_mine(run_id), projection=["ClusterId"])
+    return sorted(int(ad["ClusterId"]) for ad in ads)
+
+
+def _registers(queue: Any, run_id: str) -> bool:
+    """Return whether the final job runs."""
+    constraint = f"{_mine(run_id)} && DAGNodeName == {attribute(FINAL)} && JobStatus == {_RUNNING}"
+    with says_condor("the queue cannot be read"):
+        return bool(queue.query(constraint=constraint, projection=["ClusterId"]))
+
+
+def _done(directory: RunDirectory) -> Iterator[str]:
+    """Yield the nodes all of whose quanta have been done."""
+    if directory.begun.exists():
+        yield FIRST
+    done: dict[int, set[int]] = {}
+    for attempt in read_attempts(directory.outcomes):
+        done.setdefault(attempt.number, set()).update(o.id for o in attempt.outcomes if o.status.unblocks)
+    with directory.index() as index:
+        for node in index.nodes():
+            if all(quantum.id in done.get(node.number, ()) for quantum in node.quanta):
+                yield node.name
+
+
+def _requests(
+    directory: RunDirectory, configuration: CondorConfiguration, done: Container[str]
+) -> Iterator[tuple[str, JobSettings]]:
+    """Yield what jobs of the nodes that are left ask for at first."""
+    with directory.index() as index:
+        kinds = {tuple(counts) for name, counts in index.counts().items() if name not in done}
+    for labels in sorted(kinds):
+        yield named(labels), configuration.for_labels(labels)
+
+
+def _risen(directory: RunDirectory, layout: Layout, configuration: CondorConfiguration) -> dict[str, int]:
+    """Return the memory that nodes ask for which ever ran out of it.
+
+    That is what they asked for last, or more if that was not enough: if the last attempt has said so, or was killed.
+    """
+    # Of the last submission only: DAGMan begins its log anew with each.
+    names = DagEvents.read(layout).out_of_memory
+    risen = dict(layout.memory_before())
+    asked: dict[int, int] = {}
+    last: dict[int, int | None] = {}
+    for attempt in read_attempts(directory.outcomes):
+        asked[attempt.number] = max(asked.get(attempt.number, 0), attempt.memory or 0)
+        last[attempt.number] = attempt.exit_code
+    with directory.index() as index:
+        for node in index.nodes():
+            code = last.get(node.number)
+            if node.name not in names and code != ExitCode.OUT_OF_MEMORY:
+                continue
+            tasks = sorted({quantum.task for quantum in node.quanta})
+            settings = configuration.for_labels([index.labels[task] for task in tasks])
+            request = asked.get(node.number) or settings.request_memory
+            risen[node.name] = (
+                raised(settings, request) if code in (None, ExitCode.OUT_OF_MEMORY) else request
+            )
+    return risen
+
+
+def _more_than_settings(
+    directory: RunDirectory, configuration: CondorConfiguration, memory: dict[str, int]
+) -> dict[str, int]:
+    """Return those requests that are above what the settings, which may be others by now, say themselves."""
+    with directory.index() as index:
+        labels = {name: tuple(counts) for name, counts in index.counts().items() if name in memory}
+    return {
+        name: megabytes
+        for name, megabytes in memory.items()
+        if megabytes > configuration.for_labels(labels[name]).request_memory
+    }
+
+
+def _write_rescue(layout: Layout, done: Iterable[str], memory: dict[str, int]) -> None:
+    number = max((int(path.suffix[-3:]) for path in layout.rescues()), default=0) + 1
+    lines = [OURS, *retried(done, memory)]
+    layout.rescue(number).write_text("".join(f"{line}\n" for line in lines))
+    # A lock that a killed DAGMan has left would make the next one trust its event log instead.
+    layout.folder.joinpath(f"{layout.dag.name}.lock").unlink(missing_ok=True)
+
+
+def _verify(directory: RunDirectory, layout: Layout, cluster: int) -> None:
+    """Make sure that the queue has the job, or that it has ended already."""
+    queue = schedd()
+    if (
+        find_dagman(queue, directory.facts.id) is None
+        and f"({cluster:03}." not in layout.dagman_log.read_text()
+    ):
+        raise PipetaskError(
+            f"HTCondor took {layout.dag} as {cluster}, and it is not in the queue: see {layout.dagman_out}."
+        )

@@ -1,0 +1,229 @@
+"""The worker side of a batch run: run one node, in whatever place the batch system has chosen.
+
+A job may be killed at any moment and begin anew, elsewhere, or at the same time as a twin that is believed dead.  So
+every outcome is written when its quantum ends; what is finished is not run again; and the exit code tells the batch
+system whether another attempt makes sense.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ..errors import PipetaskError
+from ..executors.base import ExecutionContext, QuantumExecutor, StopRequest
+from ..executors.retries import raised_memory_error
+from ..executors.stop_signals import stop_on_signals
+from ..outcome import QuantumOutcome, Status
+from ..runner.memory_kills import oom_kills
+from .batch_job import requested_memory
+from .index import IndexedNode, IndexedQuantum, NodeIndex
+from .outcomes import Attempt, AttemptWriter, attempts_of
+from .part import PartOfGraph
+from .run_directory import Recipe, RunDirectory
+from .upstream import blocked, failed_upstream
+
+__all__ = ["FINAL_CODES", "ExitCode", "rerun_command", "run_node"]
+
+
+class ExitCode(IntEnum):
+    """What a job's exit code means; one that was interrupted exits with 128 and the signal's number."""
+
+    DONE = 0
+    FAILED = 1
+    """A quantum failed, and running it again has not helped."""
+
+    REPEATABLE = 20
+    """A quantum failed with an error that will come again, as it says itself."""
+
+    INVALID = 21
+    """A quantum cannot be run at all, as it says itself."""
+
+    INFRASTRUCTURE = 75
+    """Not the quantum's fault, as far as one can see: another attempt may succeed."""
+
+    OUT_OF_MEMORY = 76
+    """Another attempt needs more memory."""
+
+    BLOCKED = 77
+    """No quantum failed here, and some were not run because they need what failed elsewhere."""
+
+
+FINAL_CODES = frozenset(
+    {ExitCode.DONE, ExitCode.FAILED, ExitCode.REPEATABLE, ExitCode.INVALID, ExitCode.BLOCKED}
+)
+"""After these, the batch system makes no other attempt."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    directory: RunDirectory
+    recipe: Recipe
+    index: NodeIndex
+    node: IndexedNode
+    processes: int
+
+
+def run_node(
+    directory: RunDirectory, name: str, *, processes: int = 1, quantum_ids: Collection[str] = ()
+) -> int:
+    """Run what is left to do of a node.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    name
+        Name or number of the node.
+    processes
+        Quanta to run at the same time.
+    quantum_ids
+        UUIDs of the only quanta to run; all if empty.
+
+    Returns
+    -------
+    exit_code
+        See `ExitCode`.
+
+    Raises
+    ------
+    PipetaskError
+        If there is no such node or quantum, or if outcomes cannot be written.
+    """
+    recipe = directory.recipe()
+    with directory.index() as index:
+        job = _Job(directory, recipe, index, index.node(name), processes)
+        earlier = attempts_of(directory.outcomes, job.node.number)
+        finished = _finished(job, earlier)
+        wanted = _wanted(job, quantum_ids)
+        todo = [q for q in job.node.quanta if q.id not in finished and (wanted is None or q.id in wanted)]
+        if not todo:
+            return ExitCode.DONE
+        outcomes = _blocked(job, todo, finished)
+        todo = [quantum for quantum in todo if quantum.id not in outcomes]
+        if todo:
+            recipe.runner.prepare_process()
+        writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), requested_memory())
+        for outcome in outcomes.values():
+            writer.outcome(outcome)
+        killed_before = oom_kills()
+        with stop_on_signals() as stop:
+            for outcome in _run(job, todo, stop, again=bool(earlier)) if todo else ():
+                writer.outcome(outcome)
+                outcomes[outcome.id] = outcome
+        code = _exit_code(outcomes.values(), stop, out_of_memory=oom_kills() > killed_before)
+        writer.end(code)
+        _say_what_failed(job, outcomes)
+        return code
+
+
+def _finished(job: _Job, earlier: Sequence[Attempt]) -> set[int]:
+    """Return the quanta that have ended well, and whose files are still as they were then.
+
+    A disk may lose what it said was written, when its power goes.
+    """
+    done = {o.id: o.outputs for attempt in earlier for o in attempt.outcomes if o.status.unblocks}
+    if any(outputs is not None for outputs in done.values()):
+        with closing(job.recipe.runner.moved(str(job.directory.path)).open()) as runner:
+            return {id for id, outputs in done.items() if outputs is None or runner.is_whole(outputs)}
+    return set(done)
+
+
+def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:
+    """Return the command that runs one node by hand, or one quantum of it."""
+    words = ["pipetask", "run-node", str(directory.path), node]
+    return shlex.join(words + (["--quantum", str(quantum_id)] if quantum_id is not None else []))
+
+
+def _wanted(job: _Job, quantum_ids: Collection[str]) -> set[int] | None:
+    if not quantum_ids:
+        return None
+    known = {str(job.index.quantum_id(quantum)): quantum.id for quantum in job.node.quanta}
+    for quantum_id in quantum_ids:
+        if quantum_id not in known:
+            raise PipetaskError(
+                f"Node {job.node.name} has no quantum {quantum_id}: leave --quantum out to run all."
+            )
+    return {known[quantum_id] for quantum_id in quantum_ids}
+
+
+def _blocked(
+    job: _Job, todo: Sequence[IndexedQuantum], finished: Collection[int]
+) -> dict[int, QuantumOutcome]:
+    """Return outcomes of the quanta that cannot run, because of what they need in this node or in others."""
+    running = {quantum.id for quantum in todo}
+    roots = {q.id: q.id for q in job.node.quanta if q.id not in running and q.id not in finished}
+    if job.recipe.shared:  # elsewhere a node starts only if all that it waits for has succeeded
+        roots |= failed_upstream(job.directory, job.index, job.node, todo)
+    causes = blocked(todo, roots)
+    return {id: QuantumOutcome(id, Status.BLOCKED, blocked_by=root) for id, root in causes.items()}
+
+
+def _run(
+    job: _Job, quanta: Sequence[IndexedQuantum], stop: StopRequest, *, again: bool
+) -> Iterator[QuantumOutcome]:
+    spec = job.recipe.runner.moved(str(job.directory.path))
+    part = PartOfGraph(job.index, quanta)
+    context = ExecutionContext(
+        part,
+        spec.resuming() if again or not job.recipe.shared else spec,
+        stop,
+        timeout=job.recipe.timeout,
+        registered_before=part.registered_before,
+        retries=job.recipe.retries,
+    )
+    with closing(_executor(job, isolate=again).execute(part, context)) as executed:
+        yield from executed
+
+
+def _executor(job: _Job, *, isolate: bool) -> QuantumExecutor:
+    """Return what runs quanta: warm workers for several at a time, for a timeout, or after a job has died.
+
+    The last, because a quantum that kills its process then costs itself only, and not those after it.
+    """
+    from ..executors.in_process import InProcessExecutor
+    from ..executors.pool import MultiprocessExecutor
+
+    recipe = job.recipe
+    if recipe.serial or (job.processes == 1 and recipe.timeout is None and not isolate):
+        return InProcessExecutor()
+    return MultiprocessExecutor(job.processes)
+
+
+def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_of_memory: bool) -> int:
+    if stop.signal is not None:
+        return 128 + stop.signal
+    codes = {outcome.error.exit_code for outcome in outcomes if outcome.error is not None}
+    statuses = {outcome.status for outcome in outcomes}
+    if all(status.unblocks for status in statuses):
+        return ExitCode.DONE
+    if ExitCode.INVALID in codes:
+        return ExitCode.INVALID
+    if out_of_memory or any(map(raised_memory_error, outcomes)):
+        return ExitCode.OUT_OF_MEMORY
+    if Status.KILLED in statuses:
+        return ExitCode.INFRASTRUCTURE
+    if ExitCode.REPEATABLE in codes:
+        return ExitCode.REPEATABLE
+    return ExitCode.BLOCKED if all(s.unblocks or s is Status.BLOCKED for s in statuses) else ExitCode.FAILED
+
+
+def _say_what_failed(job: _Job, outcomes: Mapping[int, QuantumOutcome]) -> None:
+    for quantum in job.node.quanta:
+        outcome = outcomes.get(quantum.id)
+        if outcome is None or not outcome.status.is_failure:
+            continue
+        error = outcome.error
+        reason = f"{error.type_name}: {error.message}" if error is not None else outcome.reason
+        command = rerun_command(job.directory, job.node.name, job.index.quantum_id(quantum))
+        print(f"{job.index.describe(quantum)} {outcome.status.value}: {reason}", file=sys.stderr)
+        print(f"  run it again: {command}", file=sys.stderr)
+    if any(outcome.status.is_failure for outcome in outcomes.values()):
+        print(f"run the whole node again: {rerun_command(job.directory, job.node.name)}", file=sys.stderr)
+    if waiting := sum(outcome.status is Status.BLOCKED for outcome in outcomes.values()):
+        print(f"{waiting} quanta were not run, because they need what has failed", file=sys.stderr)

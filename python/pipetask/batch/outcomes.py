@@ -1,0 +1,215 @@
+"""What jobs leave behind: one file for each attempt at a node, which grows by a record with each quantum that ends.
+
+A record is its length, a checksum, and a pickled tuple, written in one call.  So nothing that has ended is lost when a
+job is killed, and what was half written is recognised.  The file's name has the node's number and the nanosecond at
+which the attempt began, so that attempts on different machines do not meet.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import time
+import zlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import PipetaskError
+from ..outcome import QuantumOutcome
+from ..storage.durability import sync_files
+
+__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_of", "attempts_of_each", "read_attempts"]
+
+_HEAD = struct.Struct("<II")
+_SUFFIX = ".outcomes"
+_SHARD = 1000
+"""Nodes whose files share a folder."""
+
+
+@dataclass
+class Attempt:
+    """One attempt at a node, as far as it got."""
+
+    number: int
+    """The node's."""
+
+    path: Path
+    start: float
+    host: str
+    memory: int | None
+    """Memory that the job had asked for, in megabytes."""
+
+    exit_code: int | None = None
+    """`None`: it runs, or was killed."""
+
+    outcomes: list[QuantumOutcome] = field(default_factory=list)
+
+
+class AttemptWriter:
+    """Writes the outcomes of one attempt.
+
+    Parameters
+    ----------
+    folder
+        Where all outcomes of the run are.
+    number
+        The node's number.
+    host, memory
+        Where it runs, and the memory that the job has asked for, in megabytes.
+
+    Raises
+    ------
+    PipetaskError
+        If it cannot write.
+    """
+
+    def __init__(self, folder: Path, number: int, host: str, memory: int | None):
+        shard = _shard(folder, number)
+        path = shard / f"{number:06}-{time.time_ns():x}{_SUFFIX}"
+        try:
+            shard.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise PipetaskError(
+                f"{path} cannot be written ({error.strerror}): make room or give permission."
+            ) from error
+        self._path = path
+        self._write(("begin", number, time.time(), host, memory))
+
+    def outcome(self, outcome: QuantumOutcome) -> None:
+        """Write down what became of a quantum."""
+        self._write(("outcome", outcome.to_wire()))
+
+    def end(self, exit_code: int) -> None:
+        """Write down that the attempt is over, and close the file; when the job says so, it is on disk."""
+        self._write(("end", exit_code))
+        os.close(self._file)
+        sync_files([str(self._path)])
+
+    def _write(self, record: tuple[Any, ...]) -> None:
+        body = pickle.dumps(record, protocol=5)
+        content = _HEAD.pack(len(body), zlib.crc32(body)) + body
+        try:
+            if os.write(self._file, content) != len(content):
+                raise OSError(28, "no space is left")
+        except OSError as error:
+            raise PipetaskError(
+                f"{self._path} cannot be written ({error.strerror}): make room; what had ended is in it."
+            ) from error
+
+
+def attempts_of(folder: Path, number: int) -> list[Attempt]:
+    """Return all attempts at a node, oldest first."""
+    return [
+        _read(path) for path in sorted(_shard(folder, number).glob(f"{number:06}-*{_SUFFIX}"), key=_began)
+    ]
+
+
+def attempts_of_each(folder: Path, numbers: Collection[int]) -> dict[int, list[Attempt]]:
+    """Return all attempts at some nodes, oldest first, by node; a node that has not begun is left out."""
+    attempts: dict[int, list[Attempt]] = {}
+    for shard in sorted({_shard(folder, number) for number in numbers}):
+        for path in sorted(shard.glob(f"*{_SUFFIX}"), key=_began):
+            if (number := _number(path)) in numbers:
+                attempts.setdefault(number, []).append(_read(path))
+    return attempts
+
+
+def read_attempts(folder: Path) -> Iterator[Attempt]:
+    """Read all attempts of a run, by node, oldest first."""
+    for shard in sorted(folder.iterdir()):
+        for path in sorted(shard.glob(f"*{_SUFFIX}"), key=lambda path: (path.name[:6], _began(path))):
+            yield _read(path)
+
+
+def _shard(folder: Path, number: int) -> Path:
+    return folder / f"{number // _SHARD:03}"
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.partition("-")[0])
+
+
+def _began(path: Path) -> int:
+    return int(path.stem.partition("-")[2], 16)
+
+
+class AttemptTails:
+    """Reads attempts while they grow.
+
+    Parameters
+    ----------
+    folder
+        Where all outcomes of the run are.
+    since
+        Attempts that began earlier, in seconds since 1970-01-01 UTC, are left out.
+    """
+
+    def __init__(self, folder: Path, since: float = 0.0):
+        self._folder = folder
+        self._since = since
+        self._read: dict[Path, tuple[Attempt, int]] = {}
+
+    def news(self) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
+        """Yield each attempt that has grown, with the outcomes that are new; those are kept nowhere."""
+        for shard in sorted(self._folder.iterdir()):
+            for entry in os.scandir(shard):
+                path = Path(entry.path)
+                if path.suffix != _SUFFIX or _began(path) / 1e9 < self._since:
+                    continue
+                attempt, offset = self._read.get(path) or (_new(path), 0)
+                if entry.stat().st_size > offset:
+                    offset = _grow(attempt, offset)
+                    self._read[path] = attempt, offset
+                    fresh, attempt.outcomes = attempt.outcomes, []
+                    yield attempt, fresh
+
+    def running(self) -> list[Attempt]:
+        """Return the attempts that have begun and not ended, as far as one knows."""
+        return [attempt for attempt, _ in self._read.values() if attempt.exit_code is None]
+
+
+def _new(path: Path) -> Attempt:
+    return Attempt(_number(path), path, _began(path) / 1e9, "", None)
+
+
+def _read(path: Path) -> Attempt:
+    attempt = _new(path)
+    _grow(attempt, 0)
+    return attempt
+
+
+def _grow(attempt: Attempt, offset: int) -> int:
+    """Read whole records from some place on, and return where the next would begin."""
+    with attempt.path.open("rb") as file:
+        file.seek(offset)
+        content = file.read()
+    for record, size in _records(content):
+        offset += size
+        match record:
+            case ("begin", _, start, host, memory):
+                attempt.start, attempt.host, attempt.memory = start, host, memory
+            case ("outcome", wire):
+                attempt.outcomes.append(QuantumOutcome.from_wire(wire))
+            case ("end", code):
+                attempt.exit_code = code
+            case other:
+                raise PipetaskError(
+                    f"{attempt.path} has an unknown record {other[0]!r}: was it written by a newer version?"
+                )
+    return offset
+
+
+def _records(content: bytes) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """Yield whole records with their sizes; what follows a damaged one was cut off."""
+    at = 0
+    while at + _HEAD.size <= len(content):
+        length, checksum = _HEAD.unpack_from(content, at)
+        body = content[at + _HEAD.size : at + _HEAD.size + length]
+        if len(body) < length or zlib.crc32(body) != checksum:
+            return
+        yield pickle.loads(body), _HEAD.size + length
+        at += _HEAD.size + length

@@ -1,0 +1,184 @@
+"""Where a batch run stands: how many quanta of each label are in which state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .outcomes import Attempt, attempts_of_each
+from .run_directory import RunDirectory
+
+__all__ = ["ENDED", "Hold", "NodeState", "RunPhase", "RunStatus", "tabulate"]
+
+
+class NodeState(Enum):
+    """What a node, and each quantum in it, is up to."""
+
+    WAITING = "waiting"
+    """For other nodes, or to be submitted."""
+
+    IDLE = "idle"
+    """Submitted, and no machine has been found yet."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    """Waits for what has failed: it will not run unless the run is restarted."""
+
+    HELD = "held"
+
+
+ENDED = frozenset({NodeState.DONE, NodeState.FAILED, NodeState.BLOCKED})
+"""States of nodes that will not run unless the run is restarted."""
+
+
+class RunPhase(Enum):
+    """What the run as a whole is up to."""
+
+    WRITTEN = "written"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    HELD = "held"
+    """Nothing runs, and something is held: somebody has to act."""
+
+    CANCELLED = "cancelled"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will run unless the run is restarted."""
+        return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
+
+    @property
+    def exit_code(self) -> int:
+        """What ``pipetask status`` exits with."""
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES = {
+    RunPhase.SUCCEEDED: 0,
+    RunPhase.FAILED: 1,
+    RunPhase.RUNNING: 3,
+    RunPhase.HELD: 4,
+    RunPhase.CANCELLED: 5,
+    RunPhase.WRITTEN: 6,
+}
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A node that is held."""
+
+    node: str
+    reason: str
+    code: int
+    subcode: int
+    passes: bool = False
+    """Whether it ends by itself: the job begins anew, or is given up."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands."""
+
+    phase: RunPhase
+    counts: Mapping[str, Counter[NodeState]]
+    """Number of quanta by label and state, in pipeline order."""
+
+    nodes: Counter[NodeState]
+    holds: list[Hold] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Names of nodes that failed."""
+
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why some of them failed whose job never was in the queue."""
+
+    disconnected: list[str] = field(default_factory=list)
+    """Names of nodes whose jobs wait for a machine that does not answer."""
+
+    unregistered: str | None = None
+    """Why what is done has not been registered, although the run is over."""
+
+    rate: float | None = None
+    """Quanta a second, since the run was submitted."""
+
+    seconds_left: float | None = None
+
+    @property
+    def total(self) -> Counter[NodeState]:
+        """Number of quanta by state."""
+        return sum(self.counts.values(), Counter[NodeState]())
+
+    def json(self) -> dict[str, Any]:
+        """Return plain values for `json.dumps`."""
+        return {
+            "phase": self.phase.value,
+            "quanta": {label: {s.value: n for s, n in c.items() if n} for label, c in self.counts.items()},
+            "nodes": {state.value: number for state, number in self.nodes.items()},
+            "held": [hold.__dict__ for hold in self.holds],
+            "failed": self.failed,
+            "reasons": dict(self.reasons),
+            "disconnected": self.disconnected,
+            "unregistered": self.unregistered,
+            "rate": self.rate,
+            "secondsLeft": self.seconds_left,
+        }
+
+
+def tabulate(
+    directory: RunDirectory, sizes: Mapping[str, Mapping[str, int]], states: Mapping[str, NodeState]
+) -> dict[str, Counter[NodeState]]:
+    """Count quanta by label and state.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    sizes
+        Number of quanta by node and label, as the index has it.
+    states
+        States of all nodes, in the same order.
+
+    Notes
+    -----
+    Quanta of a node that is done are done, and those of a node that has not begun are what it is.  Only for others
+    the outcomes are looked at, one by one.
+    """
+    table = {label: Counter[NodeState]() for label in directory.facts.labels}
+    parted = {number for number, state in enumerate(states.values()) if state in _PARTED}
+    attempts = attempts_of_each(directory.outcomes, parted)
+    with directory.index() as index:
+        for number, (state, counts) in enumerate(zip(states.values(), sizes.values(), strict=True)):
+            if number not in attempts:
+                for label, count in counts.items():
+                    table[label][_of_rest(state)] += count
+                continue
+            ended = _ended(attempts[number])
+            for quantum in index.node(str(number)).quanta:
+                table[index.labels[quantum.task]][ended.get(quantum.id, _of_rest(state))] += 1
+    return table
+
+
+_PARTED = frozenset({NodeState.RUNNING, NodeState.FAILED, NodeState.BLOCKED, NodeState.HELD})
+"""States of nodes whose quanta may be in several."""
+
+
+def _of_rest(state: NodeState) -> NodeState:
+    """Return the state of quanta that have not ended, of a node in some state."""
+    return NodeState.BLOCKED if state is NodeState.FAILED else state
+
+
+def _ended(attempts: Iterable[Attempt]) -> dict[int, NodeState]:
+    """Return how quanta of a node have ended; those that were blocked or interrupted have not."""
+    ended: dict[int, NodeState] = {}
+    for attempt in attempts:
+        for outcome in attempt.outcomes:
+            if outcome.status.unblocks:
+                ended[outcome.id] = NodeState.DONE
+            elif outcome.status.is_failure and ended.get(outcome.id) is not NodeState.DONE:
+                ended[outcome.id] = NodeState.FAILED
+    return ended

@@ -1,0 +1,85 @@
+"""Show where a batch run stands."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..observe.progress import duration
+from .status import NodeState, RunPhase, RunStatus
+
+__all__ = ["status_table"]
+
+MOST = 20
+"""Held and failed nodes that are named."""
+
+_STYLES = {
+    NodeState.WAITING: "",
+    NodeState.IDLE: "yellow",
+    NodeState.RUNNING: "cyan",
+    NodeState.DONE: "green",
+    NodeState.FAILED: "bold red",
+    NodeState.BLOCKED: "red",
+    NodeState.HELD: "bold yellow",
+}
+_PHASES = {RunPhase.SUCCEEDED: "bold green", RunPhase.FAILED: "bold red", RunPhase.HELD: "bold yellow"}
+
+
+def status_table(status: RunStatus) -> RenderableType:
+    """Return a table of labels and states, the reasons of holds, and one line that says it all."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("task", no_wrap=True)
+    for state, style in _STYLES.items():
+        table.add_column(state.value, justify="right", style=style)
+    for label, counts in status.counts.items():
+        table.add_row(label, *(str(counts[state] or "") for state in _STYLES))
+    if len(status.counts) > 1:
+        table.add_section()
+        table.add_row("all", *(str(status.total[state] or "") for state in _STYLES), style="bold")
+    return Group(table, *_remarks(status), _line(status))
+
+
+def _remarks(status: RunStatus) -> list[Text]:
+    lines = [
+        Text(f"{hold.node} is held{' for a while' if hold.passes else ''}: {hold.reason}", style="yellow")
+        for hold in status.holds[:MOST]
+    ]
+    if len(status.holds) > MOST:
+        lines.append(
+            Text(f"… and {len(status.holds) - MOST} more are held; --json names all", style="yellow")
+        )
+    if status.failed:
+        more = f" and {len(status.failed) - MOST} more" if len(status.failed) > MOST else ""
+        lines.append(Text(f"failed: {', '.join(status.failed[:MOST])}{more}", style="red"))
+    for name, reason in islice(status.reasons.items(), MOST):
+        lines.append(Text(f"{name} never got into the queue: {reason}", style="red"))
+    if lost := status.disconnected:
+        lines.append(
+            Text(
+                f"{len(lost)} jobs (such as {lost[0]}) wait for machines that do not answer; each begins anew when its "
+                "lease has ended (job_lease_duration)",
+                style="yellow",
+            )
+        )
+    if status.unregistered is not None:
+        lines.append(
+            Text(
+                f"What is done has not been registered: {status.unregistered}  Put that right, and use pipetask "
+                "restart, or run-node with the node 'final'.",
+                style="bold red",
+            )
+        )
+    return lines
+
+
+def _line(status: RunStatus) -> Text:
+    nodes = ", ".join(f"{number} {state.value}" for state in _STYLES if (number := status.nodes[state]))
+    parts = [f"{status.phase.value}: nodes {nodes}"]
+    if status.rate:
+        parts.append(f"{status.rate:.3g} quanta/s")
+    if status.seconds_left is not None:
+        parts.append(f"{duration(status.seconds_left)} left")
+    return Text(", ".join(parts), style=_PHASES.get(status.phase, "bold"))

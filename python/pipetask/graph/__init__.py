@@ -1,0 +1,1 @@
+"""Quantum graphs: their structure, the order of their quanta, and the files that hold them."""

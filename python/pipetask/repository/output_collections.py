@@ -1,0 +1,345 @@
+"""The output RUN collection and the CHAINED collection above it.
+
+The rules are those of LSST's ``pipetask``:
+
+- ``--output CHAIN`` names a CHAINED collection whose first child is the output run; it is made from the (flattened)
+  inputs if it does not exist.
+- ``--output-run RUN`` names the run; with a graph it must be the graph's.  Where a graph is built, the name may be left
+  out: it is that of the chain with the time, or with ``--extend-run`` the chain's first child.
+- A run in which quanta have left something needs ``--extend-run``; an existing chain must contain the given inputs as
+  one contiguous piece, unless ``--rebase`` reorders it: runs that belong to the chain first, then the new inputs, then
+  the rest.
+- ``--replace-run`` takes the first run out of an existing chain; ``--prune-replaced`` also removes its datasets from
+  the datastore (``unstore``), or the whole run (``purge``).
+
+Two rules are not.  After a ``--rebase``, a graph is built from the collections in their new order; LSST's command looks
+where they were before, so that a new input is not found.  And a command can be repeated wherever it has ended: a run
+that does not exist is made, with ``--extend-run`` too; one that holds nothing of quanta is gone on with, without
+``--extend-run`` too; and one that is not in its chain is put there.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, MissingCollectionError
+from lsst.pipe.base import Instrument, PipelineGraph
+from lsst.pipe.base.automatic_connection_constants import PACKAGES_INIT_OUTPUT_NAME
+from lsst.pipe.base.pipeline_graph import NodeType
+
+from ..errors import PipetaskError, UsageError, did_you_mean
+from ..options.collection_names import check_new_name
+from ..options.collections import OutputOptions
+
+__all__ = ["OutputCollections", "collection_exists"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OutputCollections:
+    """Where outputs go, checked against a repository."""
+
+    run: str
+    run_exists: bool
+    begun: bool
+    """Whether quanta have left something in the run."""
+
+    chain: str | None
+    children: tuple[str, ...] | None
+    """Children of the chain, after a rebase if one was asked for; `None` if it does not exist."""
+
+    inputs: tuple[str, ...]
+    """The flattened inputs."""
+
+    options: OutputOptions
+
+    rebased: bool = False
+    """Whether the children are other ones, or in another order, than in the repository."""
+
+    replaced: str | None = None
+    """The run that is still to be taken out of the chain."""
+
+    @classmethod
+    def for_new_graph(
+        cls, butler: Butler, options: OutputOptions, pipeline: PipelineGraph | None = None
+    ) -> OutputCollections:
+        """Look at a repository and choose the output run of a graph that is to be built.
+
+        Parameters
+        ----------
+        butler
+            The repository; only read.
+        options
+            Options, which need not name the output run.
+        pipeline
+            What the graph is to be built from.
+
+        Raises
+        ------
+        PipetaskError
+            If they do not fit, or name no output, with what to do.
+        """
+        return cls.resolve(butler, replace(options, output_run=_new_run(butler, options)), pipeline)
+
+    @classmethod
+    def resolve(
+        cls, butler: Butler, options: OutputOptions, pipeline: PipelineGraph | None = None
+    ) -> OutputCollections:
+        """Look at a repository and check that the options fit.
+
+        Parameters
+        ----------
+        butler
+            The repository; only read.
+        options
+            Options with the output run filled in.
+        pipeline
+            Tells what a run holds before any quantum has run; without it, only a run that is empty has not been begun.
+
+        Raises
+        ------
+        PipetaskError
+            If they do not fit, with what to do.
+        """
+        options.check()
+        run = options.output_run
+        if not run:
+            raise UsageError("Neither the graph nor --output-run names an output run.")
+        children = _children(butler, options.output) if options.output else None
+        inputs = _flatten(butler, options.inputs)
+        exists = _run_exists(butler, run)
+        begun = exists and not _is_fresh(butler, run, pipeline)
+        result = cls(run, exists, begun, options.output, children, inputs, options)._rebased()
+        result._check()
+        if options.replace_run and not result.complete:
+            result = replace(result, replaced=_runs_in(butler, result.children)[0])
+        return result
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """Collections for a butler that reads and writes here."""
+        return (self.chain,) if self.chain else (self.run, *self.inputs)
+
+    @property
+    def input_search(self) -> tuple[str, ...]:
+        """Collections in which a graph that is built finds its inputs."""
+        if self.chain is None or self.children is None:
+            found = self.inputs
+        elif self.options.replace_run:
+            found = self.children[1:]
+        else:
+            found = self.children if self.rebased else (self.chain,)
+        return (self.run, *found) if self.options.extend_run and self.run_exists else found
+
+    @property
+    def complete(self) -> bool:
+        """Whether `create` would have nothing to do."""
+        return self.run_exists and (self.chain is None or self.run in (self.children or ()))
+
+    def create(self, butler: Butler) -> None:
+        """Make the run and the chain, as far as they are not there.
+
+        Parameters
+        ----------
+        butler
+            The repository, writeable, in a transaction.
+        """
+        if self.complete:
+            return
+        self._say_what_is_odd()
+        collections = butler.collections
+        collections.register(self.run, CollectionType.RUN)
+        if self.chain is None:
+            return
+        collections.register(self.chain, CollectionType.CHAINED)
+        # Until the transaction ends, this keeps others from changing the chain; one may have done so a moment ago.
+        collections.prepend_chain(self.chain, self.run)
+        children = [name for name in collections.get_info(self.chain).children if name != self.run]
+        now = replace(self, children=tuple(children) or self.children)._rebased()
+        now._check_inputs()
+        collections.redefine_chain(self.chain, [self.run, *now._members(butler)])
+
+    def forget_replaced(self, butler: Butler, pipeline: PipelineGraph) -> list[DatasetRef]:
+        """Remove from the registry what ``--prune-replaced`` says.
+
+        Parameters
+        ----------
+        butler
+            The repository, writeable, in a transaction.
+        pipeline
+            Tells outputs of tasks from init-outputs, which ``unstore`` keeps.
+
+        Returns
+        -------
+        refs
+            Datasets whose files are to be deleted when the transaction is done.
+        """
+        if self.replaced is None or self.options.prune_replaced is None:
+            return []
+        if glob.escape(self.replaced) != self.replaced:
+            raise PipetaskError(
+                f"--prune-replaced: the name of run {self.replaced!r} is a pattern to the butler, and may match "
+                "others: leave the option out, and use pipetask purge."
+            )
+        refs = list(butler.registry.queryDatasets(..., collections=self.replaced))
+        if self.options.prune_replaced == "unstore":
+            refs = [ref for ref in refs if _is_task_output(ref, pipeline)]
+        elif others := butler.collections.get_info(self.replaced, include_parents=True).parents:
+            raise PipetaskError(
+                f"--prune-replaced purge: run {self.replaced!r} is also in {', '.join(sorted(others))}: take "
+                "it out of there first."
+            )
+        butler._datastore.trash(refs)
+        if self.options.prune_replaced == "purge":
+            butler.collections.x_remove(self.replaced)
+        return refs
+
+    def delete_replaced(self, butler: Butler, refs: list[DatasetRef]) -> None:
+        """Delete the files of datasets that `forget_replaced` has removed.
+
+        Parameters
+        ----------
+        butler
+            The repository, writeable.
+        refs
+            The datasets.
+        """
+        if refs:
+            butler._datastore.emptyTrash(ignore_errors=False, refs=refs)
+        elif self.options.prune_replaced is not None and self.run_exists:
+            # This command was ended before it had deleted them, and cannot know which they were.
+            butler._datastore.emptyTrash()
+
+    def _say_what_is_odd(self) -> None:
+        if self.options.extend_run and not self.run_exists:
+            _LOG.warning("Output run %r has not been begun: it is begun now.", self.run)
+        if self.run_exists and self.chain is not None:
+            _LOG.warning("Output run %r is not in %r: it is put there now.", self.run, self.chain)
+
+    def _members(self, butler: Butler) -> list[str]:
+        """Return what the chain is made of, besides the run: its children before, or the inputs."""
+        members = _runs_in(butler, self.children if self.children is not None else self.inputs)
+        return [name for name in members if name not in (self.run, self.replaced)]
+
+    def _rebased(self) -> OutputCollections:
+        if not self.options.rebase or self.chain is None or self._chain_has_inputs():
+            return self
+        old = self.children or ()
+        own = [child for child in old if child.startswith(self.chain)]
+        return replace(self, children=tuple(dict.fromkeys([*own, *self.inputs, *old])), rebased=True)
+
+    def _chain_has_inputs(self) -> bool:
+        if not self.inputs or self.children is None:
+            return True
+        width = len(self.inputs)
+        starts = range(len(self.children) - width + 1)
+        return any(self.children[start : start + width] == self.inputs for start in starts)
+
+    def _check(self) -> None:
+        options = self.options
+        self._check_names()
+        self._check_inputs()
+        if self.begun and not options.extend_run:
+            raise PipetaskError(
+                f"Output run {self.run!r} exists: add --extend-run to go on with it, or build a graph with a new run."
+            )
+        if options.replace_run and not self.children:
+            raise PipetaskError(
+                "--replace-run: --output must name an existing CHAINED collection with a run in it."
+            )
+
+    def _check_inputs(self) -> None:
+        if not self._chain_has_inputs():
+            raise PipetaskError(
+                f"Output collection {self.chain!r} does not have the inputs {list(self.inputs)} as one contiguous "
+                "piece: give the inputs it was made with, or --rebase to reorder it."
+            )
+
+    def _check_names(self) -> None:
+        if self.chain is not None and self.children is None:
+            check_new_name(self.chain, "--output")
+        if not self.run_exists:
+            check_new_name(self.run, "The output run")
+
+
+def _new_run(butler: Butler, options: OutputOptions) -> str:
+    options.check()
+    if options.output_run:
+        return options.output_run
+    if not options.output:
+        raise UsageError("Outputs have no name: give --output, for a chain with a new run, or --output-run.")
+    if options.extend_run and (children := _children(butler, options.output)):
+        return children[0]
+    return f"{options.output}/{Instrument.makeCollectionTimestamp()}"
+
+
+def _flatten(butler: Butler, inputs: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(butler.collections.query(inputs, flatten_chains=True)) if inputs else ()
+    except MissingCollectionError as error:
+        missing = next(name for name in inputs if not collection_exists(butler, name))
+        raise PipetaskError(
+            f"--input: there is no collection {missing!r}{did_you_mean(missing, butler.collections.query('*'))}"
+        ) from error
+
+
+def collection_exists(butler: Butler, name: str) -> bool:
+    """Return whether a repository has a collection; a pattern is taken to be all that it matches, if only nothing."""
+    try:
+        butler.collections.query(name)
+    except MissingCollectionError:
+        return False
+    return True
+
+
+def _children(butler: Butler, chain: str) -> tuple[str, ...] | None:
+    try:
+        info = butler.collections.get_info(chain)
+    except MissingCollectionError:
+        return None
+    if info.type is not CollectionType.CHAINED:
+        raise PipetaskError(
+            f"Output collection {chain!r} is of type {info.type.name}, not CHAINED: give another --output."
+        )
+    return tuple(info.children)
+
+
+def _run_exists(butler: Butler, run: str) -> bool:
+    try:
+        info = butler.collections.get_info(run)
+    except MissingCollectionError:
+        return False
+    if info.type is not CollectionType.RUN:
+        raise PipetaskError(
+            f"Output run {run!r} is a collection of type {info.type.name}, not RUN: build the graph with another run."
+        )
+    return True
+
+
+def _is_fresh(butler: Butler, run: str, pipeline: PipelineGraph | None) -> bool:
+    """Return whether a run holds nothing of quanta: nothing but what is there before the first one runs."""
+    found = butler.collections.get_info(run, include_summary=True).dataset_types or set()
+    return found <= (_types_before_quanta(pipeline) if pipeline is not None else set())
+
+
+def _types_before_quanta(pipeline: PipelineGraph) -> set[str]:
+    nodes = [task.init for task in pipeline.tasks.values()]
+    names = {edge.dataset_type_name for node in nodes for edge in node.iter_all_outputs()}
+    return {*names, PACKAGES_INIT_OUTPUT_NAME}
+
+
+def _runs_in(butler: Butler, names: Iterable[str] | None) -> list[str]:
+    """Return what some collections are made of, chains taken apart."""
+    return list(butler.collections.query(names, flatten_chains=True, include_chains=False)) if names else []
+
+
+def _is_task_output(ref: DatasetRef, pipeline: PipelineGraph) -> bool:
+    try:
+        producer = pipeline.producer_of(ref.datasetType.name)
+    except KeyError:
+        return False
+    return producer is not None and producer.key.node_type is NodeType.TASK

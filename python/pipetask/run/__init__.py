@@ -1,0 +1,1 @@
+"""A whole run: graph, execution model, registry and sinks, wired together."""

@@ -1,0 +1,241 @@
+"""The execution of a graph: what is the same with a registry and without."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from lsst.daf.butler.cli.cliLog import CliLog
+from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
+
+from ..development.profile import record_profile
+from ..errors import PipetaskError, one_line
+from ..executors.base import Continuation, ExecutionContext, QuantumExecutor
+from ..executors.retries import RetryPolicy
+from ..executors.stop_signals import stop_on_signals
+from ..graph.enumeration import EnumeratedGraph
+from ..graph.file import GraphFile
+from ..graph.fixup import fix_up
+from ..observe.sink import Audience, Sink
+from ..observe.summary import OutcomeCollector, RunSummary
+from ..options.execution import Durability, ExecutionOptions
+from ..outcome import QuantumOutcome, Status
+from ..repository.earlier_attempts import EarlierAttempts
+from ..repository.registrar import Registrar
+from ..runner.process_setup import limit_threads, shared_datastore_cache
+from ..runner.spec import ButlerRunnerSpec
+from ..storage.durability import DiskWriter
+
+__all__ = ["Execution"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A graph that an execution model has agreed to execute; `begin` makes one.
+
+    Whoever begins it makes the repository ready, and lets it `run`.
+    """
+
+    executor: QuantumExecutor
+    context: ExecutionContext
+    options: ExecutionOptions
+    unwanted: frozenset[int]
+    """Positions of quanta that nobody asked for."""
+
+    collected: OutcomeCollector
+
+    @classmethod
+    @contextmanager
+    def begin(
+        cls,
+        executor: QuantumExecutor,
+        file: GraphFile,
+        spec: ButlerRunnerSpec,
+        options: ExecutionOptions,
+        earlier: EarlierAttempts | None = None,
+        fixup: ExecutionGraphFixup | None = None,
+        later: Continuation | None = None,
+        hand_over: Callable[[str, str], None] = lambda batch_run, directory: None,
+    ) -> Iterator[Execution]:
+        """Decide which quanta are executed, and in which order; touch nothing.
+
+        Until the context ends, SIGINT, SIGTERM, SIGHUP and SIGQUIT ask the execution to stop.
+
+        Parameters
+        ----------
+        executor
+            The execution model.
+        file
+            The graph.
+        spec
+            Where quanta read and write; how they are run is taken from the options.
+        options
+            How to execute.
+        earlier
+            What earlier attempts have left.
+        fixup
+            Adds ordering to the graph.
+        later
+            What begins and ends the run in other processes, for models that need that.
+        hand_over
+            What such models call to let a run directory have the output run.
+
+        Raises
+        ------
+        PipetaskError
+            If there is nothing to execute, or if the execution model refuses.
+        """
+        if not len(file.structure):
+            raise PipetaskError(f"{file.path} has no quanta: there is nothing to run.")
+        earlier = earlier or EarlierAttempts()
+        unwanted = file.unwanted(options.selection.quantum_ids)
+        excluded = earlier.done | unwanted
+        structure = fix_up(file, fixup, excluded) if fixup else file.structure
+        stream = EnumeratedGraph(structure, file, excluded)
+        # Jobs elsewhere have no use for a folder that ends with this process.
+        shared = nullcontext() if executor.batch else shared_datastore_cache()
+        with stop_on_signals() as stop, shared as cache:
+            if executor.in_process and not executor.implicit_threads:
+                limit_threads()
+            context = ExecutionContext(
+                stream,
+                _completed(spec, executor, options, cache),
+                stop,
+                fail_fast=options.fail_fast,
+                timeout=options.quantum.timeout,
+                registered_before=earlier.unsuccessful,
+                done=earlier.done,
+                retries=RetryPolicy.from_options(options.retries, structure.labels),
+                later=later,
+                hand_over=hand_over,
+            )
+            executor.check(context)
+            yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))
+
+    def run(
+        self,
+        sinks: Sequence[Sink] = (),
+        registrar: Registrar | DiskWriter | None = None,
+        *,
+        init_only: bool = False,
+    ) -> RunSummary:
+        """Execute the quanta; whatever ends that, there is one outcome of each quantum, and sinks hear of the end.
+
+        Parameters
+        ----------
+        sinks
+            What is told about each outcome, and of the end.
+        registrar
+            Registers what quanta have written, or forces it to disk; it is closed at the end.
+        init_only
+            Whether to end before the first quantum.
+
+        Returns
+        -------
+        summary
+            What became of the quanta, and what went wrong with the run itself.
+        """
+        stream, audience = self.context.graph, Audience(sinks)
+        error: PipetaskError | None = None
+        with record_profile(self.options.profile):
+            totals = _totals(stream, self.unwanted)
+            audience.begin(stream, totals, self.context.activity)
+            if not init_only:
+                error = self._execute(audience, registrar)
+                self._account_for_all(sum(totals.values()), error, audience)
+        error = _closed(registrar) or error
+        summary = self.collected.summary(
+            self.context.stop,
+            fail_fast=self.options.fail_fast,
+            error=error,
+            unregistered=registrar.unregistered if registrar else 0,
+            elsewhere=self.executor.replays,
+            goes_on=self.executor.goes_on,
+        )
+        audience.end(summary)
+        return summary
+
+    def _execute(self, audience: Audience, registrar: Registrar | DiskWriter | None) -> PipetaskError | None:
+        """Execute; return what broke the execution off, if anything did."""
+        stream = self.context.graph
+        try:
+            with closing(self.executor.execute(stream, self.context)) as executed:
+                for outcome in chain(_done_already(stream, self.context.done - self.unwanted), executed):
+                    self._take(outcome, audience, registrar)
+        except BaseException as raised:  # a run that ends still has to say how
+            _LOG.debug("The execution broke off:", exc_info=True)
+            if isinstance(raised, PipetaskError):
+                return raised
+            error = PipetaskError(f"The run broke off: {one_line(raised)}")
+            error.__cause__ = raised
+            return error
+        return None
+
+    def _take(
+        self, outcome: QuantumOutcome, audience: Audience, registrar: Registrar | DiskWriter | None
+    ) -> None:
+        told = outcome.without_outputs()
+        if not self.collected.note(told):
+            return
+        if registrar is not None and outcome.outputs is not None:
+            registrar.register(outcome.outputs)
+            if registrar.failed:  # what is done is safe; more would only be more to register later
+                self.context.stop.ask("outputs could not be registered")
+        audience.note(told)
+
+    def _account_for_all(self, number: int, error: PipetaskError | None, audience: Audience) -> None:
+        """Take note of quanta that the execution model gave no outcome of, because it broke off."""
+        if len(self.collected) == number:
+            return
+        reason = "the run broke off" if error else "the execution model has not said what became of it"
+        for outcome in self.collected.missing(f"not done: {reason}"):
+            self.collected.note(outcome)
+            audience.note(outcome)
+
+
+def _closed(registrar: Registrar | DiskWriter | None) -> PipetaskError | None:
+    try:
+        if registrar is not None:
+            registrar.close()
+    except PipetaskError as error:
+        return error
+    return None
+
+
+def _completed(
+    spec: ButlerRunnerSpec, executor: QuantumExecutor, options: ExecutionOptions, cache: str | None
+) -> ButlerRunnerSpec:
+    quantum = options.quantum
+    return replace(
+        spec,
+        raise_on_partial_outputs=quantum.raise_on_partial_outputs,
+        cores_per_quantum=quantum.cores,
+        memory_per_quantum=quantum.memory,
+        durable=options.durability is Durability.FULL,
+        debug=quantum.debug,
+        implicit_threads=executor.implicit_threads,
+        log_state=list(CliLog.configState),
+        datastore_cache=cache,
+    )
+
+
+def _done_already(stream: EnumeratedGraph, done: frozenset[int]) -> Iterator[QuantumOutcome]:
+    if not done:
+        return
+    for _ in stream:  # so that every quantum has its id
+        pass
+    for id in sorted(stream.id(position) for position in done):
+        yield QuantumOutcome(id, Status.SKIPPED, reason="done already: its metadata is in the output run")
+
+
+def _totals(stream: EnumeratedGraph, unwanted: frozenset[int]) -> dict[str, int]:
+    structure = stream.structure
+    counts = dict(zip(structure.labels, structure.counts, strict=True))
+    for position in unwanted:
+        counts[structure.label(position)] -= 1
+    return {label: count for label, count in counts.items() if count}

@@ -1,0 +1,236 @@
+"""Wires a graph, an execution model and the sinks together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from lsst.daf.butler import Butler
+
+from ..development.coverage import record_coverage
+from ..errors import PipetaskError, UsageError
+from ..executors.base import QuantumExecutor
+from ..graph.file import GraphFile, GraphLike
+from ..graph.fixup import load_graph_fixup
+from ..graph.structure import GraphStructure
+from ..observe.sink import Sink
+from ..observe.summary import RunSummary
+from ..options.collections import OutputOptions
+from ..options.execution import Durability, PreUpdate, RunOptions
+from ..repository.access import check_graph_fits, open_repository, output_butler_for
+from ..repository.batch_lease import check_batch, note_batch
+from ..repository.earlier_attempts import EarlierAttempts
+from ..repository.lease import Lease, lease_run
+from ..repository.outdated import forget_outdated
+from ..repository.output_collections import OutputCollections
+from ..repository.pre_update import check_registry, update_registry, verify_registry
+from ..repository.registrar import Registrar
+from ..runner.spec import ButlerRunnerSpec
+from ..storage.durability import sync_file_systems
+from ..storage.files import local_roots
+from .continuation import RunContinuation
+from .execution import Execution
+
+__all__ = ["QuantumGraphExecutor"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class QuantumGraphExecutor:
+    """Executes quantum graphs with one execution model.
+
+    Parameters
+    ----------
+    executor
+        The execution model.
+    butler_config
+        Root, configuration file or alias of the repository.
+    options
+        How to execute.
+    sinks
+        What is told about each outcome, besides the registry, and in the end about the whole run.
+
+    Raises
+    ------
+    UsageError
+        If the options name a graph fixup that cannot be loaded.
+
+    Examples
+    --------
+    >>> from pipetask.executors.pool import MultiprocessExecutor
+    >>> QuantumGraphExecutor(MultiprocessExecutor(8), "repo").execute("graph.qg")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        executor: QuantumExecutor,
+        butler_config: str,
+        options: RunOptions | None = None,
+        sinks: Sequence[Sink] = (),
+    ):
+        self._executor = executor
+        self._config = str(butler_config)
+        self._options = options or RunOptions()
+        self._sinks = tuple(sinks)
+        fixup = self._options.execution.graph_fixup
+        self._fixup = load_graph_fixup(fixup) if fixup else None
+
+    def check_repository(self) -> None:
+        """Check, before a graph is built for it, that the repository can be written to, if it will be.
+
+        Raises
+        ------
+        PipetaskError
+            If it cannot.
+        """
+        if self._executor.executes:
+            with open_repository(self._config, writeable=True):
+                pass
+
+    def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
+        """Let the execution model begin to import the tasks of the graph that is executed next.
+
+        Parameters
+        ----------
+        task_names
+            Returns the full names of the task classes.
+        """
+        self._executor.preload(task_names)
+
+    def execute(self, graph: GraphLike) -> RunSummary:
+        """Execute a graph.
+
+        Parameters
+        ----------
+        graph
+            A ``.qg`` or ``.qgraph`` file, or a graph of pipe_base's.
+
+        Returns
+        -------
+        summary
+            What became of each quantum.  A failed quantum is an outcome here and not an exception; and what has ended
+            a run that had begun is its ``error``.
+
+        Raises
+        ------
+        PipetaskError
+            If the run could not begin, for instance because another command is writing to it.
+        """
+        self._options.collections.check()
+        if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.batch:
+            raise UsageError(
+                "--registry-pre-update deferred is for Batch runs (--mode condor): use 'now' here."
+            )
+        self._executor.prepare()
+        with (
+            record_coverage(self._options.execution.coverage),
+            open_repository(self._config, writeable=self._executor.executes) as butler,
+            GraphFile.of(graph, announce=self._executor.preload) as file,
+        ):
+            if not self._executor.executes:
+                return self._execute(file, butler)
+            run = file.header.output_run
+            with lease_run(butler, run) as lease:
+                check_batch(
+                    butler, run, self._executor.batch_run, take_over=self._options.pre_update.take_over
+                )
+                return self._execute(file, butler, lease)
+
+    def _execute(self, file: GraphFile, butler: Butler, lease: Lease | None = None) -> RunSummary:
+        check_graph_fits(butler, file, self._config)
+        collections = OutputCollections.resolve(butler, self._collection_options(file), file.pipeline)
+        earlier = EarlierAttempts()
+        if collections.run_exists and not self._executor.replays:
+            producers = None if self._options.trust_registry else file.producers
+            earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline, producers)
+            if earlier.damage:
+                _LOG.warning("%s", earlier.describe_damage())
+        options, spec = self._options.execution, self._spec(file, butler, collections)
+        later = RunContinuation.of(self._config, collections.run, self._options)
+        hand_over = partial(_hand_over, butler, collections.run, lease)
+        with Execution.begin(
+            self._executor, file, spec, options, earlier, self._fixup, later, hand_over
+        ) as execution:
+            _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
+            if self._executor.executes:
+                self._make_ready(file, butler, collections)
+                forget_outdated(butler, file, earlier.outdated - execution.unwanted)
+            registrar = self._registrar(file, butler, collections)
+            return execution.run(self._sinks, registrar, init_only=self._options.pre_update.init_only)
+
+    def _registrar(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> Registrar | None:
+        if not self._executor.executes:
+            return None
+        durable = self._options.execution.durability is Durability.FULL
+        return Registrar(
+            butler,
+            file.pipeline,
+            collections.run,
+            extend_run=collections.run_exists,
+            durable=durable,
+            again=self._executor.register_again,
+        )
+
+    def _make_ready(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> None:
+        options = self._options.pre_update
+        match options.when:
+            case PreUpdate.NOW:
+                update_registry(butler, file.init, collections, options)
+                if self._options.execution.durability is Durability.FULL:
+                    sync_file_systems(local_roots(butler._datastore, collections.run))
+            case PreUpdate.DEFERRED:
+                check_registry(butler, file.init, options)
+            case PreUpdate.SKIP:
+                verify_registry(butler, file.init, collections, options)
+            case other:
+                raise AssertionError(f"registry pre-update {other!r}?")
+
+    def _collection_options(self, file: GraphFile) -> OutputOptions:
+        options, in_graph = self._options.collections, file.header.output_run
+        if options.output_run and options.output_run != in_graph:
+            raise PipetaskError(
+                f"--output-run {options.output_run} is not the output run of {file.path}, which is {in_graph}: leave "
+                "the option out, or give the graph another run with update-graph-run."
+            )
+        if self._options.pre_update.when is PreUpdate.SKIP and not options.extend_run:
+            # The run exists because somebody made it for this execution, which is no extension.
+            options = replace(options, extend_run=True)
+        return replace(options, output_run=in_graph)
+
+    def _spec(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> ButlerRunnerSpec:
+        return ButlerRunnerSpec(
+            graph=file.path,
+            butler_config=self._config,
+            run=collections.run,
+            collections=collections.search_path,
+            output_butler=self._options.output_butler or output_butler_for(butler),
+            extend_run=collections.run_exists,
+            clobber_outputs=collections.options.clobber_outputs and collections.options.extend_run,
+        )
+
+
+def _hand_over(butler: Butler, run: str, lease: Lease | None, batch_run: str, directory: str) -> None:
+    """Let a run directory have the output run; at no moment nobody has it."""
+    note_batch(butler, run, batch_run, directory)
+    if lease is not None:
+        lease.release()
+
+
+def _warn_of_missing_inputs(
+    structure: GraphStructure, not_run: frozenset[int], unwanted: frozenset[int]
+) -> None:
+    """Warn of quanta that are asked for and need others that neither are nor have been run."""
+    if not not_run:
+        return
+    needy = [
+        p
+        for p in range(len(structure))
+        if p not in unwanted and not not_run.isdisjoint(structure.needed_by(p))
+    ]
+    if needy:
+        _LOG.warning(
+            "%d of the quanta asked for need others that have not been run; without inputs they may find no work.",
+            len(needy),
+        )

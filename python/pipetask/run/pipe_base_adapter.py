@@ -1,0 +1,183 @@
+"""For programs that use pipe_base's executors: they can hand their graphs to this package.
+
+With `lsst.pipe.base.separable_pipeline_executor.SeparablePipelineExecutor`:
+
+>>> from lsst.daf.butler import Butler
+>>> from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
+>>> from pipetask.executors.pool import MultiprocessExecutor
+>>> from pipetask.run.pipe_base_adapter import PipeBaseGraphExecutor
+>>> butler = Butler.from_config(root, collections=inputs, run="u/me/run", writeable=True)
+>>> separable = SeparablePipelineExecutor(butler)
+>>> graph = separable.build_quantum_graph(separable.make_pipeline(pipeline))
+>>> separable.pre_execute_qgraph(graph, register_dataset_types=True)
+>>> graph_executor = PipeBaseGraphExecutor(MultiprocessExecutor(2), root)
+>>> separable.run_pipeline(graph, graph_executor=graph_executor)
+>>> graph_executor.getReport().status.value
+'success'
+
+With `lsst.pipe.base.simple_pipeline_executor.SimplePipelineExecutor`, which makes the run and leaves the rest of the
+preparation to its own ``run``:
+
+>>> from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
+>>> from pipetask.options.collections import OutputOptions
+>>> from pipetask.options.execution import PreUpdateOptions, RunOptions
+>>> butler = SimplePipelineExecutor.prep_butler(root, inputs, "u/me/simple")
+>>> simple = SimplePipelineExecutor.from_pipeline_filename(pipeline, butler=butler)
+>>> options = RunOptions(
+...     collections=OutputOptions(extend_run=True),
+...     pre_update=PreUpdateOptions(register_dataset_types=True),
+... )
+>>> PipeBaseGraphExecutor(MultiprocessExecutor(2), root, options).execute(simple.predicted)
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+
+from lsst.pipe.base import QuantumGraph
+from lsst.pipe.base import quantum_graph_executor as pipe_base
+from lsst.pipe.base.mp_graph_executor import MPGraphExecutorError
+from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
+from lsst.pipe.base.quantum_graph.aggregator import AggregatorConfig, FatalWorkerError, aggregate_graph
+from lsst.pipe.base.quantum_reports import Report
+
+from ..errors import PipetaskError, reason_of
+from ..executors.base import QuantumExecutor
+from ..graph.file import GraphFile
+from ..observe.sink import Sink
+from ..observe.summary import RunSummary
+from ..observe.summary_file import SummarySink
+from ..options.execution import PreUpdate, PreUpdateOptions, RunOptions
+from .graph_executor import QuantumGraphExecutor
+
+__all__ = ["GraphExecutionError", "PipeBaseGraphExecutor"]
+
+
+class GraphExecutionError(PipetaskError, MPGraphExecutorError):
+    """Raised when a graph was executed and some of its quanta have not succeeded.
+
+    It is pipe_base's error, too, so that programs which catch that need not change.
+    """
+
+
+class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
+    """Executes graphs as this package does, and looks to pipe_base like an executor of its own.
+
+    Parameters
+    ----------
+    executor
+        The execution model.
+    butler_config
+        Root, configuration file or alias of the repository.
+    options
+        How to execute.  By default it is verified that the registry is ready, as it is after
+        ``SeparablePipelineExecutor.pre_execute_qgraph``.
+    sinks
+        What is told about each outcome, and in the end about the whole run.
+
+    Notes
+    -----
+    Options of pipe_base's executors that concern execution (``clobber_output``, ``resources``, ``fail_fast``,
+    ``num_proc``, …) have no effect on a graph executor that is handed to them; ``options`` has them all.
+    """
+
+    def __init__(
+        self,
+        executor: QuantumExecutor,
+        butler_config: str,
+        options: RunOptions | None = None,
+        sinks: Sequence[Sink] = (),
+    ):
+        self._butler_config = butler_config
+        options = options or RunOptions(pre_update=PreUpdateOptions(when=PreUpdate.SKIP))
+        self._kept = _KeptReport(sys.argv)
+        self._executor = QuantumGraphExecutor(executor, butler_config, options, [self._kept, *sinks])
+
+    def execute(
+        self, graph: QuantumGraph | PredictedQuantumGraph, *, provenance_graph_file: str | None = None
+    ) -> None:
+        """Execute a graph.
+
+        Parameters
+        ----------
+        graph
+            A graph of pipe_base's.
+        provenance_graph_file
+            Where to write the provenance graph, if that is wanted: what became of each quantum and each dataset, with
+            logs and metadata.
+
+        Raises
+        ------
+        GraphExecutionError
+            If any quantum has not succeeded, or if the run was stopped by a signal.
+        PipetaskError
+            If the run could not begin, or broke off.
+        KeyboardInterrupt
+            If it was interrupted from the terminal.
+        """
+        self._kept.report = None
+        with GraphFile.of(graph) as file:
+            summary = self._executor.execute(file)
+            if provenance_graph_file is not None and summary.signal is None:
+                self._write_provenance(file.path, provenance_graph_file)
+        _raise_for(summary)
+
+    def getReport(self) -> Report:  # noqa: N802  pipe_base's name
+        """Return the report on the last execution.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been executed.
+        """
+        if self._kept.report is None:
+            raise RuntimeError("There is no report: no graph has been executed.")
+        return self._kept.report
+
+    def _write_provenance(self, graph: str, provenance: str) -> None:
+        # pipe_base reads what quanta have left in the datastore; "dry run": it is not to register that once more.
+        config = AggregatorConfig(output_path=provenance, dry_run=True)
+        try:
+            aggregate_graph(graph, self._butler_config, config)
+        except (FatalWorkerError, Exception) as error:
+            raise PipetaskError(
+                f"The provenance graph {provenance} cannot be written ({reason_of(error)}, see the log); outputs are "
+                "registered all the same."
+            ) from error
+
+
+class _KeptReport(SummarySink):
+    """Keeps the summary of the last run as pipe_base's report."""
+
+    report: Report | None = None
+
+    def end(self, summary: RunSummary) -> None:
+        """Keep it."""
+        fields = {
+            name: list(value) if isinstance(value, Iterator) else value
+            for name, value in self.fields(summary)
+        }
+        self.report = Report.model_validate(fields)
+
+
+def _raise_for(summary: RunSummary) -> None:
+    if summary.signal == signal.SIGINT:
+        raise KeyboardInterrupt
+    if summary.error is not None:
+        raise summary.error
+    if summary.exit_code:
+        raise GraphExecutionError(_in_a_line(summary))
+
+
+def _in_a_line(summary: RunSummary) -> str:
+    bad = sum(number for status, number in summary.total.items() if not status.unblocks)
+    line = f"{bad} of {len(summary.outcomes)} quanta have not succeeded"
+    if not summary.failures:
+        return f"{line}: {summary.stopped}."
+    first = summary.failures[0]
+    why = f"{first.error.type_name}: {first.error.message}" if first.error else first.reason or ""
+    return (
+        f"{line}; {summary.graph.describe(first.id)} {first.status.value} first: {why.partition(chr(10))[0]}"
+    )

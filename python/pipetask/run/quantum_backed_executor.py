@@ -1,0 +1,141 @@
+"""Executes quantum graphs without a registry, as the jobs of a batch system do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from lsst.utils.iteration import chunk_iterable
+
+from ..development.coverage import record_coverage
+from ..executors.base import QuantumExecutor
+from ..graph.file import GraphFile, GraphLike
+from ..graph.fixup import load_graph_fixup
+from ..graph.reader import QuantumReader
+from ..observe.sink import Sink
+from ..observe.summary import RunSummary
+from ..options.execution import Durability, QuantumBackedOptions
+from ..repository.access import open_datastore, open_graph
+from ..repository.earlier_attempts import EarlierAttempts
+from ..runner.spec import ButlerRunnerSpec
+from ..runner.success import is_success_stored
+from ..runner.worker_butler import WorkerButler
+from ..storage.durability import DiskWriter
+from ..storage.files import local_roots
+from .execution import Execution
+
+__all__ = ["QuantumBackedGraphExecutor"]
+
+CHUNK = 1000
+"""Quanta that are looked for in the datastore at a time."""
+
+
+class QuantumBackedGraphExecutor:
+    """Executes quantum graphs with one execution model, through quantum-backed butlers only.
+
+    The registry is neither read nor written; its database need not be there.  What is done already (its metadata is
+    in the datastore) is skipped, and what failed attempts have left is replaced.  Before it, `init_output_run` writes
+    init-outputs; after it, ``butler transfer-from-graph`` or ``butler aggregate-graph`` registers what was written.
+
+    Parameters
+    ----------
+    executor
+        The execution model.
+    butler_config
+        Root, configuration file or alias of the repository.
+    options
+        How to execute.  Of a graph file, only the quanta that are selected here are read.
+    sinks
+        What is told about each outcome, and in the end about the whole run.
+
+    Raises
+    ------
+    UsageError
+        If the options name a graph fixup that cannot be loaded.
+
+    Examples
+    --------
+    >>> from pipetask.executors.pool import MultiprocessExecutor
+    >>> QuantumBackedGraphExecutor(MultiprocessExecutor(8), "repo").execute("graph.qg")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        executor: QuantumExecutor,
+        butler_config: str,
+        options: QuantumBackedOptions | None = None,
+        sinks: Sequence[Sink] = (),
+    ):
+        self._executor = executor
+        self._config = str(butler_config)
+        self._options = options or QuantumBackedOptions()
+        self._sinks = tuple(sinks)
+        fixup = self._options.execution.graph_fixup
+        self._fixup = load_graph_fixup(fixup) if fixup else None
+
+    def execute(self, graph: GraphLike) -> RunSummary:
+        """Execute a graph.
+
+        Parameters
+        ----------
+        graph
+            A ``.qg`` or ``.qgraph`` file, or a graph of pipe_base's.
+
+        Returns
+        -------
+        summary
+            What became of each quantum.  A failed quantum is an outcome here and not an exception; and what has ended
+            a run that had begun is its ``error``.
+
+        Raises
+        ------
+        PipetaskError
+            If the execution could not begin.
+        """
+        options, paths = self._options.execution, self._options.search.config_search_path
+        self._executor.prepare()
+        with (
+            record_coverage(options.coverage),
+            open_graph(self._config, graph, options.selection, paths, self._executor.preload) as file,
+            open_datastore(self._config, file, paths, writeable=self._executor.executes) as butler,
+            Execution.begin(
+                self._executor, file, self._spec(file), options, self._earlier(file, butler), self._fixup
+            ) as execution,
+        ):
+            writer = None
+            if options.durability is Durability.FULL and self._executor.executes:
+                writer = DiskWriter(local_roots(butler._datastore, file.header.output_run))
+            return execution.run(self._sinks, writer)
+
+    def _spec(self, file: GraphFile) -> ButlerRunnerSpec:
+        return ButlerRunnerSpec(
+            graph=file.path,
+            butler_config=self._config,
+            run=file.header.output_run,
+            collections=(),
+            registry=False,
+            config_search_path=self._options.search.config_search_path,
+            extend_run=not self._options.no_existing_outputs,
+            clobber_outputs=True,
+            job_metadata={"qg_read_time": file.read_time, "qg_size": len(file.structure)},
+        )
+
+    def _earlier(self, file: GraphFile, butler: WorkerButler) -> EarlierAttempts:
+        """Look for what is done, if nobody will execute it: otherwise workers look, each for its quanta."""
+        if self._executor.executes or self._options.no_existing_outputs:
+            return EarlierAttempts()
+        return EarlierAttempts(done=_stored(file, butler))
+
+
+def _stored(file: GraphFile, butler: WorkerButler) -> frozenset[int]:
+    """Return the positions of quanta whose success is stored."""
+    structure, found = file.structure, set[int]()
+    with closing(QuantumReader(file.path)) as reader:
+        for positions in chunk_iterable(range(len(structure)), CHUNK):
+            quanta = reader.read(structure.quantum_id(position) for position in positions)
+            found.update(
+                position
+                for position in positions
+                if is_success_stored(butler, *quanta[structure.quantum_id(position)])
+            )
+    return frozenset(found)

@@ -1,0 +1,1 @@
+"""Settings of a site, and the YAML files that hold settings."""

@@ -1,0 +1,1 @@
+"""Files of datasets: where they are, how large they are, and when they are safely on disk."""

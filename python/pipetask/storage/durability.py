@@ -1,0 +1,120 @@
+"""Force to disk what was written, before something says that it was."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import PipetaskError
+from ..outcome import StoredOutputs
+
+__all__ = ["DiskWriter", "sync_file_systems", "sync_files"]
+
+
+class DiskWriter:
+    """Takes the place of a registrar where there is no registry: at the end of the run, outputs are forced to disk.
+
+    Parameters
+    ----------
+    folders
+        Where outputs are.
+    """
+
+    failed = False
+    unregistered = 0
+
+    def __init__(self, folders: Iterable[str]):
+        self._folders = tuple(folders)
+
+    def register(self, outputs: StoredOutputs) -> None:
+        """Do nothing: all is done at the end."""
+
+    def close(self) -> None:
+        """Force all to disk.
+
+        Raises
+        ------
+        PipetaskError
+            If the disk does not take it.
+        """
+        try:
+            sync_file_systems(self._folders)
+        except OSError as error:
+            raise PipetaskError(
+                f"Outputs could not be forced to disk ({error.strerror}): check the disk, and run the command again."
+            ) from error
+
+
+def sync_files(paths: Iterable[str]) -> None:
+    """Force some files and the entries of their folders to disk, and nothing else.
+
+    For a few files: each costs a write of the file system's journal.
+
+    Parameters
+    ----------
+    paths
+        The files; one that is not there is passed over.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take them.
+    """
+    folders: set[str] = set()
+    for path in paths:
+        with suppress(FileNotFoundError):
+            _sync(path)
+            folders.add(str(Path(path).parent))
+    for folder in folders:
+        _sync(folder)
+
+
+def sync_file_systems(folders: Iterable[str]) -> None:
+    """Force to disk all that was written to the file systems that some folders are on.
+
+    For many files: the cost does not depend on their number.  A folder below the root of a datastore may be a link to
+    another file system, so name the folders that were written to.
+
+    Parameters
+    ----------
+    folders
+        The folders; one that is not there is passed over.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take it.
+    """
+    seen: set[int] = set()
+    for folder in folders:
+        with suppress(FileNotFoundError), _opened(folder) as descriptor:
+            device = os.fstat(descriptor).st_dev
+            if device not in seen:
+                seen.add(device)
+                _sync_file_system(descriptor)
+
+
+def _sync(path: str) -> None:
+    with _opened(path) as descriptor:
+        os.fsync(descriptor)
+
+
+def _sync_file_system(descriptor: int) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "syncfs"):  # Linux only
+        os.sync()
+    elif library.syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
