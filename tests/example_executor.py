@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 
-from pipetask.executors.base import ExecutionContext, QuantumExecutor
-from pipetask.executors.frontier import Frontier
-from pipetask.graph.enumeration import QuantumData
-from pipetask.outcome import QuantumOutcome
+from pipetask import ExecutionContext, Frontier, QuantumData, QuantumExecutor, QuantumOutcome
 
 
 # [begin example]

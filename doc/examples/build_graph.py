@@ -1,13 +1,16 @@
 """Build a graph from a pipeline and execute it: the example of the user guide."""
 
-from pipetask import QuantumGraphExecutor, RunOptions
-from pipetask.executors.in_process import InProcessExecutor
-from pipetask.graph_building import build_graph
-from pipetask.options.collections import OutputOptions
-from pipetask.options.execution import PreUpdateOptions
-from pipetask.options.graph import GraphBuildOptions
-from pipetask.options.pipeline import PipelineOptions
-from pipetask.pipeline.build import build_pipeline
+from pipetask import (
+    GraphBuildOptions,
+    InProcessExecutor,
+    OutputOptions,
+    PipelineOptions,
+    PreUpdateOptions,
+    QuantumGraphExecutor,
+    RunOptions,
+    build_graph,
+    build_pipeline,
+)
 
 source = build_pipeline(PipelineOptions(pipeline="pipeline.yaml"))
 outputs = OutputOptions(inputs=("input_chain",), output="u/me/out")

@@ -1,7 +1,6 @@
 """Look at a graph: the example of the user guide."""
 
-from pipetask.graph.enumeration import EnumeratedGraph
-from pipetask.graph.file import GraphFile
+from pipetask import EnumeratedGraph, GraphFile
 
 with GraphFile.of("repo/graph.qg") as file:
     for quantum in EnumeratedGraph(file.structure, file):

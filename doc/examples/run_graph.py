@@ -4,11 +4,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipetask import QuantumGraphExecutor, RunOptions
-from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.observe.progress import TableProgress
-from pipetask.options.collections import OutputOptions
-from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, QuantumOptions
+from pipetask import (
+    ExecutionOptions,
+    MultiprocessExecutor,
+    OutputOptions,
+    PreUpdateOptions,
+    QuantumGraphExecutor,
+    QuantumOptions,
+    RunOptions,
+    TableProgress,
+)
 from pipetask.testing import MockPipeline
 
 if __name__ == "__main__":
@@ -25,4 +30,5 @@ if __name__ == "__main__":
 
     print(summary.status, {status.value: number for status, number in summary.total.items()})
     for outcome in summary.failures:
-        print(summary.graph.describe(outcome.id), outcome.status.value, outcome.error.type_name)
+        why = outcome.error.type_name if outcome.error else outcome.reason
+        print(summary.graph.describe(outcome.id), outcome.status.value, why)

@@ -3,8 +3,7 @@
 from collections import Counter
 
 from example_executor import ReverseLabelExecutor
-from pipetask.executors.base import ExecutionContext
-from pipetask.outcome import Status
+from pipetask import ExecutionContext, Status
 from pipetask.testing import CallSpec, enumerated
 
 

@@ -16,16 +16,20 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from pipetask import QuantumGraphExecutor, QuantumOutcome, RunOptions
+from pipetask import (
+    EnumeratedGraph,
+    MultiprocessExecutor,
+    OutputOptions,
+    PreUpdateOptions,
+    QuantumGraphExecutor,
+    QuantumOutcome,
+    RunOptions,
+    Sink,
+)
 from pipetask.executors.base import Activity
-from pipetask.executors.pool import MultiprocessExecutor
-from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.observe.progress import progress_table
 from pipetask.observe.report import debug_command, print_report
-from pipetask.observe.sink import Sink
 from pipetask.observe.tally import Tally
-from pipetask.options.collections import OutputOptions
-from pipetask.options.execution import PreUpdateOptions
 from pipetask.testing import MockPipeline
 
 WIDTH = 100

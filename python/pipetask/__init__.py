@@ -1,7 +1,10 @@
 """Execute quantum graphs: the directed graphs of quanta into which data pipelines are compiled.
 
-Importing this package is cheap; the heavy parts (the butler, the tasks) are imported by the modules that need
-them.  Start with `pipetask.run.graph_executor.QuantumGraphExecutor`.
+Everything that a program needs is imported from here, for instance::
+
+    from pipetask import MultiprocessExecutor, QuantumGraphExecutor, RunOptions
+
+Importing this package is cheap: the module behind a name is imported when the name is first used.
 """
 
 from __future__ import annotations
@@ -9,25 +12,194 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .graph.enumeration import QuantumData
-    from .options.execution import RunOptions
-    from .outcome import QuantumOutcome, Status
+    from .batch.condor import CondorExecutor
+    from .errors import PipetaskError, RegistrationError, UsageError
+    from .executors.base import ExecutionContext, QuantumExecutor, StopLevel, StopRequest
+    from .executors.dry_run import DryRunExecutor
+    from .executors.frontier import Frontier
+    from .executors.in_process import InProcessExecutor
+    from .executors.modes import find_executor, mode_names
+    from .executors.pool import MultiprocessExecutor
+    from .graph.components import draw_graph, read_graph, update_output_run, write_graph
+    from .graph.enumeration import EnumeratedGraph, QuantumData
+    from .graph.file import GraphFile
+    from .graph_building import EmptyGraphError, build_graph
+    from .observe.progress import LineProgress, TableProgress
+    from .observe.sink import Sink
+    from .observe.summary import RunSummary
+    from .observe.summary_file import SummaryFile
+    from .options.batch import BatchOptions
+    from .options.collections import ConfigSearchOptions, OutputOptions
+    from .options.commands import AggregateReportsCommand, ReportCommand
+    from .options.development import CoverageOptions, ProfileOptions
+    from .options.edits import AddInstrument, AddTask, DeleteTask, LoadConfigFile, SetConfig
+    from .options.execution import (
+        Durability,
+        ExecutionOptions,
+        ExecutorOptions,
+        OutputButler,
+        PreUpdate,
+        PreUpdateOptions,
+        QuantumBackedOptions,
+        QuantumOptions,
+        RunOptions,
+    )
+    from .options.graph import Anchor, GraphBuildOptions, GraphSelection, MockFailure
+    from .options.pipeline import PipelineOptions
+    from .options.retries import RetryOptions
+    from .outcome import QuantumError, QuantumOutcome, Status
+    from .pipeline.build import PipelineSource, build_pipeline
+    from .pipeline.draw import draw_pipeline
+    from .pipeline.show import show_pipeline
+    from .pipeline.show_graph import show_graph
+    from .repository.init_outputs import init_output_run
+    from .repository.reports import (
+        ExecutionReport,
+        ProvenanceReport,
+        aggregate_reports,
+        report_on_attempts,
+        report_on_graph,
+    )
     from .run.graph_executor import QuantumGraphExecutor
+    from .run.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
+    from .run.quantum_backed_executor import QuantumBackedGraphExecutor
+    from .runner import Interruption, Runner, RunnerSpec, Ticket
 
-__all__ = ["QuantumData", "QuantumGraphExecutor", "QuantumOutcome", "RunOptions", "Status"]
+__all__ = [
+    "AddInstrument",
+    "AddTask",
+    "AggregateReportsCommand",
+    "Anchor",
+    "BatchOptions",
+    "CondorExecutor",
+    "ConfigSearchOptions",
+    "CoverageOptions",
+    "DeleteTask",
+    "DryRunExecutor",
+    "Durability",
+    "EmptyGraphError",
+    "EnumeratedGraph",
+    "ExecutionContext",
+    "ExecutionOptions",
+    "ExecutionReport",
+    "ExecutorOptions",
+    "Frontier",
+    "GraphBuildOptions",
+    "GraphExecutionError",
+    "GraphFile",
+    "GraphSelection",
+    "InProcessExecutor",
+    "Interruption",
+    "LineProgress",
+    "LoadConfigFile",
+    "MockFailure",
+    "MultiprocessExecutor",
+    "OutputButler",
+    "OutputOptions",
+    "PipeBaseGraphExecutor",
+    "PipelineOptions",
+    "PipelineSource",
+    "PipetaskError",
+    "PreUpdate",
+    "PreUpdateOptions",
+    "ProfileOptions",
+    "ProvenanceReport",
+    "QuantumBackedGraphExecutor",
+    "QuantumBackedOptions",
+    "QuantumData",
+    "QuantumError",
+    "QuantumExecutor",
+    "QuantumGraphExecutor",
+    "QuantumOptions",
+    "QuantumOutcome",
+    "RegistrationError",
+    "ReportCommand",
+    "RetryOptions",
+    "RunOptions",
+    "RunSummary",
+    "Runner",
+    "RunnerSpec",
+    "SetConfig",
+    "Sink",
+    "Status",
+    "StopLevel",
+    "StopRequest",
+    "SummaryFile",
+    "TableProgress",
+    "Ticket",
+    "UsageError",
+    "aggregate_reports",
+    "build_graph",
+    "build_pipeline",
+    "draw_graph",
+    "draw_pipeline",
+    "find_executor",
+    "init_output_run",
+    "mode_names",
+    "read_graph",
+    "report_on_attempts",
+    "report_on_graph",
+    "show_graph",
+    "show_pipeline",
+    "update_output_run",
+    "write_graph",
+]
 
 _HOMES = {
-    "QuantumData": "graph.enumeration",
-    "QuantumGraphExecutor": "run.graph_executor",
-    "QuantumOutcome": "outcome",
-    "RunOptions": "options.execution",
-    "Status": "outcome",
+    "batch.condor": "CondorExecutor",
+    "errors": "PipetaskError RegistrationError UsageError",
+    "executors.base": "ExecutionContext QuantumExecutor StopLevel StopRequest",
+    "executors.dry_run": "DryRunExecutor",
+    "executors.frontier": "Frontier",
+    "executors.in_process": "InProcessExecutor",
+    "executors.modes": "find_executor mode_names",
+    "executors.pool": "MultiprocessExecutor",
+    "graph.components": "draw_graph read_graph update_output_run write_graph",
+    "graph.enumeration": "EnumeratedGraph QuantumData",
+    "graph.file": "GraphFile",
+    "graph_building": "EmptyGraphError build_graph",
+    "observe.progress": "LineProgress TableProgress",
+    "observe.sink": "Sink",
+    "observe.summary": "RunSummary",
+    "observe.summary_file": "SummaryFile",
+    "options.batch": "BatchOptions",
+    "options.collections": "ConfigSearchOptions OutputOptions",
+    "options.commands": "AggregateReportsCommand ReportCommand",
+    "options.development": "CoverageOptions ProfileOptions",
+    "options.edits": "AddInstrument AddTask DeleteTask LoadConfigFile SetConfig",
+    "options.execution": "Durability ExecutionOptions ExecutorOptions OutputButler "
+    "PreUpdate PreUpdateOptions QuantumBackedOptions QuantumOptions RunOptions",
+    "options.graph": "Anchor GraphBuildOptions GraphSelection MockFailure",
+    "options.pipeline": "PipelineOptions",
+    "options.retries": "RetryOptions",
+    "outcome": "QuantumError QuantumOutcome Status",
+    "pipeline.build": "PipelineSource build_pipeline",
+    "pipeline.draw": "draw_pipeline",
+    "pipeline.show": "show_pipeline",
+    "pipeline.show_graph": "show_graph",
+    "repository.init_outputs": "init_output_run",
+    "repository.reports": "ExecutionReport ProvenanceReport "
+    "aggregate_reports report_on_attempts report_on_graph",
+    "run.graph_executor": "QuantumGraphExecutor",
+    "run.pipe_base_adapter": "GraphExecutionError PipeBaseGraphExecutor",
+    "run.quantum_backed_executor": "QuantumBackedGraphExecutor",
+    "runner": "Interruption Runner RunnerSpec Ticket",
 }
+"""The modules that define the public names."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # or else any name would be right to a type checker
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+        globals()[name] = value  # the next look-up finds it without this function
+        return value
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pipetask' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING", "annotations"})

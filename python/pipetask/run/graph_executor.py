@@ -59,7 +59,7 @@ class QuantumGraphExecutor:
 
     Examples
     --------
-    >>> from pipetask.executors.pool import MultiprocessExecutor
+    >>> from pipetask import MultiprocessExecutor, QuantumGraphExecutor
     >>> QuantumGraphExecutor(MultiprocessExecutor(8), "repo").execute("graph.qg")  # doctest: +SKIP
     """
 

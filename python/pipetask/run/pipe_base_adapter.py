@@ -4,8 +4,7 @@ With `lsst.pipe.base.separable_pipeline_executor.SeparablePipelineExecutor`:
 
 >>> from lsst.daf.butler import Butler
 >>> from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
->>> from pipetask.executors.pool import MultiprocessExecutor
->>> from pipetask.run.pipe_base_adapter import PipeBaseGraphExecutor
+>>> from pipetask import MultiprocessExecutor, PipeBaseGraphExecutor
 >>> butler = Butler.from_config(root, collections=inputs, run="u/me/run", writeable=True)
 >>> separable = SeparablePipelineExecutor(butler)
 >>> graph = separable.build_quantum_graph(separable.make_pipeline(pipeline))
@@ -19,8 +18,7 @@ With `lsst.pipe.base.simple_pipeline_executor.SimplePipelineExecutor`, which mak
 preparation to its own ``run``:
 
 >>> from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
->>> from pipetask.options.collections import OutputOptions
->>> from pipetask.options.execution import PreUpdateOptions, RunOptions
+>>> from pipetask import OutputOptions, PreUpdateOptions, RunOptions
 >>> butler = SimplePipelineExecutor.prep_butler(root, inputs, "u/me/simple")
 >>> simple = SimplePipelineExecutor.from_pipeline_filename(pipeline, butler=butler)
 >>> options = RunOptions(

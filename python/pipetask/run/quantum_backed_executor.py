@@ -55,7 +55,7 @@ class QuantumBackedGraphExecutor:
 
     Examples
     --------
-    >>> from pipetask.executors.pool import MultiprocessExecutor
+    >>> from pipetask import MultiprocessExecutor, QuantumBackedGraphExecutor
     >>> QuantumBackedGraphExecutor(MultiprocessExecutor(8), "repo").execute("graph.qg")  # doctest: +SKIP
     """
 
