@@ -45,7 +45,7 @@ clean:
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test,demo]'
 	touch $@
 
 # LSST's own command, which tests and benchmarks compare with, in an environment of its own.

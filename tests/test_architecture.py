@@ -137,3 +137,18 @@ def test_what_must_be_there_at_once_does_not_wait_for_lsst() -> None:
 def test_execution_models_do_not_know_the_butler() -> None:
     executed = [each for each in imports() if each.room == "executors" and not each.for_types]
     assert [each for each in executed if each.target.startswith("lsst.daf")] == []
+
+
+def test_public_names_have_the_homes_that_type_checkers_see() -> None:
+    tree = ast.parse(Path(pipetask.__file__).read_text())
+    (guard,) = (
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    seen = {
+        alias.name: node.module
+        for node in guard.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == pipetask._HOME_OF
+    assert sorted(seen) == sorted(pipetask.__all__)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from conftest import run_pipetask  # isort: skip
+import pipetask
+import pipetask_demo
+
+from conftest import environment, run_pipetask  # isort: skip
 
 
 def test_the_demo_finds_the_variable_star(tmp_path: Path) -> None:
@@ -32,3 +41,41 @@ def test_the_demo_does_not_touch_a_folder_in_use(tmp_path: Path) -> None:
     assert done.code == 2
     assert str(tmp_path) in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_without_its_requirements_the_demo_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['pyarrow'] = None; from pipetask.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, "demo", str(tmp_path / "demo")]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "The demo needs pyarrow, not installed here: pip install 'pipetask[demo]'." in line
+    assert not (tmp_path / "demo").exists()
+
+
+def imported_by(package: Path) -> set[str]:
+    """Return the distributions that the modules of a package import, the standard library and LSST's apart."""
+    names = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add((node.module or "").partition(".")[0])
+    names -= {*sys.stdlib_module_names, "lsst", "pipetask", "pipetask_demo"}
+    by_name = packages_distributions()
+    return {by_name[name][0].lower() for name in names if name in by_name}
+
+
+def test_requirements_are_those_of_the_package_that_imports_them() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parent.parent / "setup.cfg")
+
+    def required(section: str, key: str) -> set[str]:
+        return {re.split(r"[>\[]", line)[0].lower() for line in setup[section][key].split()}
+
+    ours, demo = required("options", "install_requires"), required("options.extras_require", "demo")
+    by_us, by_demo = (imported_by(Path(each.__file__).parent) for each in (pipetask, pipetask_demo))
+    assert by_us - ours <= {"coverage", "sqlalchemy"}, "an extra of its own, and the butler's own registry"
+    assert by_demo - ours <= demo
+    assert not ours & demo

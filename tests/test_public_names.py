@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -28,21 +27,6 @@ def test_every_name_can_be_imported() -> None:
     for name in pipetask.__all__:
         value = getattr(pipetask, name)
         assert value.__name__ == name
-
-
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse(Path(pipetask.__file__).read_text())
-    (guard,) = (
-        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    )
-    seen = {
-        alias.name: node.module
-        for node in guard.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    assert seen == pipetask._HOME_OF
-    assert sorted(seen) == sorted(pipetask.__all__)
 
 
 def test_the_reference_page_lists_them() -> None:

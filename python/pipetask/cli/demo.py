@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import PipetaskError, UsageError
 from ..options.collections import OutputOptions, RepositoryOptions
 from ..options.commands import DemoCommand, RunCommand
 from ..options.execution import ExecutorOptions, PreUpdateOptions, RunOptions
@@ -17,6 +18,9 @@ from .run import run as run_graph
 
 __all__ = ["run"]
 
+_REQUIREMENTS = ("pipetask_demo", "pyarrow")
+"""What the demo imports and pipetask does not; the distributions of these are the extra ``demo`` in setup.cfg."""
+
 
 def run(invocation: Invocation) -> int:
     """Make the survey and process it."""
@@ -24,6 +28,7 @@ def run(invocation: Invocation) -> int:
     folder = Path(options.dir)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty folder: name another, or remove it.")
+    _check_requirements()
     configure_logging(invocation.logs)
     from pipetask_demo import repository
 
@@ -40,6 +45,13 @@ def run(invocation: Invocation) -> int:
     if code == 0:
         _show(root, graph, picture)
     return code
+
+
+def _check_requirements() -> None:
+    if missing := [name for name in _REQUIREMENTS if find_spec(name) is None]:
+        raise PipetaskError(
+            f"The demo needs {' and '.join(missing)}, not installed here: pip install 'pipetask[demo]'."
+        )
 
 
 def _as_options(root: Path, graph: Path, processes: int) -> RunCommand:
