@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from conftest import environment
 from pipetask.batch import upstream
 from pipetask.batch.condor import CondorExecutor
+from pipetask.batch.ledger import Ledger
 from pipetask.batch.node import ExitCode, rerun_command, run_node
-from pipetask.batch.outcomes import AttemptTails, AttemptWriter, attempts_of, read_attempts
-from pipetask.batch.replay import ReplayExecutor, all_done
+from pipetask.batch.outcomes import AttemptTails, AttemptWriter, attempts_by_node, attempts_of
+from pipetask.batch.replay import ReplayExecutor
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
@@ -100,8 +101,10 @@ def test_a_node_runs_its_quanta_in_order_and_once(write: Write, tmp_path: Path) 
     assert run_node(directory, "1") == ExitCode.DONE
     assert all(work.attempts(id) == 1 for id in range(7))
     assert set(statuses(directory).values()) == {Status.SUCCEEDED}
-    assert all_done(directory)
-    assert len(list(read_attempts(directory.outcomes))) == 2, "who has nothing to do writes nothing"
+    assert Ledger(directory).all_done()
+    assert [len(attempts) for attempts in attempts_by_node(directory.outcomes)] == [1, 1], (
+        "who has nothing to do writes nothing"
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -141,7 +144,7 @@ def test_what_was_never_begun_is_blocked_by_what_failed_above_it(write: Write, t
         5: Status.SUCCEEDED,
         6: Status.BLOCKED,
     }
-    assert not all_done(directory)
+    assert not Ledger(directory).all_done()
 
 
 @settings(max_examples=25, deadline=None)
@@ -159,10 +162,9 @@ def test_however_quanta_are_packed_those_run_that_would_run_here(
     assert {id: (o.status, o.blocked_by) for id, o in replayed.items()} == {
         id: (o.status, o.blocked_by) for id, o in here.items()
     }
-    recorded = {o.id for attempt in read_attempts(directory.outcomes) for o in attempt.outcomes}
-    assert recorded == set(here), "blocked ones, too, are written down"
+    assert set(Ledger(directory).statuses()) == set(here), "blocked ones, too, are written down"
     assert set(codes) <= {ExitCode.DONE, ExitCode.REPEATABLE, ExitCode.BLOCKED}
-    assert all_done(directory) == (set(codes) == {ExitCode.DONE})
+    assert Ledger(directory).all_done() == (set(codes) == {ExitCode.DONE})
 
 
 def test_a_node_says_that_it_waits_for_what_failed_elsewhere(write: Write, tmp_path: Path) -> None:

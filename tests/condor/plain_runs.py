@@ -15,7 +15,7 @@ from typing import Any
 import htcondor2
 
 from pipetask.batch.condor import CondorExecutor
-from pipetask.batch.replay import best_attempts
+from pipetask.batch.ledger import Ledger
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
@@ -119,8 +119,8 @@ class PlainRun:
         """Return how each quantum ended, by position."""
         graph = enumerated(self.counts, self.edges)
         positions = {quantum.id: quantum.position for quantum in graph}
-        chosen = best_attempts(RunDirectory(self.run_dir))
-        return {positions[id]: status for id, (_, _, status) in chosen.items()}
+        statuses = Ledger(RunDirectory(self.run_dir)).statuses()
+        return {positions[id]: status for id, status in statuses.items()}
 
     def id(self, position: int) -> int:
         """Return the id of the quantum at a position."""

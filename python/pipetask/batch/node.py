@@ -23,10 +23,11 @@ from ..outcome import QuantumOutcome, Status
 from ..runner.memory_kills import oom_kills
 from .batch_job import requested_memory
 from .index import IndexedNode, IndexedQuantum, NodeIndex
-from .outcomes import Attempt, AttemptWriter, attempts_of
+from .ledger import Ledger, NodeRecord, blocked
+from .outcomes import AttemptWriter
 from .part import PartOfGraph
 from .run_directory import Recipe, RunDirectory
-from .upstream import blocked, failed_upstream
+from .upstream import failed_upstream
 
 __all__ = ["FINAL_CODES", "ExitCode", "rerun_command", "run_node"]
 
@@ -98,7 +99,7 @@ def run_node(
     recipe = directory.recipe()
     with directory.index() as index:
         job = _Job(directory, recipe, index, index.node(name), processes)
-        earlier = attempts_of(directory.outcomes, job.node.number)
+        earlier = Ledger(directory).node(job.node.number)
         finished = _finished(job, earlier)
         wanted = _wanted(job, quantum_ids)
         todo = [q for q in job.node.quanta if q.id not in finished and (wanted is None or q.id in wanted)]
@@ -113,7 +114,7 @@ def run_node(
             writer.outcome(outcome)
         killed_before = oom_kills()
         with stop_on_signals() as stop:
-            for outcome in _run(job, todo, stop, again=bool(earlier)) if todo else ():
+            for outcome in _run(job, todo, stop, again=bool(earlier.attempts)) if todo else ():
                 writer.outcome(outcome)
                 outcomes[outcome.id] = outcome
         code = _exit_code(outcomes.values(), stop, out_of_memory=oom_kills() > killed_before)
@@ -122,16 +123,16 @@ def run_node(
         return code
 
 
-def _finished(job: _Job, earlier: Sequence[Attempt]) -> set[int]:
+def _finished(job: _Job, earlier: NodeRecord) -> set[int]:
     """Return the quanta that have ended well, and whose files are still as they were then.
 
     A disk may lose what it said was written, when its power goes.
     """
-    done = {o.id: o.outputs for attempt in earlier for o in attempt.outcomes if o.status.unblocks}
-    if any(outputs is not None for outputs in done.values()):
+    outputs = {id: earlier.counting[id].outputs for id in earlier.done}
+    if any(stored is not None for stored in outputs.values()):
         with closing(job.recipe.runner.moved(str(job.directory.path)).open()) as runner:
-            return {id for id, outputs in done.items() if outputs is None or runner.is_whole(outputs)}
-    return set(done)
+            return {id for id, stored in outputs.items() if stored is None or runner.is_whole(stored)}
+    return set(outputs)
 
 
 def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:

@@ -21,7 +21,7 @@ from ..errors import PipetaskError
 from ..outcome import QuantumOutcome
 from ..storage.durability import sync_files
 
-__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_of", "attempts_of_each", "read_attempts"]
+__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_by_node", "attempts_of"]
 
 _HEAD = struct.Struct("<II")
 _SUFFIX = ".outcomes"
@@ -108,21 +108,24 @@ def attempts_of(folder: Path, number: int) -> list[Attempt]:
     ]
 
 
-def attempts_of_each(folder: Path, numbers: Collection[int]) -> dict[int, list[Attempt]]:
-    """Return all attempts at some nodes, oldest first, by node; a node that has not begun is left out."""
-    attempts: dict[int, list[Attempt]] = {}
-    for shard in sorted({_shard(folder, number) for number in numbers}):
-        for path in sorted(shard.glob(f"*{_SUFFIX}"), key=_began):
-            if (number := _number(path)) in numbers:
-                attempts.setdefault(number, []).append(_read(path))
-    return attempts
+def attempts_by_node(folder: Path, numbers: Collection[int] | None = None) -> Iterator[list[Attempt]]:
+    """Read the attempts of a run: a list for each node that has any, by number, oldest first.
 
-
-def read_attempts(folder: Path) -> Iterator[Attempt]:
-    """Read all attempts of a run, by node, oldest first."""
-    for shard in sorted(folder.iterdir()):
-        for path in sorted(shard.glob(f"*{_SUFFIX}"), key=lambda path: (path.name[:6], _began(path))):
-            yield _read(path)
+    Parameters
+    ----------
+    folder
+        Where all outcomes of the run are.
+    numbers
+        The only nodes to read; all if `None`.
+    """
+    shards = folder.iterdir() if numbers is None else {_shard(folder, number) for number in numbers}
+    for shard in sorted(shards, key=lambda shard: int(shard.name)):
+        paths: dict[int, list[Path]] = {}
+        for path in shard.glob(f"*{_SUFFIX}"):
+            if numbers is None or _number(path) in numbers:
+                paths.setdefault(_number(path), []).append(path)
+        for _, attempts in sorted(paths.items()):
+            yield [_read(path) for path in sorted(attempts, key=_began)]
 
 
 def _shard(folder: Path, number: int) -> Path:
@@ -151,25 +154,33 @@ class AttemptTails:
     def __init__(self, folder: Path, since: float = 0.0):
         self._folder = folder
         self._since = since
-        self._read: dict[Path, tuple[Attempt, int]] = {}
+        self._open: dict[str, tuple[Attempt, int]] = {}
+        self._closed: set[str] = set()
 
     def news(self) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
         """Yield each attempt that has grown, with the outcomes that are new; those are kept nowhere."""
         for shard in sorted(self._folder.iterdir()):
             for entry in os.scandir(shard):
-                path = Path(entry.path)
-                if path.suffix != _SUFFIX or _began(path) / 1e9 < self._since:
-                    continue
-                attempt, offset = self._read.get(path) or (_new(path), 0)
-                if entry.stat().st_size > offset:
-                    offset = _grow(attempt, offset)
-                    self._read[path] = attempt, offset
-                    fresh, attempt.outcomes = attempt.outcomes, []
-                    yield attempt, fresh
+                # One that has ended does not grow, and in the end nearly all have ended.
+                if entry.name not in self._closed and entry.name.endswith(_SUFFIX):
+                    yield from self._news_of(entry)
+
+    def _news_of(self, entry: os.DirEntry[str]) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
+        attempt, offset = self._open.get(entry.name) or (_new(Path(entry.path)), 0)
+        if not offset and attempt.start < self._since:
+            self._closed.add(entry.name)
+        elif entry.stat().st_size > offset:
+            offset = _grow(attempt, offset)
+            self._open[entry.name] = attempt, offset
+            if attempt.exit_code is not None:
+                del self._open[entry.name]
+                self._closed.add(entry.name)
+            fresh, attempt.outcomes = attempt.outcomes, []
+            yield attempt, fresh
 
     def running(self) -> list[Attempt]:
         """Return the attempts that have begun and not ended, as far as one knows."""
-        return [attempt for attempt, _ in self._read.values() if attempt.exit_code is None]
+        return [attempt for attempt, _ in self._open.values()]
 
 
 def _new(path: Path) -> Attempt:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from .outcomes import Attempt, attempts_of_each
+from .ledger import Ledger, NodeRecord
 from .run_directory import RunDirectory
 
 __all__ = ["ENDED", "Hold", "NodeState", "RunPhase", "RunStatus", "tabulate"]
@@ -150,14 +150,14 @@ def tabulate(
     """
     table = {label: Counter[NodeState]() for label in directory.facts.labels}
     parted = {number for number, state in enumerate(states.values()) if state in _PARTED}
-    attempts = attempts_of_each(directory.outcomes, parted)
+    records = {record.number: record for record in Ledger(directory).nodes(parted)}
     with directory.index() as index:
         for number, (state, counts) in enumerate(zip(states.values(), sizes.values(), strict=True)):
-            if number not in attempts:
+            if number not in records:
                 for label, count in counts.items():
                     table[label][_of_rest(state)] += count
                 continue
-            ended = _ended(attempts[number])
+            ended = _ended(records[number])
             for quantum in index.node(str(number)).quanta:
                 table[index.labels[quantum.task]][ended.get(quantum.id, _of_rest(state))] += 1
     return table
@@ -172,13 +172,10 @@ def _of_rest(state: NodeState) -> NodeState:
     return NodeState.BLOCKED if state is NodeState.FAILED else state
 
 
-def _ended(attempts: Iterable[Attempt]) -> dict[int, NodeState]:
+def _ended(record: NodeRecord) -> dict[int, NodeState]:
     """Return how quanta of a node have ended; those that were blocked or interrupted have not."""
-    ended: dict[int, NodeState] = {}
-    for attempt in attempts:
-        for outcome in attempt.outcomes:
-            if outcome.status.unblocks:
-                ended[outcome.id] = NodeState.DONE
-            elif outcome.status.is_failure and ended.get(outcome.id) is not NodeState.DONE:
-                ended[outcome.id] = NodeState.FAILED
-    return ended
+    return {
+        id: NodeState.DONE if outcome.status.unblocks else NodeState.FAILED
+        for id, outcome in record.counting.items()
+        if outcome.status.unblocks or outcome.status.is_failure
+    }

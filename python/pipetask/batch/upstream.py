@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import ChainMap
-from collections.abc import Collection, Iterable, MutableMapping, Sequence
+from collections.abc import Collection, Iterable
 
 from .index import IndexedNode, IndexedQuantum, NodeIndex
-from .outcomes import Attempt, attempts_of
+from .ledger import Ledger
 from .run_directory import RunDirectory
 
-__all__ = ["blocked", "failed_upstream"]
+__all__ = ["failed_upstream"]
 
 PATIENCE = 60.0
 """Seconds in which a shared file system shows what another machine has written: NFS may cache a folder for so long."""
@@ -59,55 +58,18 @@ def failed_upstream(
     return roots
 
 
-def blocked(quanta: Iterable[IndexedQuantum], roots: MutableMapping[int, int]) -> dict[int, int]:
-    """Return the quanta that cannot run.
-
-    Parameters
-    ----------
-    quanta
-        Quanta of one node, in topological order.
-    roots
-        Ids of quanta that have not ended well, each with that of the one that went wrong first.
-
-    Returns
-    -------
-    roots
-        The same of these quanta.
-    """
-    found: dict[int, int] = {}
-    known = ChainMap(found, roots)
-    for quantum in quanta:
-        above = [known[before] for before in quantum.needs if before in known]
-        if above:
-            found[quantum.id] = min(above)
-    return found
-
-
 def _missing(
     directory: RunDirectory, number: int, wanted: Collection[int], deadline: float
 ) -> dict[int, int]:
     """Return those of some quanta of a node that have not ended well, each with its root."""
+    ledger = Ledger(directory)
     waits = False
     while True:
-        attempts = attempts_of(directory.outcomes, number)
-        roots = _roots(attempts, wanted)
-        over = bool(attempts) and attempts[-1].exit_code is not None
-        if not roots or over or time.monotonic() > deadline:
+        record = ledger.node(number)
+        roots = record.roots(wanted)
+        if not roots or record.exit_code is not None or time.monotonic() > deadline:
             return roots
         if not waits:
             print(f"waiting for what node {number} has written, {PATIENCE:.0f} s at most", file=sys.stderr)
         waits = True
         time.sleep(_TICK)
-
-
-def _roots(attempts: Sequence[Attempt], wanted: Collection[int]) -> dict[int, int]:
-    """Return the root of each quantum that has not ended well in any of some attempts."""
-    roots = {id: id for id in wanted}
-    done = set()
-    for attempt in attempts:
-        for outcome in attempt.outcomes:
-            if outcome.status.unblocks:
-                done.add(outcome.id)
-            elif outcome.id in roots:
-                roots[outcome.id] = outcome.id if outcome.blocked_by is None else outcome.blocked_by
-    return {id: root for id, root in roots.items() if id not in done}

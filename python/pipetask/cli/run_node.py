@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from ..batch.ledger import Ledger
 from ..batch.node import ExitCode, run_node
-from ..batch.replay import all_done
 from ..batch.run_directory import RunDirectory
 from ..errors import PipetaskError
 from ..options.batch_commands import RunNodeCommand
@@ -71,7 +71,7 @@ def _final(directory: RunDirectory) -> int:
     directory.check_files()
     recipe = directory.recipe()
     if recipe.later is None:  # no registry takes part
-        return 0 if all_done(directory) else ExitCode.FAILED
+        return 0 if Ledger(directory).all_done() else ExitCode.FAILED
     try:
         directory.check_begun(recipe)
     except PipetaskError as error:  # waiting does not help

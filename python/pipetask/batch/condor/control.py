@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PipetaskError
+from ..ledger import Ledger, Remainder, UnfinishedNode
 from ..node import ExitCode
-from ..outcomes import read_attempts
 from ..run_directory import RunDirectory
 from .bindings import condor, says_condor, schedd
 from .configuration import CondorConfiguration, JobSettings
@@ -119,11 +119,11 @@ def restart(directory: RunDirectory) -> Restarted:
             f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): wait for them, or "
             "remove them with pipetask cancel."
         )
-    done, risen = dict.fromkeys(_done(directory)), _risen(directory, layout, configuration)
-    memory = {name: megabytes for name, megabytes in risen.items() if name not in done}
-    memory = _more_than_settings(directory, configuration, memory)
+    remainder = Ledger(directory).remainder()
+    done = [*([FIRST] if directory.begun.exists() else []), *remainder.done]
+    memory = _memory(layout, configuration, remainder)
     check_requests(
-        _requests(directory, configuration, done),
+        _requests(configuration, remainder),
         largest_slots(),
         "in a run that is written anew (--run-dir, --extend-run), or restart this one when the pool has such a slot",
     )
@@ -157,67 +157,36 @@ def _registers(queue: Any, run_id: str) -> bool:
         return bool(queue.query(constraint=constraint, projection=["ClusterId"]))
 
 
-def _done(directory: RunDirectory) -> Iterator[str]:
-    """Yield the nodes all of whose quanta have been done."""
-    if directory.begun.exists():
-        yield FIRST
-    done: dict[int, set[int]] = {}
-    for attempt in read_attempts(directory.outcomes):
-        done.setdefault(attempt.number, set()).update(o.id for o in attempt.outcomes if o.status.unblocks)
-    with directory.index() as index:
-        for node in index.nodes():
-            if all(quantum.id in done.get(node.number, ()) for quantum in node.quanta):
-                yield node.name
-
-
-def _requests(
-    directory: RunDirectory, configuration: CondorConfiguration, done: Container[str]
-) -> Iterator[tuple[str, JobSettings]]:
+def _requests(configuration: CondorConfiguration, remainder: Remainder) -> Iterator[tuple[str, JobSettings]]:
     """Yield what jobs of the nodes that are left ask for at first."""
-    with directory.index() as index:
-        kinds = {tuple(counts) for name, counts in index.counts().items() if name not in done}
-    for labels in sorted(kinds):
+    for labels in sorted({node.labels for node in remainder.left}):
         yield named(labels), configuration.for_labels(labels)
 
 
-def _risen(directory: RunDirectory, layout: Layout, configuration: CondorConfiguration) -> dict[str, int]:
-    """Return the memory that nodes ask for which ever ran out of it.
-
-    That is what they asked for last, or more if that was not enough: if the last attempt has said so, or was killed.
-    """
+def _memory(layout: Layout, configuration: CondorConfiguration, remainder: Remainder) -> dict[str, int]:
+    """Return the memory of nodes that ask for more than the settings, which may be others by now, say themselves."""
     # Of the last submission only: DAGMan begins its log anew with each.
-    names = DagEvents.read(layout).out_of_memory
-    risen = dict(layout.memory_before())
-    asked: dict[int, int] = {}
-    last: dict[int, int | None] = {}
-    for attempt in read_attempts(directory.outcomes):
-        asked[attempt.number] = max(asked.get(attempt.number, 0), attempt.memory or 0)
-        last[attempt.number] = attempt.exit_code
-    with directory.index() as index:
-        for node in index.nodes():
-            code = last.get(node.number)
-            if node.name not in names and code != ExitCode.OUT_OF_MEMORY:
-                continue
-            tasks = sorted({quantum.task for quantum in node.quanta})
-            settings = configuration.for_labels([index.labels[task] for task in tasks])
-            request = asked.get(node.number) or settings.request_memory
-            risen[node.name] = (
-                raised(settings, request) if code in (None, ExitCode.OUT_OF_MEMORY) else request
-            )
-    return risen
+    ran_out = DagEvents.read(layout).out_of_memory
+    before = dict(layout.memory_before())
+    memory = {}
+    for node in remainder.left:
+        settings = configuration.for_labels(node.labels)
+        if node.name in ran_out or node.exit_code == ExitCode.OUT_OF_MEMORY:
+            request = _risen(node, settings)
+        else:
+            request = before.get(node.name, 0)
+        if request > settings.request_memory:
+            memory[node.name] = request
+    return memory
 
 
-def _more_than_settings(
-    directory: RunDirectory, configuration: CondorConfiguration, memory: dict[str, int]
-) -> dict[str, int]:
-    """Return those requests that are above what the settings, which may be others by now, say themselves."""
-    with directory.index() as index:
-        labels = {name: tuple(counts) for name, counts in index.counts().items() if name in memory}
-    return {
-        name: megabytes
-        for name, megabytes in memory.items()
-        if megabytes > configuration.for_labels(labels[name]).request_memory
-    }
+def _risen(node: UnfinishedNode, settings: JobSettings) -> int:
+    """Return the memory that a node asks for which ran out of it.
+
+    That is what it asked for last, or more if that was not enough: if the last attempt has said so, or was killed.
+    """
+    request = node.memory or settings.request_memory
+    return raised(settings, request) if node.exit_code in (None, ExitCode.OUT_OF_MEMORY) else request
 
 
 def _write_rescue(layout: Layout, done: Iterable[str], memory: dict[str, int]) -> None:
