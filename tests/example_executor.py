@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 
-from pipetask import ExecutionContext, Frontier, QuantumData, QuantumExecutor, QuantumOutcome
+from pipetask import ExecutionContext, Frontier, QuantumData, QuantumExecutor, QuantumOutcome, Traits
 
 
 # [begin example]
 class ReverseLabelExecutor(QuantumExecutor):
     """Runs quanta one at a time, and says which."""
 
-    in_process = True
+    traits = Traits(in_process=True)
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext

@@ -31,9 +31,7 @@ FLOORS = [
 The package itself is ``""``.
 """
 
-EXCEPTIONS = {
-    ("executors", "observe"): "names the type of a summary; goes when the end of a run is a sink's",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 """Imports that break the law, with the reason.  This list only ever gets shorter."""
 
 WITHOUT_LSST = {

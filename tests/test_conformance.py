@@ -13,6 +13,7 @@ from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.frontier import Frontier
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.executors.retries import RetryPolicy, RetryRule
 from pipetask.graph.enumeration import EnumeratedGraph, QuantumData
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
@@ -49,6 +50,15 @@ def execute(
 
 LAYERS = {"isr": 6, "characterize": 6, "gather": 2}
 EDGES = [(i, i + 6) for i in range(6)] + [(i, 12 + (i - 6) // 3) for i in range(6, 12)]
+
+
+def test_a_model_that_says_so_makes_other_attempts(model: QuantumExecutor, tmp_path: Path) -> None:
+    work = Recorder(tmp_path, bombs=((0, "fail_twice"),))
+    outcomes = execute(
+        model, enumerated(LAYERS, EDGES), work, retries=RetryPolicy(RetryRule(error_retries=2))
+    )
+    tried = 3 if model.traits.retries else 1
+    assert (work.attempts(0), outcomes[0].status.is_failure) == (tried, not model.traits.retries)
 
 
 def test_everything_runs_once_and_in_order(model: QuantumExecutor, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ import psutil
 import pytest
 
 from pipetask.errors import PipetaskError, UsageError
-from pipetask.executors.base import ExecutionContext, StopLevel
+from pipetask.executors.base import ExecutionContext
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.bundling import BundlePolicy
 from pipetask.executors.pool.death import CUT_OFF
+from pipetask.executors.stop import StopLevel
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder

@@ -21,9 +21,10 @@ from pipetask import QuantumGraphExecutor, RunOptions
 from pipetask.batch.condor import CondorExecutor
 from pipetask.batch.node import ExitCode, run_node
 from pipetask.batch.run_directory import RunDirectory
-from pipetask.executors.base import QuantumExecutor, StopRequest
+from pipetask.executors.base import QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.executors.stop import StopRequest
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.graph.file import GraphFile
 from pipetask.observe.summary import MOST_TEXT, OutcomeCollector

@@ -21,11 +21,12 @@ from peer import comparable_registry
 from pipetask.batch.condor import writer
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
+from pipetask.executors.continuation import Continuation
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.repository.lease import lease_run
-from pipetask.run.continuation import RunContinuation
+from pipetask.run import continuation
 from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_chain, read_files
@@ -161,15 +162,15 @@ def test_of_several_at_once_one_gets_it(extend: bool, repository: Repository, tm
 
 
 @pytest.fixture
-def held(repository: Repository) -> tuple[Repository, RunContinuation]:
+def held(repository: Repository) -> tuple[Repository, Continuation]:
     """Make a repository whose output run a run directory has."""
     assert run_forked(*repository.arguments("--init-only")).code == 0
-    later = RunContinuation.of(str(repository.root), RUN, RunOptions())
-    later.hold("id of this", "/scratch/batch")
+    later = Continuation.of(str(repository.root), RUN, RunOptions())
+    continuation.hold(later, "id of this", "/scratch/batch")
     return repository, later
 
 
-def test_a_run_directory_keeps_its_run_until_it_is_over(held: tuple[Repository, RunContinuation]) -> None:
+def test_a_run_directory_keeps_its_run_until_it_is_over(held: tuple[Repository, Continuation]) -> None:
     repository, later = held
     done = run_forked(*repository.arguments("--extend-run"))
     assert done.code == 1
@@ -177,22 +178,22 @@ def test_a_run_directory_keeps_its_run_until_it_is_over(held: tuple[Repository, 
     assert "/scratch/batch" in line
     assert "--take-over" in line
     with pytest.raises(PipetaskError, match="/scratch/batch"):
-        later.hold("id of another", "/scratch/other")
-    later.hold("id of this", "/scratch/batch")  # as when it is restarted
-    later.begin(str(repository.graph), "id of this")  # its own jobs may
-    assert not later.release("id of another")
-    assert later.release("id of this")
+        continuation.hold(later, "id of another", "/scratch/other")
+    continuation.hold(later, "id of this", "/scratch/batch")  # as when it is restarted
+    continuation.begin(later, str(repository.graph), "id of this")  # its own jobs may
+    assert not continuation.release(later, "id of another")
+    assert continuation.release(later, "id of this")
     assert run_forked(*repository.arguments("--extend-run")).code == 0
 
 
-def test_a_run_can_be_taken_over_for_good(held: tuple[Repository, RunContinuation]) -> None:
+def test_a_run_can_be_taken_over_for_good(held: tuple[Repository, Continuation]) -> None:
     repository, later = held
     assert run_forked(*repository.arguments("--extend-run", "--take-over")).code == 0
-    assert not later.release("id of this")
+    assert not continuation.release(later, "id of this")
     assert run_forked(*repository.arguments("--extend-run")).code == 0
 
 
-def test_nobody_takes_over_from_the_living(held: tuple[Repository, RunContinuation]) -> None:
+def test_nobody_takes_over_from_the_living(held: tuple[Repository, Continuation]) -> None:
     repository, _ = held
     with another_has_it(repository.root):
         assert run_forked(*repository.arguments("--extend-run", "--take-over")).code == 1
@@ -232,6 +233,6 @@ def test_a_run_whose_first_job_makes_the_registry_ready_is_held_before(
     assert read_chain(repository.root, "u/out")[0] == RUN
     assert run_forked(*repository.arguments("--extend-run")).code == 1
     batch_run = RunDirectory(directory)
-    assert batch_run.recipe().later.release(batch_run.facts.id)
+    assert continuation.release(batch_run.recipe().later, batch_run.facts.id)
     done = run_forked(*repository.arguments("--extend-run"))
     assert done.code == 0, done.err

@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from pipetask.errors import RegistrationError
-from pipetask.executors.base import Activity, StopRequest
+from pipetask.executors.activity import Activity
+from pipetask.executors.stop import StopRequest
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.observe.progress import LineProgress, progress_line, progress_table
 from pipetask.observe.report import debug_command, print_report

@@ -377,6 +377,15 @@ def test_an_execution_model_by_class_path(repository: Repository) -> None:
     assert registered(repository.root)["exposure_summary"] == 2
 
 
+def test_retries_are_refused_where_the_model_makes_none(repository: Repository) -> None:
+    words = ("--mode", "example_executor:ReverseLabelExecutor", "--error-retries", "1")
+    done = run_pipetask(*repository.arguments(*words))
+    assert done.code == 2
+    assert "ReverseLabelExecutor runs each quantum once: leave out --retries" in done.line
+    done = run_pipetask(*repository.arguments("--mode", "dry-run", "--error-retries", "1"))
+    assert done.code == 0, "a dry run is of any command"
+
+
 def test_progress_lines_where_there_is_no_terminal(make_repository: MakeRepository) -> None:
     repository = make_repository(MockPipeline(2, 3, configs={"isr": {"sleep": 2.0}}))
     done = run_pipetask(*repository.arguments("-j", "2"))

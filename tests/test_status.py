@@ -9,7 +9,7 @@ import pytest
 from lsst.pipe.base.quantum_reports import ExecutionStatus
 from rich.console import Console
 
-from pipetask.executors.base import Activity
+from pipetask.executors.activity import Activity
 from pipetask.executors.frontier import Frontier
 from pipetask.observe.report import print_report
 from pipetask.observe.tally import Tally

@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from pipetask import (
+    Activity,
     EnumeratedGraph,
     MultiprocessExecutor,
     OutputOptions,
@@ -26,7 +27,6 @@ from pipetask import (
     RunOptions,
     Sink,
 )
-from pipetask.executors.base import Activity
 from pipetask.observe.progress import progress_table
 from pipetask.observe.report import debug_command, print_report
 from pipetask.observe.tally import Tally

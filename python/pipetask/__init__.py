@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .batch.condor import CondorExecutor
     from .errors import PipetaskError, RegistrationError, UsageError
-    from .executors.base import ExecutionContext, QuantumExecutor, StopLevel, StopRequest
+    from .executors.activity import Activity
+    from .executors.base import ExecutionContext, QuantumExecutor, Traits
     from .executors.dry_run import DryRunExecutor
     from .executors.frontier import Frontier
     from .executors.in_process import InProcessExecutor
     from .executors.modes import find_executor, mode_names
     from .executors.pool import MultiprocessExecutor
+    from .executors.stop import StopLevel, StopRequest
     from .graph.components import draw_graph, read_graph, update_output_run, write_graph
     from .graph.enumeration import EnumeratedGraph, QuantumData
     from .graph.file import GraphFile
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from .runner import Interruption, Runner, RunnerSpec, Ticket
 
 __all__ = [
+    "Activity",
     "AddInstrument",
     "AddTask",
     "AggregateReportsCommand",
@@ -127,6 +130,7 @@ __all__ = [
     "SummaryFile",
     "TableProgress",
     "Ticket",
+    "Traits",
     "UsageError",
     "aggregate_reports",
     "build_graph",
@@ -148,12 +152,14 @@ __all__ = [
 _HOMES = {
     "batch.condor": "CondorExecutor",
     "errors": "PipetaskError RegistrationError UsageError",
-    "executors.base": "ExecutionContext QuantumExecutor StopLevel StopRequest",
+    "executors.activity": "Activity",
+    "executors.base": "ExecutionContext QuantumExecutor Traits",
     "executors.dry_run": "DryRunExecutor",
     "executors.frontier": "Frontier",
     "executors.in_process": "InProcessExecutor",
     "executors.modes": "find_executor mode_names",
     "executors.pool": "MultiprocessExecutor",
+    "executors.stop": "StopLevel StopRequest",
     "graph.components": "draw_graph read_graph update_output_run write_graph",
     "graph.enumeration": "EnumeratedGraph QuantumData",
     "graph.file": "GraphFile",

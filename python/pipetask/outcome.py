@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import uuid
 
-__all__ = ["Kind", "QuantumError", "QuantumOutcome", "Status", "StoredOutputs"]
+__all__ = [
+    "INVALID_QUANTUM",
+    "REPEATABLE_ERROR",
+    "Kind",
+    "QuantumError",
+    "QuantumOutcome",
+    "Status",
+    "StoredOutputs",
+]
+
+REPEATABLE_ERROR = 20
+"""Exit code that LSST's ``RepeatableQuantumError`` asks for: the quantum would fail again."""
+
+INVALID_QUANTUM = 21
+"""Exit code that LSST's ``InvalidQuantumError`` asks for: the pipeline or its configuration is wrong."""
 
 
 class Kind(enum.Enum):
@@ -103,7 +117,7 @@ class QuantumError:
     """The formatted traceback, causes included, of the process that raised."""
 
     exit_code: int | None = None
-    """The exit code that the exception's class asks for: 20 for a repeatable error, 21 for an invalid quantum."""
+    """The exit code that the exception's class asks for, such as `REPEATABLE_ERROR` or `INVALID_QUANTUM`."""
 
     @property
     def size(self) -> int:

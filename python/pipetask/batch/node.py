@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ..errors import PipetaskError
-from ..executors.base import ExecutionContext, QuantumExecutor, StopRequest
+from ..executors.base import ExecutionContext, QuantumExecutor
 from ..executors.retries import raised_memory_error
+from ..executors.stop import StopRequest
 from ..executors.stop_signals import stop_on_signals
-from ..outcome import QuantumOutcome, Status
+from ..outcome import INVALID_QUANTUM, REPEATABLE_ERROR, QuantumOutcome, Status
 from ..runner.memory_kills import oom_kills
 from .batch_job import requested_memory
 from .index import IndexedNode, IndexedQuantum, NodeIndex
@@ -39,10 +40,10 @@ class ExitCode(IntEnum):
     FAILED = 1
     """A quantum failed, and running it again has not helped."""
 
-    REPEATABLE = 20
+    REPEATABLE = REPEATABLE_ERROR
     """A quantum failed with an error that will come again, as it says itself."""
 
-    INVALID = 21
+    INVALID = INVALID_QUANTUM
     """A quantum cannot be run at all, as it says itself."""
 
     INFRASTRUCTURE = 75

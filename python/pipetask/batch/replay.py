@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import RegistrationError
-from ..executors.base import ExecutionContext, QuantumExecutor
+from ..executors.base import ExecutionContext, QuantumExecutor, Traits
 from ..graph.enumeration import QuantumData
 from ..outcome import QuantumOutcome, Status
 from .ledger import Ledger
@@ -47,15 +47,18 @@ class ReplayExecutor(QuantumExecutor):
         Where the run stands; by default it is over.
     """
 
-    replays = True
+    traits = Traits(replays=True)
 
     def __init__(self, directory: RunDirectory, *, register: bool, standing: Standing | None = None):
         self._directory = directory
         self._standing = standing or Standing()
         self.batch_run = directory.facts.id
-        self.executes = register
-        self.goes_on = self._standing.goes_on
-        self.register_again = rerun_command(directory, "final")
+        self.traits = replace(
+            self.traits,
+            executes=register,
+            goes_on=self._standing.goes_on,
+            register_again=rerun_command(directory, "final"),
+        )
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PipetaskError, UsageError
-from ..executors.base import Continuation
+from ..executors.continuation import Continuation
 from ..executors.retries import RetryPolicy
 from ..runner import RunnerSpec
 from .index import NodeIndex

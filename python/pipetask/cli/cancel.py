@@ -20,6 +20,8 @@ __all__ = ["run"]
 
 def run(invocation: Invocation) -> int:
     """Cancel a run, and see to it that what has been done is registered."""
+    from ..run.continuation import release
+
     options: CancelCommand = invocation.options
     directory = RunDirectory(options.run_dir)
     cancelled = cancel(directory)
@@ -29,7 +31,7 @@ def run(invocation: Invocation) -> int:
     if unregistered:
         _register(directory)
     # Whoever registers lets others have the output run.
-    released = not unregistered and recipe.later is not None and recipe.later.release(directory.facts.id)
+    released = not unregistered and recipe.later is not None and release(recipe.later, directory.facts.id)
     if cancelled or unregistered:
         print(_what_was_done(directory, cancelled=cancelled), file=sys.stderr)
         return 0

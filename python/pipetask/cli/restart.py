@@ -32,5 +32,7 @@ def run(invocation: Invocation) -> int:
 
 def _hold(directory: RunDirectory) -> None:
     """Refuse to go on where each job would fail, and use up its retries: no repository, or not ours."""
+    from ..run.continuation import hold
+
     if (later := directory.recipe().later) is not None:
-        later.hold(directory.facts.id, str(directory.path))
+        hold(later, directory.facts.id, str(directory.path))

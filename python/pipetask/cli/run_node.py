@@ -35,12 +35,14 @@ def run(invocation: Invocation) -> int:
 
 
 def _first(directory: RunDirectory) -> int:
+    from ..run.continuation import begin, hold
+
     directory.check_files()
     later = directory.recipe().later
     if later is None:
         raise PipetaskError(f"{directory.path} has no registry to make ready.")
-    later.begin(str(directory.graph), directory.facts.id)
-    later.hold(directory.facts.id, str(directory.path))
+    begin(later, str(directory.graph), directory.facts.id)
+    hold(later, directory.facts.id, str(directory.path))
     directory.begun.touch()
     return 0
 
@@ -68,6 +70,8 @@ def _note(directory: RunDirectory, error: PipetaskError) -> None:
 
 
 def _final(directory: RunDirectory) -> int:
+    from ..run.continuation import release
+
     directory.check_files()
     recipe = directory.recipe()
     if recipe.later is None:  # no registry takes part
@@ -84,5 +88,5 @@ def _final(directory: RunDirectory) -> int:
         _note(directory, summary.error)
     if not directory.summary.exists():
         return ExitCode.INFRASTRUCTURE
-    recipe.later.release(directory.facts.id)
+    release(recipe.later, directory.facts.id)
     return summary.exit_code

@@ -67,6 +67,7 @@ def replay(directory: RunDirectory, *, register: bool, standing: Standing | None
     """
     from ..observe.choice import sinks_for
     from ..observe.summary_file import RegisteredSummary
+    from ..run.continuation import end
 
     recipe = directory.recipe()
     later = recipe.later
@@ -77,8 +78,8 @@ def replay(directory: RunDirectory, *, register: bool, standing: Standing | None
     directory.check_begun(recipe)
     kept = [RegisteredSummary(str(directory.summary), sys.argv)] if register else []
     sinks = [*kept, *sinks_for(partial(_commands, directory))]
-    return later.end(
-        str(directory.graph), ReplayExecutor(directory, register=register, standing=standing), sinks
+    return end(
+        later, str(directory.graph), ReplayExecutor(directory, register=register, standing=standing), sinks
     )
 
 

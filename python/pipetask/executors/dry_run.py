@@ -11,7 +11,7 @@ from pathlib import Path
 from ..graph.enumeration import EnumeratedGraph, QuantumData
 from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome, Status
-from .base import ExecutionContext, QuantumExecutor
+from .base import ExecutionContext, QuantumExecutor, Traits
 
 __all__ = ["DryRunExecutor"]
 
@@ -25,7 +25,7 @@ class DryRunExecutor(QuantumExecutor):
         File to write the plan to, one JSON object a line; `None`: readable lines on standard output.
     """
 
-    executes = False
+    traits = Traits(executes=False)
 
     def __init__(self, plan: str | None = None):
         self._plan = plan

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from multiprocessing.connection import wait
 
@@ -15,10 +16,11 @@ from ..options.execution import ExecutorOptions
 from ..outcome import QuantumOutcome, Status
 from ..runner import Interruption, Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
-from .base import ExecutionContext, QuantumExecutor, StopRequest
+from .base import ExecutionContext, QuantumExecutor, Traits
 from .debugger import debugger_hook
 from .frontier import Frontier
 from .left_behind import LeftBehindLog
+from .stop import StopRequest
 
 __all__ = ["InProcessExecutor"]
 
@@ -34,11 +36,11 @@ class InProcessExecutor(QuantumExecutor):
         Whether libraries may start threads of their own.
     """
 
-    in_process = True
+    traits = Traits(in_process=True, retries=True)
 
     def __init__(self, debugger: str | None = None, *, implicit_threads: bool = False):
         self._debugger = debugger
-        self.implicit_threads = implicit_threads
+        self.traits = replace(self.traits, implicit_threads=implicit_threads)
 
     @classmethod
     def from_options(cls, options: ExecutorOptions) -> InProcessExecutor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-from .base import StopLevel, StopRequest
+from .stop import StopLevel, StopRequest
 
 __all__ = ["STOP_SIGNALS", "stop_on_signals"]
 

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..executors.base import Activity
+from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome
 from .sink import Sink

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import one_line
-from ..executors.base import Activity
+from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PipetaskError
-from ..executors.base import StopRequest
+from ..executors.stop import StopRequest
 from ..graph.enumeration import EnumeratedGraph
-from ..outcome import QuantumOutcome, Status
+from ..outcome import INVALID_QUANTUM, REPEATABLE_ERROR, QuantumOutcome, Status
 
 __all__ = ["OutcomeCollector", "RunSummary"]
 
@@ -84,10 +84,10 @@ class RunSummary:
         if self.signal is not None:
             return 128 + self.signal
         codes = {outcome.error.exit_code for outcome in self.failures if outcome.error is not None}
-        if 21 in codes:
-            return 21
-        if self.fail_fast and 20 in codes:
-            return 20
+        if INVALID_QUANTUM in codes:
+            return INVALID_QUANTUM
+        if self.fail_fast and REPEATABLE_ERROR in codes:
+            return REPEATABLE_ERROR
         if self.error is not None or self.unregistered:
             return 1
         return 0 if all(status.unblocks for status in self.total) else 1

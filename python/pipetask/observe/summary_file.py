@@ -16,7 +16,7 @@ from lsst.resources import ResourcePath
 from lsst.utils.introspection import get_full_type_name
 
 from ..errors import PipetaskError, UsageError, one_line, reason_of
-from ..executors.base import Activity
+from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..graph.file import GraphFile
 from ..outcome import QuantumOutcome

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..executors.base import Activity
+from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import Kind, QuantumOutcome, Status
 

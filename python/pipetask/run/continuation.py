@@ -1,23 +1,27 @@
-"""The parts of a run that a batch model leaves to other processes: its first and its last step."""
+"""The first and the last step of a batch run, which other processes do.
+
+Both are runs of the same graph.  The first ends when the registry is ready.  The execution model of the last replays
+what jobs have recorded, so registration, summary and report are those of any other run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from ..executors.base import ExecutionContext, QuantumExecutor
+from ..executors.continuation import Continuation
 from ..graph.enumeration import QuantumData
-from ..options.development import CoverageOptions, ProfileOptions
-from ..options.execution import PreUpdate, RunOptions
+from ..observe.sink import Sink
+from ..observe.summary import RunSummary
+from ..options.execution import PreUpdate
 from ..outcome import QuantumOutcome
-from ..runner.spec import absolute_config
+from ..repository.access import open_repository
+from ..repository.batch_lease import end_batch, note_batch
+from ..repository.lease import lease_run
+from .graph_executor import QuantumGraphExecutor
 
-if TYPE_CHECKING:
-    from ..observe.sink import Sink
-    from ..observe.summary import RunSummary
-
-__all__ = ["RunContinuation"]
+__all__ = ["begin", "end", "hold", "release"]
 
 
 class _NoExecutor(QuantumExecutor):
@@ -32,72 +36,86 @@ class _NoExecutor(QuantumExecutor):
         raise AssertionError("the run was to end when the registry is ready")
 
 
-@dataclass(frozen=True)
-class RunContinuation:
-    """A picklable recipe; both steps are runs of their own of the same graph.
+def hold(continuation: Continuation, batch_run: str, directory: str) -> None:
+    """Reserve the output run for a run directory, until `release`.
 
-    The first is one that ends when the registry is ready.  The last is one whose execution model replays what jobs have
-    written down, so that registration, summary and report are those of any run.
+    Parameters
+    ----------
+    continuation
+        The repository and the output run.
+    batch_run
+        Identifier of the batch run.
+    directory
+        Its run directory.
+
+    Raises
+    ------
+    pipetask.errors.PipetaskError
+        If another command or another run directory has the output run.
     """
+    with (
+        open_repository(continuation.repository, writeable=True) as butler,
+        lease_run(butler, continuation.output_run),
+    ):
+        note_batch(butler, continuation.output_run, batch_run, directory)
 
-    repository: str
-    output_run: str
-    options: RunOptions
 
-    @classmethod
-    def of(cls, butler_config: str, output_run: str, options: RunOptions) -> RunContinuation:
-        """Note what is needed to go on with a run in another process, in any working directory."""
-        execution = replace(options.execution, profile=ProfileOptions(), coverage=CoverageOptions())
-        update = replace(options.pre_update, take_over=False)  # once is enough
-        options = replace(options, execution=execution, pre_update=update)
-        return cls(absolute_config(butler_config), output_run, options)
+def release(continuation: Continuation, batch_run: str) -> bool:
+    """Give up the reservation of the output run, and return whether the batch run had it.
 
-    @property
-    def deferred(self) -> bool:
-        """Whether `begin` has something to do."""
-        return self.options.pre_update.when is PreUpdate.DEFERRED
+    Parameters
+    ----------
+    continuation
+        The repository and the output run.
+    batch_run
+        Identifier of the batch run.
+    """
+    with open_repository(continuation.repository, writeable=True) as butler:
+        return end_batch(butler, continuation.output_run, batch_run)
 
-    def hold(self, batch_run: str, directory: str) -> None:
-        """Note in the repository that a run directory has the output run, until `release`."""
-        from ..repository.access import open_repository
-        from ..repository.batch_lease import note_batch
-        from ..repository.lease import lease_run
 
-        with (
-            open_repository(self.repository, writeable=True) as butler,
-            lease_run(butler, self.output_run),
-        ):
-            note_batch(butler, self.output_run, batch_run, directory)
+def begin(continuation: Continuation, graph: str, batch_run: str | None = None) -> None:
+    """Make the registry ready, which the command that wrote the run has left to its first job.
 
-    def release(self, batch_run: str) -> bool:
-        """Let others have the output run, and return whether the batch run had it."""
-        from ..repository.access import open_repository
-        from ..repository.batch_lease import end_batch
+    Parameters
+    ----------
+    continuation
+        The run.
+    graph
+        Its ``.qg`` file.
+    batch_run
+        Identifier of the batch run.
+    """
+    update = replace(continuation.options.pre_update, when=PreUpdate.NOW, init_only=True)
+    options = replace(continuation.options, pre_update=update)
+    QuantumGraphExecutor(_NoExecutor(batch_run), continuation.repository, options).execute(graph)
 
-        with open_repository(self.repository, writeable=True) as butler:
-            return end_batch(butler, self.output_run, batch_run)
 
-    def begin(self, graph: str, batch_run: str | None = None) -> None:
-        """Make the registry ready, which was put off."""
-        from .graph_executor import QuantumGraphExecutor
+def end(
+    continuation: Continuation, graph: str, executor: QuantumExecutor, sinks: Sequence[Sink] = ()
+) -> RunSummary:
+    """Take outcomes from a model that replays what happened elsewhere, and register their outputs.
 
-        update = replace(self.options.pre_update, when=PreUpdate.NOW, init_only=True)
-        options = replace(self.options, pre_update=update)
-        QuantumGraphExecutor(_NoExecutor(batch_run), self.repository, options).execute(graph)
-
-    def end(self, graph: str, executor: QuantumExecutor, sinks: Sequence[Sink] = ()) -> RunSummary:
-        """Take outcomes from a model that replays them, register their outputs, and tell sinks."""
-        from .graph_executor import QuantumGraphExecutor
-
-        collections = replace(
-            self.options.collections,
-            extend_run=True,
-            replace_run=False,
-            prune_replaced=None,
-            rebase=False,
-            # The chain was made for these inputs; they are not to be compared with it once more.
-            inputs=(),
-        )
-        update = replace(self.options.pre_update, when=PreUpdate.SKIP, init_only=False)
-        options = replace(self.options, collections=collections, pre_update=update)
-        return QuantumGraphExecutor(executor, self.repository, options, sinks).execute(graph)
+    Parameters
+    ----------
+    continuation
+        The run.
+    graph
+        Its ``.qg`` file.
+    executor
+        A model that replays (see `~pipetask.executors.base.Traits`); if it does not execute, the registry is only read.
+    sinks
+        What is told about outcomes, and about the end.
+    """
+    collections = replace(
+        continuation.options.collections,
+        extend_run=True,
+        replace_run=False,
+        prune_replaced=None,
+        rebase=False,
+        # The chain was made for these inputs; they are not to be compared with it again.
+        inputs=(),
+    )
+    update = replace(continuation.options.pre_update, when=PreUpdate.SKIP, init_only=False)
+    options = replace(continuation.options, collections=collections, pre_update=update)
+    return QuantumGraphExecutor(executor, continuation.repository, options, sinks).execute(graph)

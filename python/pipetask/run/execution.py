@@ -12,8 +12,9 @@ from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 
 from ..development.profile import record_profile
-from ..errors import PipetaskError, one_line
-from ..executors.base import Continuation, ExecutionContext, QuantumExecutor
+from ..errors import PipetaskError, UsageError, one_line
+from ..executors.base import ExecutionContext, QuantumExecutor
+from ..executors.continuation import Continuation
 from ..executors.retries import RetryPolicy
 from ..executors.stop_signals import stop_on_signals
 from ..graph.enumeration import EnumeratedGraph
@@ -98,9 +99,9 @@ class Execution:
         structure = fix_up(file, fixup, excluded) if fixup else file.structure
         stream = EnumeratedGraph(structure, file, excluded)
         # Jobs elsewhere have no use for a folder that ends with this process.
-        shared = nullcontext() if executor.batch else shared_datastore_cache()
+        shared = nullcontext() if executor.traits.batch else shared_datastore_cache()
         with stop_on_signals() as stop, shared as cache:
-            if executor.in_process and not executor.implicit_threads:
+            if executor.traits.in_process and not executor.traits.implicit_threads:
                 limit_threads()
             context = ExecutionContext(
                 stream,
@@ -114,6 +115,7 @@ class Execution:
                 later=later,
                 hand_over=hand_over,
             )
+            _check_retries(executor, context)
             executor.check(context)
             yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))
 
@@ -154,8 +156,8 @@ class Execution:
             fail_fast=self.options.fail_fast,
             error=error,
             unregistered=registrar.unregistered if registrar else 0,
-            elsewhere=self.executor.replays,
-            goes_on=self.executor.goes_on,
+            elsewhere=self.executor.traits.replays,
+            goes_on=self.executor.traits.goes_on,
         )
         audience.end(summary)
         return summary
@@ -198,6 +200,16 @@ class Execution:
             audience.note(outcome)
 
 
+def _check_retries(executor: QuantumExecutor, context: ExecutionContext) -> None:
+    """Refuse retries that the execution model would not make."""
+    traits = executor.traits
+    if context.retries and traits.executes and not traits.retries:
+        raise UsageError(
+            f"{type(executor).__name__} runs each quantum once: leave out --retries, --error-retries and --retry-file, "
+            "or use another execution model."
+        )
+
+
 def _closed(registrar: Registrar | DiskWriter | None) -> PipetaskError | None:
     try:
         if registrar is not None:
@@ -218,7 +230,7 @@ def _completed(
         memory_per_quantum=quantum.memory,
         durable=options.durability is Durability.FULL,
         debug=quantum.debug,
-        implicit_threads=executor.implicit_threads,
+        implicit_threads=executor.traits.implicit_threads,
         log_state=list(CliLog.configState),
         datastore_cache=cache,
     )

@@ -12,6 +12,7 @@ from lsst.daf.butler import Butler
 from ..development.coverage import record_coverage
 from ..errors import PipetaskError, UsageError
 from ..executors.base import QuantumExecutor
+from ..executors.continuation import Continuation
 from ..graph.file import GraphFile, GraphLike
 from ..graph.fixup import load_graph_fixup
 from ..graph.structure import GraphStructure
@@ -30,7 +31,6 @@ from ..repository.registrar import Registrar
 from ..runner.spec import ButlerRunnerSpec
 from ..storage.durability import sync_file_systems
 from ..storage.files import local_roots
-from .continuation import RunContinuation
 from .execution import Execution
 
 __all__ = ["QuantumGraphExecutor"]
@@ -85,7 +85,7 @@ class QuantumGraphExecutor:
         PipetaskError
             If it cannot.
         """
-        if self._executor.executes:
+        if self._executor.traits.executes:
             with open_repository(self._config, writeable=True):
                 pass
 
@@ -119,17 +119,17 @@ class QuantumGraphExecutor:
             If the run could not begin, for instance because another command is writing to it.
         """
         self._options.collections.check()
-        if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.batch:
+        if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.traits.batch:
             raise UsageError(
                 "--registry-pre-update deferred is for Batch runs (--mode condor): use 'now' here."
             )
         self._executor.prepare()
         with (
             record_coverage(self._options.execution.coverage),
-            open_repository(self._config, writeable=self._executor.executes) as butler,
+            open_repository(self._config, writeable=self._executor.traits.executes) as butler,
             GraphFile.of(graph, announce=self._executor.preload) as file,
         ):
-            if not self._executor.executes:
+            if not self._executor.traits.executes:
                 return self._execute(file, butler)
             run = file.header.output_run
             with lease_run(butler, run) as lease:
@@ -142,26 +142,26 @@ class QuantumGraphExecutor:
         check_graph_fits(butler, file, self._config)
         collections = OutputCollections.resolve(butler, self._collection_options(file), file.pipeline)
         earlier = EarlierAttempts()
-        if collections.run_exists and not self._executor.replays:
+        if collections.run_exists and not self._executor.traits.replays:
             producers = None if self._options.trust_registry else file.producers
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline, producers)
             if earlier.damage:
                 _LOG.warning("%s", earlier.describe_damage())
         options, spec = self._options.execution, self._spec(file, butler, collections)
-        later = RunContinuation.of(self._config, collections.run, self._options)
+        later = Continuation.of(self._config, collections.run, self._options)
         hand_over = partial(_hand_over, butler, collections.run, lease)
         with Execution.begin(
             self._executor, file, spec, options, earlier, self._fixup, later, hand_over
         ) as execution:
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
-            if self._executor.executes:
+            if self._executor.traits.executes:
                 self._make_ready(file, butler, collections)
                 forget_outdated(butler, file, earlier.outdated - execution.unwanted)
             registrar = self._registrar(file, butler, collections)
             return execution.run(self._sinks, registrar, init_only=self._options.pre_update.init_only)
 
     def _registrar(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> Registrar | None:
-        if not self._executor.executes:
+        if not self._executor.traits.executes:
             return None
         durable = self._options.execution.durability is Durability.FULL
         return Registrar(
@@ -170,7 +170,7 @@ class QuantumGraphExecutor:
             collections.run,
             extend_run=collections.run_exists,
             durable=durable,
-            again=self._executor.register_again,
+            again=self._executor.traits.register_again,
         )
 
     def _make_ready(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> None:

@@ -97,13 +97,13 @@ class QuantumBackedGraphExecutor:
         with (
             record_coverage(options.coverage),
             open_graph(self._config, graph, options.selection, paths, self._executor.preload) as file,
-            open_datastore(self._config, file, paths, writeable=self._executor.executes) as butler,
+            open_datastore(self._config, file, paths, writeable=self._executor.traits.executes) as butler,
             Execution.begin(
                 self._executor, file, self._spec(file), options, self._earlier(file, butler), self._fixup
             ) as execution,
         ):
             writer = None
-            if options.durability is Durability.FULL and self._executor.executes:
+            if options.durability is Durability.FULL and self._executor.traits.executes:
                 writer = DiskWriter(local_roots(butler._datastore, file.header.output_run))
             return execution.run(self._sinks, writer)
 
@@ -122,7 +122,7 @@ class QuantumBackedGraphExecutor:
 
     def _earlier(self, file: GraphFile, butler: WorkerButler) -> EarlierAttempts:
         """Look for what is done, if nobody will execute it: otherwise workers look, each for its quanta."""
-        if self._executor.executes or self._options.no_existing_outputs:
+        if self._executor.traits.executes or self._options.no_existing_outputs:
             return EarlierAttempts()
         return EarlierAttempts(done=_stored(file, butler))
 

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import PipetaskError, RegistrationError, UsageError
-from ...executors.base import ExecutionContext, QuantumExecutor
+from ...executors.base import ExecutionContext, QuantumExecutor, Traits
 from ...graph.enumeration import QuantumData
 from ...graph.garbage import uncollected
 from ...options.batch import BatchOptions
@@ -60,7 +60,7 @@ class CondorExecutor(QuantumExecutor):
         Where to write, how to bundle, what to do then.
     """
 
-    batch = True
+    traits = Traits(batch=True, retries=True)
 
     def __init__(self, options: BatchOptions | None = None):
         self._options = options or BatchOptions()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 
 from ...errors import PipetaskError, UsageError
 from ...graph.enumeration import QuantumData
 from ...options.execution import ExecutorOptions
 from ...outcome import QuantumOutcome
-from ..base import ExecutionContext, QuantumExecutor
+from ..base import ExecutionContext, QuantumExecutor, Traits
 from .bundling import BundlePolicy
 from .foreman import Foreman
 from .launcher import ForkServer, Launcher, Spawner
@@ -46,6 +47,8 @@ class MultiprocessExecutor(QuantumExecutor):
         Whether libraries in the workers may start threads of their own.
     """
 
+    traits = Traits(retries=True)
+
     def __init__(
         self,
         processes: int,
@@ -65,7 +68,7 @@ class MultiprocessExecutor(QuantumExecutor):
         self._policy = policy or BundlePolicy()
         self._debugger = None if debugger is None else WorkerDebugger.here(debugger)
         self._preload = preload
-        self.implicit_threads = implicit_threads
+        self.traits = replace(self.traits, implicit_threads=implicit_threads)
         self._launcher: Launcher | None = None
 
     @classmethod
@@ -104,7 +107,7 @@ class MultiprocessExecutor(QuantumExecutor):
     def _prepared(self) -> Launcher:
         if self._launcher is None:
             # BLAS and OpenMP read these when they are loaded, so they must be there before a worker begins.
-            variables = {} if self.implicit_threads else dict.fromkeys(_THREAD_VARIABLES, "1")
+            variables = {} if self.traits.implicit_threads else dict.fromkeys(_THREAD_VARIABLES, "1")
             forks = self._start_method == "forkserver"
             self._launcher = ForkServer(variables) if forks else Spawner(variables)
         return self._launcher

@@ -18,9 +18,10 @@ from ...errors import PipetaskError, one_line, reason_of
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome, Status
 from ...runner.memory_kills import oom_kills
-from ..base import ExecutionContext, StopLevel
+from ..base import ExecutionContext
 from ..frontier import Frontier
 from ..left_behind import LeftBehindLog
+from ..stop import StopLevel
 from .bundling import BundlePolicy, Timings
 from .death import explain_death
 from .launcher import Launcher

@@ -15,7 +15,7 @@ from multiprocessing import spawn
 from typing import Any, Protocol
 
 from ...errors import PipetaskError, reason_of
-from ..base import StopRequest
+from ..stop import StopRequest
 from .server import Become, Fork, Preload, Request, receive_number, send_request
 
 __all__ = ["ForkServer", "Launcher", "Spawner", "WorkerProcess", "preparation"]

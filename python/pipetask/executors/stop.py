@@ -1,0 +1,75 @@
+"""Requests to end a run early."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from enum import IntEnum
+
+__all__ = ["StopLevel", "StopRequest"]
+
+
+class StopLevel(IntEnum):
+    """How urgently a run should end."""
+
+    GO_ON = 0
+    STOP = 1
+    """Start nothing more; interrupt what runs, and let it clean up."""
+
+    KILL = 2
+    """End what runs at once."""
+
+
+class StopRequest:
+    """A request to end a run early, made from anywhere: a signal handler, another thread, the executor itself.
+
+    Attributes
+    ----------
+    level
+        How urgent it is.
+    reason
+        Why, for a person; the first reason given stays.
+    signal
+        The signal that asked for it, if it was one.
+    on_ask
+        Called after each request, in the thread that asks; an executor that runs quanta in this process interrupts
+        them here.
+    """
+
+    on_ask: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self) -> None:
+        self.level = StopLevel.GO_ON
+        self.reason: str | None = None
+        self.signal: int | None = None
+        self._read_end, self._write_end = os.pipe()
+        for end in (self._read_end, self._write_end):
+            os.set_blocking(end, False)
+
+    def ask(self, reason: str, level: StopLevel = StopLevel.STOP, signal: int | None = None) -> None:
+        """Ask for an end; a lower level than already asked for changes nothing."""
+        self.reason = self.reason or reason
+        self.signal = self.signal or signal
+        if level > self.level:
+            self.level = level
+            os.write(self._write_end, b".")
+            self.on_ask()
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable with each new request, to wait on."""
+        return self._read_end
+
+    def acknowledge(self) -> None:
+        """Make the descriptor unreadable until the next request."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read_end, 64):
+                pass
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+    def __bool__(self) -> bool:
+        return self.level > StopLevel.GO_ON
