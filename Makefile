@@ -1,5 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`.  Each makes the environment that it needs.
 #
+#   make check                                  lint, types and quick tests, for each change; takes a minute or two
 #   PYTHON=python3.13 make test                 uses another interpreter
 #   make test TESTS='tests/test_runs.py -x'     takes these tests, or other options of pytest
 #   make campaign SEEDS=0-59 JOBS=4             disturbs runs on purpose; CAMPAIGN="--record FILE" adds up pieces
@@ -12,16 +13,21 @@ JOBS ?= 2
 TESTS ?=
 SEEDS ?= 0-81
 CAMPAIGN ?=
+QUICK := not (slow or campaign or peer or postgresql or condor)
 
-.PHONY: demo test lint types bench campaign docs clean
+.PHONY: demo check test lint types bench campaign docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/pipetask demo $(DEMO)
 	@echo
 	@echo "To use these commands: . $(VENV)/bin/activate"
 
+check: lint types
+	$(VENV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal -m "$(QUICK)" $(TESTS)
+
 test: $(VENV)/.installed $(PEER)/.installed
-	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal \
+		$(if $(CI),--durations=25) $(TESTS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -16,12 +16,23 @@ from pathlib import Path
 import psutil
 import pytest
 
+from needs import mark_tests, note_markers
 from pipetask.testing import MockPipeline
 
 TESTS = Path(__file__).parent
 
 # A shell without job control has what it starts in the background ignore this, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_tests(items)
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures are set up
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    note_markers(item)
 
 
 @dataclass(frozen=True)

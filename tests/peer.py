@@ -13,8 +13,7 @@ from subprocess import PIPE
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-import pytest
-
+from needs import check_marked, not_tested
 from repository_dump import Registry, read_files, read_registry
 
 from conftest import TESTS, Finished, environment  # isort: skip
@@ -24,19 +23,14 @@ NOT_REPEATABLE = ("_log", "_metadata", "packages")
 
 
 def find_peer() -> Path:
-    """Return the path of LSST's ``pipetask``.
-
-    Without it there is nothing to compare with: that fails where everything has to be tested, and skips elsewhere.
-    """
+    """Return the path of LSST's ``pipetask``; without it, there is nothing to compare with."""
+    check_marked("peer")
     path = Path(os.environ.get("PIPETASK_PEER") or TESTS.parent / ".venv-peer" / "bin" / "pipetask")
     if path.exists():
         return path
-    message = (
+    not_tested(
         f"NOT COMPARED WITH LSST'S pipetask: there is none at {path} (make .venv-peer, or set PIPETASK_PEER)"
     )
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def run_peer(*arguments: str) -> Finished:

@@ -25,6 +25,7 @@ from uuid import UUID
 import pytest
 from lsst.daf.butler import Butler, Config
 
+from needs import check_marked, not_tested
 from repository_dump import NUMBERED_TABLES, Registry, dump_tables
 
 USER = "butler"
@@ -104,17 +105,12 @@ def postgresql_server() -> Iterator[Server]:
 
 
 def find_programs() -> Path:
-    """Return the folder with PostgreSQL's programs.
-
-    Without them something stays untested: that fails where everything has to be tested, and skips elsewhere.
-    """
+    """Return the folder with PostgreSQL's programs."""
+    check_marked("postgresql")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found and importlib.util.find_spec("psycopg"):
         return found[-1].parent
-    message = "NOT TESTED WITH POSTGRESQL: there is no server (apt-get install postgresql), or no psycopg"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    not_tested("NOT TESTED WITH POSTGRESQL: there is no server (apt-get install postgresql), or no psycopg")
 
 
 @contextmanager

@@ -175,6 +175,7 @@ def in_any_order(text: str) -> str:
     return text
 
 
+@pytest.mark.peer
 def test_yaml_is_the_same_to_the_byte(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_peer()
     monkeypatch.setenv("PYTHONHASHSEED", "0")

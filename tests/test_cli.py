@@ -14,7 +14,6 @@ import click
 import pytest
 from lsst.pipe.base.quantum_reports import Report
 
-import pipetask
 from forked import run_forked
 from peer import find_peer, run_peer
 from pipetask.cli import cli
@@ -90,13 +89,6 @@ def test_version() -> None:
     finished = run_pipetask("--version")
     assert finished.code == 0
     assert version("pipetask") in finished.out
-
-
-def test_package_says_what_it_offers() -> None:
-    for name in pipetask.__all__:
-        assert getattr(pipetask, name).__doc__
-    with pytest.raises(AttributeError, match="nonsense"):
-        pipetask.nonsense  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -178,6 +170,7 @@ def comparable_summary(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("pipeline", [MockPipeline(), FAILING], ids=["well", "failing"])
+@pytest.mark.peer
 def test_summary_says_what_the_peers_says(
     pipeline: MockPipeline, make_repository: Callable[..., Repository], tmp_path: Path
 ) -> None:

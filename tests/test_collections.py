@@ -120,6 +120,7 @@ SEQUENCES = {
 }
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_commands_leave_what_the_peer_leaves(name: str, root: Path, tmp_path: Path) -> None:
     theirs = Path(shutil.copytree(root, tmp_path / "theirs"))
@@ -158,6 +159,7 @@ def log_of_attempts(root: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.peer
 def test_failed_quantum_is_replaced_with_clobber_outputs_only(tmp_path: Path) -> None:
     repair, theirs = tmp_path / "repaired", tmp_path / "theirs"
     broken_pipeline(repair).make(theirs)

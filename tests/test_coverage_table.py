@@ -21,6 +21,7 @@ from pipetask.cli import cli
 from pipetask.cli.catalog import COMMANDS
 
 
+@pytest.mark.peer
 def test_what_is_on_file_is_what_the_installed_peer_has() -> None:
     words = [str(find_peer().with_name("python")), peer_options.__file__]
     printed = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout

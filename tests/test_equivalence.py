@@ -193,6 +193,7 @@ def arguments(graph: Graph, root: Path) -> list[str]:
     return [*command, "--register-dataset-types", *graph.more]
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize(
     ("name", "way"),
     [(name, way) for name in GRAPHS for way in WAYS if way not in SLOW_WAYS or name in HARD_GRAPHS],

@@ -128,6 +128,7 @@ def test_what_is_done_keeps_the_order(four_exposures: Repository) -> None:
         )  # there is nothing to order
 
 
+@pytest.mark.peer
 def test_a_failure_blocks_what_waits_for_it(make_repository: MakeRepository) -> None:
     """As with LSST's command, that ends with the same files and rows."""
     pipeline = MockPipeline(3, 1, configs={"isr": {"fail_condition": "exposure=1"}})

@@ -32,7 +32,7 @@ from pipetask.options.batch import BatchOptions
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import OutputButler, PreUpdateOptions
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs
-from pipetask.repository.access import registrar
+from pipetask.repository import registrar
 from pipetask.repository.registrar import Registrar
 from pipetask.runner import Ticket
 from pipetask.runner.quantum_runner import HISTORY

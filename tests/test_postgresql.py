@@ -64,15 +64,15 @@ def without_nothing(content: Registry) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def postgresql() -> Iterator[Server]:
     with postgresql_server() as server:
         yield server
     assert not psutil.pid_exists(server.pid)
 
 
 @pytest.fixture(scope="module")
-def twins(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Twins:
-    twins = Twins(tmp_path_factory.mktemp("twins"), server)
+def twins(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    twins = Twins(tmp_path_factory.mktemp("twins"), postgresql)
     Butler.makeRepo(str(twins.sqlite))
     with Butler.from_config(str(twins.sqlite), writeable=True) as butler:
         GOOD._insert_dimensions(butler)
@@ -80,7 +80,7 @@ def twins(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Twins:
             output = "u/good" if name in ("better", "best") else f"u/{name}"
             pipeline = BAD if name == "bad" else GOOD
             pipeline.build_graph(butler, twins.folder / f"{name}.qg", output, f"{output}/{name}")
-    server.make_repository(twins.postgresql, NAMESPACE)
+    postgresql.make_repository(twins.postgresql, NAMESPACE)
     copy_content(twins.sqlite, twins.postgresql, twins.folder / "exported")
     return twins
 

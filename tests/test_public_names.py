@@ -27,6 +27,7 @@ def test_every_name_can_be_imported() -> None:
     for name in pipetask.__all__:
         value = getattr(pipetask, name)
         assert value.__name__ == name
+        assert value.__doc__
 
 
 def test_the_reference_page_lists_them() -> None:

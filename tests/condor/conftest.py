@@ -8,13 +8,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from condor.personal_pool import PersonalPool, PoolOptions
 from condor.pool import ExistingPool, Pool
 from condor.root import PoolError
+from needs import check_marked, not_tested
 
 SITE = """
 # Two kinds of slots.
@@ -79,19 +79,12 @@ def _find_pool() -> Pool:
 
 
 def _bring_up(options: PoolOptions) -> PersonalPool:
+    check_marked("condor")
     if os.geteuid() != 0:
-        _not_tested("no pool answers, and only root can bring one up")
+        not_tested("NOT TESTED ON A REAL HTCONDOR POOL: no pool answers, and only root can bring one up")
     if not shutil.which("apt-get"):
-        _not_tested("HTCondor is installed from Debian's packages, and this is no Debian")
+        not_tested("NOT TESTED ON A REAL HTCONDOR POOL: its packages are Debian's, and this is no Debian")
     try:
         return PersonalPool(options)
     except PoolError as error:
-        _not_tested(str(error))
-
-
-def _not_tested(why: str) -> NoReturn:
-    """Skip, or fail where everything has to be tested."""
-    message = f"NOT TESTED ON A REAL HTCONDOR POOL: {why}"
-    if os.environ.get("CI"):
-        pytest.fail(message, pytrace=False)
-    pytest.skip(message)
+        not_tested("NOT TESTED ON A REAL HTCONDOR POOL: " + str(error))

@@ -16,7 +16,7 @@ from pipetask.testing import MockPipeline
 
 from condor.test_butler_runs import run, wait  # isort: skip
 
-pytestmark = [pytest.mark.campaign, pytest.mark.condor]
+pytestmark = pytest.mark.campaign
 
 JOBS = ("-constraint", "JobUniverse == 5")
 DAGMAN = ("-constraint", "JobUniverse == 7")
