@@ -18,13 +18,16 @@ from forked import run_forked
 from peer import find_peer, run_peer
 from pipetask.cli import cli
 from pipetask.cli.catalog import COMMANDS
+from pipetask.cli.command import command_for
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 
 from conftest import Finished, Repository, environment, run_pipetask  # isort: skip
 
 HEAVY = {"lsst", "numpy", "rich", "astropy", "networkx", "sqlalchemy", "multiprocessing", "yaml"}
-OPTIONS = [parameter for parameter in COMMANDS["run"].command().params if isinstance(parameter, click.Option)]
+OPTIONS = [
+    parameter for parameter in command_for(COMMANDS["run"]).params if isinstance(parameter, click.Option)
+]
 
 
 # Help.

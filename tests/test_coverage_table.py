@@ -19,6 +19,7 @@ from peer import find_peer
 from peer_coverage import MEANING, compare, pairs, read_peer_options, read_reasons
 from pipetask.cli import cli
 from pipetask.cli.catalog import COMMANDS
+from pipetask.cli.command import command_for
 
 
 @pytest.mark.peer
@@ -134,7 +135,7 @@ def test_there_is_a_page_for_each_command(pages: Path) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_page_has_all_options(name: str, pages: Path) -> None:
     text = (pages / f"{name}.md").read_text()
-    command = COMMANDS[name].command()
+    command = command_for(COMMANDS[name])
     flags = [flag for each in command.params for flag in (*each.opts, *each.secondary_opts) if flag[0] == "-"]
     assert len(flags) >= 4
     assert not [flag for flag in flags if not re.search(rf"(?<![\w-]){flag}(?![\w-])", text)]

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from pipetask.cli.catalog import COMMANDS
-from pipetask.cli.command import Invocation, ModelCommand
+from pipetask.cli.command import Invocation, ModelCommand, command_for
 from pipetask.options.commands import RunCommand
 from pipetask.options.edits import AddTask, DeleteTask, LoadConfigFile, PipelineEdit, SetConfig
 from pipetask.options.execution import PreUpdate
@@ -33,7 +33,7 @@ def parse(*arguments: str) -> RunCommand:
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, tuple[str, str]]:
     """Return value and origin of each option, as --show-options prints them."""
-    command = COMMANDS["run"].command()
+    command = command_for(COMMANDS["run"])
     with command.make_context("run", [*arguments, "--show-options"]) as ctx:
         assert command.invoke(ctx) == 0
     rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()]

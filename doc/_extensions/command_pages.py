@@ -19,7 +19,7 @@ import click
 import pipetask.options
 from pipetask.cli import cli
 from pipetask.cli.catalog import COMMANDS, Entry
-from pipetask.cli.command import ModelCommand
+from pipetask.cli.command import ModelCommand, command_for
 from pipetask.cli.parameters import is_argument
 from pipetask.options.declaration import Edits, Option
 
@@ -95,7 +95,7 @@ def _row(entry: Entry) -> str:
 
 
 def _page(entry: Entry) -> str:
-    command = entry.command()
+    command = command_for(entry)
     context = click.Context(command, info_name=f"pipetask {entry.name}")
     usage = " ".join(command.collect_usage_pieces(context))
     parts = [

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .command import ModelCommand
+from typing import Any
 
 __all__ = ["COMMANDS", "Entry"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One command; what it needs is imported when it is used."""
+    """One command.  `pipetask.cli.command.command_for` makes the click command of it."""
 
     name: str
     model_name: str
@@ -28,16 +24,6 @@ class Entry:
         from ..options import commands
 
         return getattr(commands, self.model_name)
-
-    def command(self) -> ModelCommand:
-        """Make the click command."""
-        from .command import Invocation, ModelCommand
-
-        def run(invocation: Invocation) -> int:
-            module = importlib.import_module(f"pipetask.cli.{self.name.replace('-', '_')}")
-            return int(module.run(invocation))
-
-        return ModelCommand(self.name, self.model(), run)
 
 
 COMMANDS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import click
 from ..errors import did_you_mean
 from ..options.declaration import Edits, assemble, declared
 from ..options.logs import LogOptions
+from .catalog import Entry
 from .edits import edits_given, note_edits
 from .option_files import FileOptions, load_defaults, print_options
 from .parameters import is_argument, parameter_names, parameters
 
-__all__ = ["Invocation", "ModelCommand"]
+__all__ = ["Invocation", "ModelCommand", "command_for"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,25 @@ class ModelCommand(click.Command):
             context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
         )
 
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Make a parser that also takes note of what click does not: option files, and the order of edits.
+
+        Both have to be known before click looks at a single value, and the command line is to be parsed only once.
+        """
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_and_note(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
+            values, rest, order = parse(args)
+            load_defaults(ctx, self.declared, values)
+            note_edits(ctx, self.declared, values, order)
+            return values, rest, order
+
+        parser.parse_args = parse_and_note  # type: ignore[method-assign]
+        return parser
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; note the order of the options whose order matters."""
-        load_defaults(ctx, self.declared, args)
-        note_edits(ctx, self.declared, args)
+        """Parse; suggest an option where there is none of a name."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -99,6 +116,16 @@ class ModelCommand(click.Command):
                 continue
             found.setdefault(homes.get(parameter.name or "", _FROM_FILES), []).append(parameter)
         return list(found.items())
+
+
+def command_for(entry: Entry) -> ModelCommand:
+    """Make the click command of an entry; the module that does the work is imported when it is called."""
+
+    def run(invocation: Invocation) -> int:
+        module = importlib.import_module(f"pipetask.cli.{entry.name.replace('-', '_')}")
+        return int(module.run(invocation))
+
+    return ModelCommand(entry.name, entry.model(), run)
 
 
 def _no_such_option(command: click.Command, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -14,8 +14,13 @@ from .parameters import edit_name, split_value
 __all__ = ["edits_given", "note_edits"]
 
 
-def note_edits(ctx: click.Context, options: Iterable[Declared], args: Sequence[str]) -> None:
-    """Parse once more than click does, to learn the order in which edits come.
+def note_edits(
+    ctx: click.Context,
+    options: Iterable[Declared],
+    values: Mapping[str, Any],
+    order: Iterable[click.Parameter],
+) -> None:
+    """Take note of the order in which edits come.
 
     Parameters
     ----------
@@ -23,8 +28,10 @@ def note_edits(ctx: click.Context, options: Iterable[Declared], args: Sequence[s
         The command's context, which remembers them.
     options
         The command's options.
-    args
-        The command line.
+    values
+        What the command line says, as texts, by name of the parameter.
+    order
+        The parameters in the order of the command line.
     """
     kinds = {
         edit_name(each, kind): (each, kind)
@@ -32,12 +39,6 @@ def note_edits(ctx: click.Context, options: Iterable[Declared], args: Sequence[s
         if isinstance(each.option, Edits)
         for kind in each.option.kinds
     }
-    if not kinds:
-        return
-    try:
-        values, _, order = ctx.command.make_parser(ctx).parse_args(args=list(args))
-    except click.UsageError:
-        return  # click says it better, in a moment
     given = {name: iter(values.get(name) or ()) for name in kinds}
     noted: dict[str, list[tuple[Edit, str]]] = ctx.meta.setdefault(EDITS, {})
     for parameter in order:

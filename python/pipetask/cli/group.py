@@ -10,6 +10,7 @@ from ..errors import PipetaskError, did_you_mean, one_line
 from ..options.declaration import assemble, declared
 from ..options.logs import LogOptions
 from .catalog import COMMANDS
+from .command import command_for
 from .parameters import parameters
 
 __all__ = ["call", "cli", "explain"]
@@ -36,7 +37,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return COMMANDS[name].command() if name in COMMANDS else None
+        return command_for(COMMANDS[name]) if name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

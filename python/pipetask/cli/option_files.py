@@ -60,7 +60,7 @@ class FileOptions:
     )
 
 
-def load_defaults(ctx: click.Context, options: Sequence[Declared], args: Sequence[str]) -> None:
+def load_defaults(ctx: click.Context, options: Sequence[Declared], values: Mapping[str, Any]) -> None:
     """Lay the options of files over the defaults of a command.
 
     Parameters
@@ -69,8 +69,8 @@ def load_defaults(ctx: click.Context, options: Sequence[Declared], args: Sequenc
         The command's context, whose ``default_map`` is filled.
     options
         What the command knows.
-    args
-        The command line, of which only the names of files are read.
+    values
+        What the command line says, as texts; only the names of files are read.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def load_defaults(ctx: click.Context, options: Sequence[Declared], args: Sequenc
         return
     found: dict[str, Any] = {}
     origins: dict[str, str] = ctx.meta.setdefault(_ORIGINS, {})
-    for path in _files(ctx, args):
+    for path in _files(values):
         for each, value in _read(path, ctx, options):
             earlier = found.get(each.name, []) if isinstance(each.option, Edits) else None
             found[each.name] = value if earlier is None else earlier + value
@@ -89,11 +89,7 @@ def load_defaults(ctx: click.Context, options: Sequence[Declared], args: Sequenc
     ctx.default_map = {**(ctx.default_map or {}), **found}
 
 
-def _files(ctx: click.Context, args: Sequence[str]) -> Iterator[str]:
-    try:
-        values, _, _ = ctx.command.make_parser(ctx).parse_args(args=list(args))
-    except click.UsageError:
-        return  # click says it better, in a moment
+def _files(values: Mapping[str, Any]) -> Iterator[str]:
     profile = values.get("profile_file")
     if isinstance(profile, str):
         yield profile
