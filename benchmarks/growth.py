@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipetask.batch.condor import CondorExecutor
+from pipetask.batch.condor import CondorSystem
+from pipetask.batch.executor import BatchExecutor
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.frontier import Frontier
 from pipetask.executors.pool import MultiprocessExecutor
@@ -140,7 +141,7 @@ def write_dag(graph: EnumeratedGraph) -> Spent:
     """Write a DAG, and do not submit it."""
     with scratch() as folder, contextlib.redirect_stderr(io.StringIO()):
         start = time.process_time()
-        model = CondorExecutor(BatchOptions(run_dir=str(folder / "run"), submit=False))
+        model = BatchExecutor(CondorSystem(), BatchOptions(run_dir=str(folder / "run"), submit=False))
         context = ExecutionContext(graph, CallSpec(noop))
         for _ in model.execute(graph, context):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -18,10 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import environment
+from in_process import run_here
+from pipetask import BatchExecutor, BatchOptions, CondorOptions, CondorSystem
 from pipetask.batch import upstream
-from pipetask.batch.condor import CondorExecutor
+from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.ledger import Ledger
-from pipetask.batch.node import ExitCode, rerun_command, run_node
+from pipetask.batch.node import run_node
+from pipetask.batch.node_commands import rerun_command
 from pipetask.batch.outcomes import AttemptTails, AttemptWriter, attempts_by_node, attempts_of
 from pipetask.batch.replay import ReplayExecutor
 from pipetask.batch.run_directory import RunDirectory
@@ -29,7 +33,6 @@ from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.graph.enumeration import EnumeratedGraph
-from pipetask.options.batch import BatchOptions
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
@@ -58,8 +61,11 @@ def write(tmp_path: Path) -> Write:
     return make
 
 
-def write_run(folder: Path, graph: EnumeratedGraph, spec: CallSpec, **options: object) -> RunDirectory:
-    executor = CondorExecutor(BatchOptions(run_dir=str(folder), submit=False, **options))
+def write_run(
+    folder: Path, graph: EnumeratedGraph, spec: CallSpec, condor: tuple[str, ...] = (), **options: object
+) -> RunDirectory:
+    system = CondorSystem(CondorOptions(condor=condor))
+    executor = BatchExecutor(system, BatchOptions(run_dir=str(folder), submit=False, **options))
     written = outcomes_of(executor, graph, spec)
     assert {outcome.status for outcome in written.values()} == {Status.WRITTEN}
     assert list(written) == [quantum.id for quantum in graph]
@@ -364,7 +370,7 @@ def test_a_run_directory_is_all_or_nothing(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipetask.batch.condor.writer.write_index", fail)
+    monkeypatch.setattr("pipetask.batch.executor.write_index", fail)
     with pytest.raises(PipetaskError, match=r"run cannot be written \(No space left on device\)"):
         write()
     assert not list(tmp_path.iterdir())
@@ -420,3 +426,25 @@ def test_a_damaged_index_is_refused(write: Write) -> None:
     (directory.path / "index.sqlite").write_bytes(b"nonsense")
     with pytest.raises(PipetaskError, match="cannot be read"):
         directory.index()
+
+
+@pytest.mark.parametrize("command", ["status", "cancel", "restart", "report", "run-node"])
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ("slurm", "which is not installed here: install the package that has it"),
+        ("no_such.package:System", "which cannot be imported here (No module named 'no_such')"),
+        ("in-process", "is no BatchSystem: install the package that has it"),
+    ],
+)
+def test_a_batch_system_that_is_missing_is_named_in_one_line(
+    write: Write, command: str, system: str, said: str
+) -> None:
+    path = write().path
+    content = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**content, "batch_system": system}))
+    done = run_here(command, str(path), *(["0"] if command == "run-node" else []))
+    assert done.code != 0
+    assert done.err.count("\n") == 1
+    assert f"Run directory {path} needs the batch system '{system}'" in done.err
+    assert said in done.err

@@ -11,14 +11,13 @@ import yaml
 from dag_reader import split_words
 from forked import run_forked
 from in_process import run_here
-from pipetask.batch.condor import CondorExecutor
+from pipetask import BatchExecutor, BatchOptions, CondorOptions, CondorSystem
 from pipetask.batch.condor.configuration import CondorConfiguration
 from pipetask.batch.condor.descriptions import rewrite
 from pipetask.batch.condor.layout import Layout
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
-from pipetask.options.batch import BatchOptions
 from pipetask.testing import CallSpec, enumerated
 
 from conftest import Repository  # isort: skip
@@ -45,9 +44,10 @@ def test_settings_of_a_run_are_those_it_was_written_with(repository: Repository,
 @pytest.fixture
 def written(tmp_path: Path) -> RunDirectory:
     """Return a run of two tasks that was written and not submitted."""
-    options = BatchOptions(run_dir=str(tmp_path / "run"), submit=False, condor=("environment.MINE=then",))
+    system = CondorSystem(CondorOptions(condor=("environment.MINE=then",)))
+    options = BatchOptions(run_dir=str(tmp_path / "run"), submit=False)
     context = ExecutionContext(enumerated({"isr": 2, "co add": 1}), CallSpec(print))
-    assert len(list(CondorExecutor(options).execute(context.graph, context))) == 3
+    assert len(list(BatchExecutor(system, options).execute(context.graph, context))) == 3
     context.stop.close()
     return RunDirectory(tmp_path / "run")
 

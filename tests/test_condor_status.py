@@ -14,18 +14,17 @@ import pytest
 from rich.console import Console
 
 from conftest import environment
-from pipetask.batch.condor import CondorExecutor
+from pipetask import BatchExecutor, BatchOptions, CondorSystem
 from pipetask.batch.condor.event_log import BEGINNING
 from pipetask.batch.condor.layout import OURS, Layout
 from pipetask.batch.condor.node_status import NodeStatusFile
-from pipetask.batch.condor.watch import RunWatch
 from pipetask.batch.node import run_node
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.status import NodeState, RunPhase, RunStatus
 from pipetask.batch.status_display import status_table
+from pipetask.batch.watch import RunWatch
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
-from pipetask.options.batch import BatchOptions
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
 
@@ -80,7 +79,9 @@ class Run:
 
     def __init__(self, folder: Path):
         graph = enumerated({"a": 8})
-        executor = CondorExecutor(BatchOptions(run_dir=str(folder / "run"), submit=False, bundle_size=2))
+        executor = BatchExecutor(
+            CondorSystem(), BatchOptions(run_dir=str(folder / "run"), submit=False, bundle_size=2)
+        )
         context = ExecutionContext(graph, CallSpec(Recorder(folder, bombs=((3, "fail"),))))
         assert len(list(executor.execute(graph, context))) == 8
         context.stop.close()

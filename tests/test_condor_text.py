@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 from dag_reader import read_dag, split_words, without_joins
 from pipetask.batch.bundling import BundlingOptions, bundle
 from pipetask.batch.condor.configuration import CondorConfiguration, megabytes
-from pipetask.batch.condor.dag_text import DagText, node_name, retried
+from pipetask.batch.condor.dag_text import DagText, retried
 from pipetask.batch.condor.quoting import (
     arguments,
     attribute,
     environment,
     expression,
-    plain_name,
     value,
     vars_text,
 )
 from pipetask.batch.condor.slots import Slot, check_requests
 from pipetask.batch.condor.submit_description import JobKind, environment_for, submit_commands
 from pipetask.batch.graph_parts import deal
+from pipetask.batch.names import node_name, plain_name
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.testing import enumerated
 

@@ -16,13 +16,12 @@ from lsst.daf.butler import DatasetRef, Quantum
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from dag_reader import read_dag
-from pipetask.batch.condor import CondorExecutor
+from pipetask import BatchExecutor, BatchOptions, CondorOptions, CondorSystem
 from pipetask.batch.graph_parts import MOST, deal
 from pipetask.batch.index import IndexedNode, NodeIndex
 from pipetask.executors.base import ExecutionContext
 from pipetask.graph.parts import write_parts
 from pipetask.graph.reader import QuantumReader
-from pipetask.options.batch import BatchOptions
 from pipetask.testing import CallSpec, MockPipeline, enumerated
 from repository_dump import read_registry
 
@@ -46,9 +45,10 @@ def write_run(
     folder: Path, counts: dict[str, int], edges: list, *condor: str, size: int | None = None
 ) -> Path:
     graph = enumerated(counts, edges)
-    options = BatchOptions(run_dir=str(folder), submit=False, condor=condor, bundle_size=size)
+    system = CondorSystem(CondorOptions(condor=condor))
+    options = BatchOptions(run_dir=str(folder), submit=False, bundle_size=size)
     context = ExecutionContext(graph, CallSpec(print))
-    assert len(list(CondorExecutor(options).execute(graph, context))) == sum(counts.values())
+    assert len(list(BatchExecutor(system, options).execute(graph, context))) == sum(counts.values())
     context.stop.close()
     return folder
 

@@ -17,9 +17,9 @@ from lsst.daf.butler.logging import ButlerLogRecords
 from lsst.pipe.base import PipelineGraph
 
 from conftest import Repository
-from pipetask import QuantumGraphExecutor, RunOptions
-from pipetask.batch.condor import CondorExecutor
-from pipetask.batch.node import ExitCode, run_node
+from pipetask import BatchExecutor, CondorSystem, QuantumGraphExecutor, RunOptions
+from pipetask.batch.exit_codes import ExitCode
+from pipetask.batch.node import run_node
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.executors.base import QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
@@ -76,7 +76,7 @@ def in_one_worker(repository: Repository, tmp_path: Path) -> None:
 
 def in_a_node(repository: Repository, tmp_path: Path) -> None:
     written = BatchOptions(run_dir=str(tmp_path / "run"), submit=False, bundle_size=1000, bundle_by=())
-    execute(repository, CondorExecutor(written))
+    execute(repository, BatchExecutor(CondorSystem(), written))
     assert run_node(RunDirectory(tmp_path / "run"), "0") is ExitCode.DONE
 
 

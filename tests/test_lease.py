@@ -18,7 +18,7 @@ from lsst.daf.butler import Butler
 from convergence import run_in_fork
 from forked import run_forked
 from peer import comparable_registry
-from pipetask.batch.condor import writer
+from pipetask.batch import executor as writer
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.continuation import Continuation

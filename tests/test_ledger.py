@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.ledger import Ledger, UnfinishedNode
-from pipetask.batch.node import ExitCode
 from pipetask.batch.outcomes import AttemptTails, AttemptWriter
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.outcome import QuantumOutcome, Status

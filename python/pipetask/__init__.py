@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .batch.condor import CondorExecutor
+    from .batch.condor import CondorSystem
+    from .batch.executor import BatchExecutor
+    from .batch.system import BatchSystem
     from .errors import PipetaskError, RegistrationError, UsageError
     from .executors.activity import Activity
     from .executors.base import ExecutionContext, QuantumExecutor, Traits
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .options.batch import BatchOptions
     from .options.collections import ConfigSearchOptions, OutputOptions
     from .options.commands import AggregateReportsCommand, ReportCommand
+    from .options.condor import CondorOptions
     from .options.development import CoverageOptions, ProfileOptions
     from .options.edits import AddInstrument, AddTask, DeleteTask, LoadConfigFile, SetConfig
     from .options.execution import (
@@ -73,8 +76,11 @@ __all__ = [
     "AddTask",
     "AggregateReportsCommand",
     "Anchor",
+    "BatchExecutor",
     "BatchOptions",
-    "CondorExecutor",
+    "BatchSystem",
+    "CondorOptions",
+    "CondorSystem",
     "ConfigSearchOptions",
     "CoverageOptions",
     "DeleteTask",
@@ -150,7 +156,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "batch.condor": "CondorExecutor",
+    "batch.condor": "CondorSystem",
+    "batch.executor": "BatchExecutor",
+    "batch.system": "BatchSystem",
     "errors": "PipetaskError RegistrationError UsageError",
     "executors.activity": "Activity",
     "executors.base": "ExecutionContext QuantumExecutor Traits",
@@ -171,6 +179,7 @@ _HOMES = {
     "options.batch": "BatchOptions",
     "options.collections": "ConfigSearchOptions OutputOptions",
     "options.commands": "AggregateReportsCommand ReportCommand",
+    "options.condor": "CondorOptions",
     "options.development": "CoverageOptions ProfileOptions",
     "options.edits": "AddInstrument AddTask DeleteTask LoadConfigFile SetConfig",
     "options.execution": "Durability ExecutionOptions ExecutorOptions OutputButler "

@@ -14,12 +14,11 @@ from typing import Any
 
 import htcondor2
 
-from pipetask.batch.condor import CondorExecutor
+from pipetask import BatchExecutor, BatchOptions, CondorOptions, CondorSystem
 from pipetask.batch.ledger import Ledger
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
-from pipetask.options.batch import BatchOptions
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
@@ -149,12 +148,9 @@ def main(content: dict[str, Any]) -> int:
     ids = {quantum.position: quantum.id for quantum in graph}
     folder = Path(content["folder"])
     bombs = tuple((ids[position], name) for position, name in content["bombs"])
-    options = BatchOptions(
-        run_dir=str(folder / content["name"]),
-        condor=(RELEASE_SLOTS, *content["condor"]),
-        **content["options"],
-    )
-    executor = CondorExecutor(options)
+    system = CondorSystem(CondorOptions(condor=(RELEASE_SLOTS, *content["condor"])))
+    options = BatchOptions(run_dir=str(folder / content["name"]), **content["options"])
+    executor = BatchExecutor(system, options)
     context = ExecutionContext(graph, CallSpec(Recorder(folder, content["seconds"], bombs)))
     if content["lose_answer"]:
         lose_answers()

@@ -14,7 +14,7 @@ from condor.plain_runs import PlainRun
 from condor.pool import Pool, wait_until
 from pipetask.batch.condor.layout import Layout
 from pipetask.batch.condor.node_status import NodeStatusFile
-from pipetask.batch.node import ExitCode
+from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.status import NodeState
 from pipetask.outcome import Status
 

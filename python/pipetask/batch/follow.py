@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from ..executors.base import ExecutionContext
 from ..graph.enumeration import QuantumData
 from ..outcome import QuantumOutcome, Status
-from .node import FINAL_CODES
+from .exit_codes import FINAL_CODES
 from .outcomes import AttemptTails
 from .replay import ReplayExecutor
 from .run_directory import RunDirectory

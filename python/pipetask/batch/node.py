@@ -7,59 +7,30 @@ system whether another attempt makes sense.
 
 from __future__ import annotations
 
-import shlex
 import socket
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from enum import IntEnum
 
 from ..errors import PipetaskError
 from ..executors.base import ExecutionContext, QuantumExecutor
 from ..executors.retries import raised_memory_error
 from ..executors.stop import StopRequest
 from ..executors.stop_signals import stop_on_signals
-from ..outcome import INVALID_QUANTUM, REPEATABLE_ERROR, QuantumOutcome, Status
+from ..outcome import QuantumOutcome, Status
 from ..runner.memory_kills import oom_kills
-from .batch_job import requested_memory
+from .exit_codes import ExitCode
 from .index import IndexedNode, IndexedQuantum, NodeIndex
 from .ledger import Ledger, NodeRecord, blocked
+from .node_commands import rerun_command
 from .outcomes import AttemptWriter
 from .part import PartOfGraph
 from .run_directory import Recipe, RunDirectory
+from .systems import system_class_of
 from .upstream import failed_upstream
 
-__all__ = ["FINAL_CODES", "ExitCode", "rerun_command", "run_node"]
-
-
-class ExitCode(IntEnum):
-    """What a job's exit code means; one that was interrupted exits with 128 and the signal's number."""
-
-    DONE = 0
-    FAILED = 1
-    """A quantum failed, and running it again has not helped."""
-
-    REPEATABLE = REPEATABLE_ERROR
-    """A quantum failed with an error that will come again, as it says itself."""
-
-    INVALID = INVALID_QUANTUM
-    """A quantum cannot be run at all, as it says itself."""
-
-    INFRASTRUCTURE = 75
-    """Not the quantum's fault, as far as one can see: another attempt may succeed."""
-
-    OUT_OF_MEMORY = 76
-    """Another attempt needs more memory."""
-
-    BLOCKED = 77
-    """No quantum failed here, and some were not run because they need what failed elsewhere."""
-
-
-FINAL_CODES = frozenset(
-    {ExitCode.DONE, ExitCode.FAILED, ExitCode.REPEATABLE, ExitCode.INVALID, ExitCode.BLOCKED}
-)
-"""After these, the batch system makes no other attempt."""
+__all__ = ["run_node"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +81,8 @@ def run_node(
         todo = [quantum for quantum in todo if quantum.id not in outcomes]
         if todo:
             recipe.runner.prepare_process()
-        writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), requested_memory())
+        memory = system_class_of(directory).requested_memory()
+        writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), memory)
         for outcome in outcomes.values():
             writer.outcome(outcome)
         killed_before = oom_kills()
@@ -134,12 +106,6 @@ def _finished(job: _Job, earlier: NodeRecord) -> set[int]:
         with closing(job.recipe.runner.moved(str(job.directory.path)).open()) as runner:
             return {id for id, stored in outputs.items() if stored is None or runner.is_whole(stored)}
     return set(outputs)
-
-
-def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:
-    """Return the command that runs one node by hand, or one quantum of it."""
-    words = ["pipetask", "run-node", str(directory.path), node]
-    return shlex.join(words + (["--quantum", str(quantum_id)] if quantum_id is not None else []))
 
 
 def _wanted(job: _Job, quantum_ids: Collection[str]) -> set[int] | None:

@@ -10,7 +10,8 @@ from ..executors.base import ExecutionContext, QuantumExecutor, Traits
 from ..graph.enumeration import QuantumData
 from ..outcome import QuantumOutcome, Status
 from .ledger import Ledger
-from .node import rerun_command
+from .names import FINAL
+from .node_commands import rerun_command
 from .run_directory import RunDirectory
 
 __all__ = ["ReplayExecutor", "Standing"]
@@ -57,7 +58,7 @@ class ReplayExecutor(QuantumExecutor):
             self.traits,
             executes=register,
             goes_on=self._standing.goes_on,
-            register_again=rerun_command(directory, "final"),
+            register_again=rerun_command(directory, FINAL),
         )
 
     def execute(

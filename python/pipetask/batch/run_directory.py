@@ -39,6 +39,7 @@ __all__ = [
     "RunDirectory",
     "RunFacts",
     "bring_along",
+    "check_new",
     "default_name",
     "new_run_directory",
     "write_facts",
@@ -73,6 +74,8 @@ class RunFacts:
 
     id: str
     batch_system: str
+    """Its `pipetask.batch.system.BatchSystem.name`."""
+
     output_run: str
     repository: str
     labels: dict[str, int]
@@ -150,6 +153,11 @@ class RunDirectory:
         except OSError:
             return None
 
+    def forget_end(self) -> None:
+        """Remove what the final job has written, of a run that goes on."""
+        for outdated in (self.summary, self.unregistered):
+            outdated.unlink(missing_ok=True)
+
     def index(self) -> NodeIndex:
         """Open the index."""
         return NodeIndex(self.path / "index.sqlite")
@@ -219,6 +227,20 @@ def fingerprint(path: Path) -> str:
         return f"{size}-{hashlib.blake2b(file.read(), digest_size=16).hexdigest()}"
 
 
+def check_new(path: Path) -> None:
+    """Refuse a run directory that exists.
+
+    Raises
+    ------
+    PipetaskError
+        If it does.
+    """
+    if path.exists():
+        raise PipetaskError(
+            f"Run directory {path} exists: name another with --run-dir, or go on with it: pipetask restart {path}"
+        )
+
+
 @contextmanager
 def new_run_directory(path: Path) -> Iterator[Path]:
     """Make a run directory: yield an empty folder to fill, and give it its name if nothing went wrong.
@@ -235,10 +257,7 @@ def new_run_directory(path: Path) -> Iterator[Path]:
     """
     if "\n" in str(path) or str(path) != str(path).strip():
         raise UsageError(f"--run-dir {str(path)!r}: no batch system can be told of such a name.")
-    if path.exists():
-        raise PipetaskError(
-            f"Run directory {path} exists: name another with --run-dir, or go on with it: pipetask restart {path}"
-        )
+    check_new(path)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         draft.mkdir(parents=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .exit_codes import ExitCode
 from .ledger import Ledger, NodeRecord
 from .run_directory import RunDirectory
 
@@ -30,6 +31,17 @@ class NodeState(Enum):
     """Waits for what has failed: it will not run unless the run is restarted."""
 
     HELD = "held"
+
+    @classmethod
+    def after(cls, exit_code: int | None) -> NodeState:
+        """Return the state of a node whose last job has exited so, and will not be tried again; `None`: was killed."""
+        match exit_code:
+            case ExitCode.DONE:
+                return cls.DONE
+            case ExitCode.BLOCKED:
+                return cls.BLOCKED
+            case _:
+                return cls.FAILED
 
 
 ENDED = frozenset({NodeState.DONE, NodeState.FAILED, NodeState.BLOCKED})

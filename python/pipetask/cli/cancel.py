@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 
-from ..batch.condor.control import cancel
-from ..batch.condor.layout import Layout
-from ..batch.node import ExitCode
+from ..batch.exit_codes import ExitCode
+from ..batch.names import FINAL
 from ..batch.run_directory import RunDirectory
+from ..batch.status import RunPhase
+from ..batch.systems import system_of
 from ..errors import PipetaskError
 from ..options.batch_commands import CancelCommand
 from ..outcome import Kind, Status
@@ -24,9 +25,11 @@ def run(invocation: Invocation) -> int:
 
     options: CancelCommand = invocation.options
     directory = RunDirectory(options.run_dir)
-    cancelled = cancel(directory)
+    system = system_of(directory)
+    cancelled = system.cancel(directory)
     recipe = directory.recipe()
-    begun = Layout(directory.path).dagman_log.exists() and directory.is_ready(recipe)
+    submitted = system.watch(directory).phase() is not RunPhase.WRITTEN
+    begun = submitted and directory.is_ready(recipe)
     unregistered = recipe.later is not None and begun and not directory.summary.exists()
     if unregistered:
         _register(directory)
@@ -51,12 +54,12 @@ def _what_was_done(directory: RunDirectory, *, cancelled: bool) -> str:
 
 
 def _register(directory: RunDirectory) -> None:
-    """Do what the final job could not: where DAGMan itself was lost, or held, there was none."""
+    """Do what the final job could not: where the batch system lost it, or holds it, there was none."""
     print("The final job has not registered what is done; it is registered here.", file=sys.stderr)
     if final_step(directory) == ExitCode.INFRASTRUCTURE or not directory.summary.exists():
         raise PipetaskError(
             f"What is done has not been registered (see above): put that right, and use: pipetask run-node "
-            f"{directory.path} final"
+            f"{directory.path} {FINAL}"
         )
 
 

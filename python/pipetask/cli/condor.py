@@ -8,6 +8,7 @@ import yaml
 
 from ..batch.condor.configuration import CondorConfiguration, JobSettings
 from ..batch.condor.layout import Layout
+from ..batch.names import FINAL, FIRST
 from ..batch.run_directory import RunDirectory
 from ..errors import UsageError, did_you_mean
 from ..options.batch_commands import CondorCommand
@@ -28,12 +29,12 @@ def _settings(options: CondorCommand) -> JobSettings:
     if options.run_dir is not None:
         directory = RunDirectory(options.run_dir)
         path, labels = str(Layout(directory.path).configuration), list(directory.facts.labels)
-        if options.label not in (*labels, "first", "final"):
+        if options.label not in (*labels, FIRST, FINAL):
             raise UsageError(
                 f"{options.run_dir} has no task {options.label!r}{did_you_mean(options.label, labels)}"
             )
     configuration = CondorConfiguration.load(path, options.condor, labels)
-    if options.label in ("first", "final"):
+    if options.label in (FIRST, FINAL):
         return configuration.for_node(options.label)
     return configuration.for_labels([options.label])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from ..batch.condor.control import restart
 from ..batch.run_directory import RunDirectory
+from ..batch.systems import system_of
 from ..options.batch_commands import RestartCommand
 from .command import Invocation
 
@@ -16,13 +16,15 @@ def run(invocation: Invocation) -> int:
     """Submit what is missing of a run."""
     options: RestartCommand = invocation.options
     directory = RunDirectory(options.run_dir)
+    system = system_of(directory)
     _hold(directory)
-    done = restart(directory)
+    directory.check_files()
+    done = system.restart(directory)
     if done.found:
-        print(f"It is in the queue already, as {done.cluster}.", file=sys.stderr)
+        print(f"It is in the queue already, as {done.job}.", file=sys.stderr)
     else:
         print(
-            f"Submitted as {done.cluster}; {done.done} of {directory.facts.nodes} nodes are done.",
+            f"Submitted as {done.job}; {done.done} of {directory.facts.nodes} nodes are done.",
             file=sys.stderr,
         )
     for node, megabytes in done.memory.items():

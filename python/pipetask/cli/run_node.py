@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from ..batch.exit_codes import ExitCode
 from ..batch.ledger import Ledger
-from ..batch.node import ExitCode, run_node
+from ..batch.names import FINAL, FIRST
+from ..batch.node import run_node
 from ..batch.run_directory import RunDirectory
 from ..errors import PipetaskError
 from ..options.batch_commands import RunNodeCommand
@@ -21,13 +23,11 @@ def run(invocation: Invocation) -> int:
     options: RunNodeCommand = invocation.options
     directory = RunDirectory(options.run_dir)
     try:
-        match options.node:
-            case "first":
-                return _first(directory)
-            case "final":
-                return final_step(directory)
-            case name:
-                return run_node(directory, name, processes=options.processes, quantum_ids=options.quantum_ids)
+        if options.node == FIRST:
+            return _first(directory)
+        if options.node == FINAL:
+            return final_step(directory)
+        return run_node(directory, options.node, processes=options.processes, quantum_ids=options.quantum_ids)
     except PipetaskError as error:
         # In a job, whatever keeps quanta from being run at all may be right at the next attempt.
         print(f"pipetask run-node: {error}", file=sys.stderr)

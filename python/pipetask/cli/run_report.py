@@ -1,4 +1,4 @@
-"""What became of a run on a batch system."""
+"""What became of a batch run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..batch.condor.watch import RunWatch
-from ..batch.node import rerun_command
+from ..batch.node_commands import rerun_command
 from ..batch.replay import ReplayExecutor, Standing
 from ..batch.run_directory import RunDirectory
 from ..batch.status import ENDED, NodeState, RunPhase, RunStatus
+from ..batch.watch import RunWatch
 from ..errors import PipetaskError
 from ..outcome import Status
 

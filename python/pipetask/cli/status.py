@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-from ..batch.condor.watch import RunWatch
 from ..batch.run_directory import RunDirectory
 from ..batch.status import RunPhase
+from ..batch.watch import RunWatch
 from ..options.batch_commands import StatusCommand
 from .command import Invocation
 

@@ -9,23 +9,26 @@ from ..errors import UsageError, did_you_mean
 from ..settings.site import Settings
 from .base import QuantumExecutor
 
-__all__ = ["find_executor", "mode_names"]
+__all__ = ["BATCH_SYSTEMS", "find_executor", "load_mode", "mode_names"]
 
 GROUP = "pipetask.executors"
 """Entry points in this group are execution models."""
+
+BATCH_SYSTEMS = "pipetask.batch_systems"
+"""Entry points in this group are batch systems, each of which is an execution model, too."""
 
 _OWN = {
     "in-process": "pipetask.executors.in_process:InProcessExecutor",
     "multiprocess": "pipetask.executors.pool:MultiprocessExecutor",
     "dry-run": "pipetask.executors.dry_run:DryRunExecutor",
-    "condor": "pipetask.batch.condor:CondorExecutor",
+    "condor": "pipetask.batch.condor:CondorSystem",
 }
 
 
 def mode_names() -> list[str]:
     """Return the names of all installed execution models."""
-    installed = sorted(point.name for point in entry_points(group=GROUP) if point.name not in _OWN)
-    return [*_OWN, *Settings.load().modes, *installed]
+    installed = {point.name for group in (GROUP, BATCH_SYSTEMS) for point in entry_points(group=group)}
+    return [*_OWN, *Settings.load().modes, *sorted(installed.difference(_OWN))]
 
 
 def find_executor(mode: str) -> type[QuantumExecutor]:
@@ -39,24 +42,36 @@ def find_executor(mode: str) -> type[QuantumExecutor]:
     Raises
     ------
     UsageError
-        If there is no such model, or if it cannot be imported or is not a `QuantumExecutor`.
+        If there is no such model, or if it cannot be imported or is neither a `QuantumExecutor` nor a batch system.
     """
     try:
-        found = _load(mode)
+        found = load_mode(mode)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"--mode {mode}: cannot be imported ({error}).") from error
-    if not (isinstance(found, type) and issubclass(found, QuantumExecutor)):
-        raise UsageError(f"--mode {mode}: {found!r} is not a QuantumExecutor.")
-    return found
+    # A batch system brings the model that hands quanta to it.
+    made = found.execution_model() if hasattr(found, "execution_model") else found
+    if not (isinstance(made, type) and issubclass(made, QuantumExecutor)):
+        raise UsageError(f"--mode {mode}: {found!r} is neither a QuantumExecutor nor a BatchSystem.")
+    return made
 
 
-def _load(mode: str) -> object:
-    if mode in _OWN:
-        return EntryPoint(mode, _OWN[mode], GROUP).load()
-    for point in entry_points(group=GROUP, name=mode):
-        return point.load()
-    path = Settings.load().modes.get(mode, mode)
-    module, _, name = path.replace(":", ".").rpartition(".")
+def load_mode(name: str) -> object:
+    """Import what a name or a class path stands for.
+
+    Raises
+    ------
+    UsageError
+        If there is no such name.
+    ImportError, AttributeError
+        If it cannot be imported.
+    """
+    if name in _OWN:
+        return EntryPoint(name, _OWN[name], GROUP).load()
+    for group in (GROUP, BATCH_SYSTEMS):
+        for point in entry_points(group=group, name=name):
+            return point.load()
+    path = Settings.load().modes.get(name, name)
+    module, _, attribute = path.replace(":", ".").rpartition(".")
     if not module:
-        raise UsageError(f"--mode {mode}: no such mode{did_you_mean(mode, mode_names())}")
-    return getattr(importlib.import_module(module), name)
+        raise UsageError(f"--mode {name}: no such mode{did_you_mean(name, mode_names())}")
+    return getattr(importlib.import_module(module), attribute)

@@ -42,16 +42,3 @@ class BatchOptions:
         help="Summary of an earlier run, which tells how long quanta take.",
         complete="files",
     )
-    condor: tuple[str, ...] = option(
-        "--condor",
-        metavar="KEY=VALUE",
-        default=(),
-        split=False,
-        help="Setting for HTCondor, such as request_memory=4GB or labels.isr.request_cpus=2.",
-    )
-    condor_config: str | None = option(
-        "--condor-config",
-        metavar="FILE",
-        help="A site's settings for HTCondor (YAML), over the shipped ones.",
-        complete="files",
-    )

@@ -8,6 +8,7 @@ from enum import Enum
 from ..settings.site import Settings
 from .batch import BatchOptions
 from .collections import ConfigSearchOptions, OutputOptions
+from .condor import CondorOptions
 from .declaration import option, section
 from .development import CoverageOptions, ProfileOptions
 from .graph import GraphSelection
@@ -112,7 +113,8 @@ class ExecutorOptions:
         help="With --mode dry-run: write the plan to FILE, a JSON object a line.",
         new_file=True,
     )
-    batch: BatchOptions = section("Batch runs (--mode condor)", BatchOptions)
+    batch: BatchOptions = section("Batch runs", BatchOptions)
+    condor: CondorOptions = section("Batch runs on HTCondor (--mode condor)", CondorOptions)
     settings: Settings = field(default_factory=Settings.load)
     """What the site has set."""
 

@@ -120,9 +120,7 @@ class QuantumGraphExecutor:
         """
         self._options.collections.check()
         if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.traits.batch:
-            raise UsageError(
-                "--registry-pre-update deferred is for Batch runs (--mode condor): use 'now' here."
-            )
+            raise UsageError("--registry-pre-update deferred is for batch runs: use 'now' here.")
         self._executor.prepare()
         with (
             record_coverage(self._options.execution.coverage),

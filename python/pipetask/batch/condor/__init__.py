@@ -8,20 +8,20 @@
         configuration ────┴──────► │ dagman/condor.yaml                     │ ◄── event logs ───┘         │
                                    │ outcomes/                              │ ◄───────────────────────────┘
                                    └────────────────────────────────────────┘
-                                        events ─► status      control: cancel, restart
+                                        events ─► watch       control: cancel, restart
 
-`writer` is the execution model. It bundles quanta into nodes, and writes the DAG as a stream of lines:
-`dag_text` makes them, `submit_description` what is told about jobs, `memory` the expressions that say when a
-job begins anew and with how much memory, and `quoting` sees to it that no label or path can break any of
-this. `descriptions` writes what is told about jobs, and again at each restart, after a `rehearsal` with
-HTCondor itself. `submission` hands the DAG over, once; `events` and `submit_errors` read what HTCondor writes
-about it; `control` ends it and goes on with it.
+`system` is all that `pipetask.batch` knows of this.  `writer` writes the DAG as a stream of lines: `dag_text` makes
+them, `submit_description` what is told about jobs, `memory` the expressions that say when a job begins anew and with
+how much memory, and `quoting` sees to it that no label or path can break any of this.  `descriptions` writes what is
+told about jobs, and again at each restart, after a `rehearsal` with HTCondor itself.  `submission` hands the DAG over,
+once; `events` and `submit_errors` read what HTCondor writes about it, for `watch`; `control` ends it and goes on with
+it.
 
 What quanta are in a node is nowhere in the DAG: a job is told its node's name, and looks into the index.
 """
 
 from __future__ import annotations
 
-from .writer import CondorExecutor
+from .system import CondorSystem
 
-__all__ = ["CondorExecutor"]
+__all__ = ["CondorSystem"]

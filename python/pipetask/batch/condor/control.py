@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PipetaskError
+from ..exit_codes import ExitCode
 from ..ledger import Ledger, Remainder, UnfinishedNode
-from ..node import ExitCode
+from ..names import FINAL, FIRST
 from ..run_directory import RunDirectory
+from ..system import Restarted
 from .bindings import condor, says_condor, schedd
 from .configuration import CondorConfiguration, JobSettings
-from .dag_text import FINAL, FIRST, retried
+from .dag_text import retried
 from .descriptions import rewrite
 from .events import DagEvents
 from .layout import OURS, Layout
@@ -23,30 +24,13 @@ from .slots import check_requests, largest_slots, named
 from .submission import find_dagman, submit
 from .submit_description import RUN_ATTRIBUTE
 
-__all__ = ["Restarted", "cancel", "restart"]
+__all__ = ["cancel", "restart", "submit_new"]
 
 _RUNNING = 2
 """HTCondor's number for the state of a job that runs."""
 
 _PATIENCE = 300.0
 """Seconds that jobs have to leave the queue."""
-
-
-@dataclass(frozen=True)
-class Restarted:
-    """What `restart` did."""
-
-    cluster: int
-    """Number of DAGMan's job."""
-
-    found: bool
-    """Whether it was in the queue already, and so was not submitted again."""
-
-    done: int
-    """Nodes that are not run again."""
-
-    memory: dict[str, int]
-    """Nodes that ask for more memory than at first, with how many megabytes."""
 
 
 def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
@@ -94,6 +78,33 @@ def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
     return True
 
 
+def submit_new(directory: RunDirectory) -> int:
+    """Submit a run that was just written, and return the number of DAGMan's job.
+
+    Parameters
+    ----------
+    directory
+        The run.
+
+    Raises
+    ------
+    PipetaskError
+        If jobs of several tasks ask together for what no slot has, or if HTCondor does not take it.
+    """
+    layout = Layout(directory.path)
+    configuration = CondorConfiguration.load(str(layout.configuration))
+    with directory.index() as index:
+        kinds = {tuple(counts) for counts in index.counts().values()}
+    check_requests(
+        _requests(configuration, kinds),
+        largest_slots(),
+        "and write the run anew (--run-dir, --extend-run); or, when the pool has such a slot, submit it with "
+        f"'pipetask restart {directory.path}'",
+    )
+    cluster, _ = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
+    return cluster
+
+
 def restart(directory: RunDirectory) -> Restarted:
     """Submit what is missing of a run, or all of one that was never submitted.
 
@@ -105,15 +116,14 @@ def restart(directory: RunDirectory) -> Restarted:
     Raises
     ------
     PipetaskError
-        If the graph has changed, or if HTCondor does not take it.
+        If HTCondor does not take it.
     """
-    directory.check_files()
     layout = Layout(directory.path)
     configuration = CondorConfiguration.load(str(layout.configuration))
     queue = schedd()
     cluster = find_dagman(queue, directory.facts.id)
     if cluster is not None:
-        return Restarted(cluster, True, 0, {})
+        return Restarted(str(cluster), True, 0)
     if left := _jobs(queue, directory.facts.id):
         raise PipetaskError(
             f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0]}): wait for them, or "
@@ -123,13 +133,12 @@ def restart(directory: RunDirectory) -> Restarted:
     done = [*([FIRST] if directory.begun.exists() else []), *remainder.done]
     memory = _memory(layout, configuration, remainder)
     check_requests(
-        _requests(configuration, remainder),
+        _requests(configuration, {node.labels for node in remainder.left}),
         largest_slots(),
         "in a run that is written anew (--run-dir, --extend-run), or restart this one when the pool has such a slot",
     )
     rewrite(directory, configuration)
-    for outdated in (directory.summary, directory.unregistered):
-        outdated.unlink(missing_ok=True)
+    directory.forget_end()
     if done or memory or layout.dagman_log.exists():
         _write_rescue(layout, done, memory)
     # DAGMan begins both anew, and not at once; until then they would tell of the submission before.
@@ -137,7 +146,7 @@ def restart(directory: RunDirectory) -> Restarted:
         outdated.unlink(missing_ok=True)
     cluster, found = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
     _verify(directory, layout, cluster)
-    return Restarted(cluster, found, len(done), memory)
+    return Restarted(str(cluster), found, len(done), memory)
 
 
 def _mine(run_id: str) -> str:
@@ -157,9 +166,11 @@ def _registers(queue: Any, run_id: str) -> bool:
         return bool(queue.query(constraint=constraint, projection=["ClusterId"]))
 
 
-def _requests(configuration: CondorConfiguration, remainder: Remainder) -> Iterator[tuple[str, JobSettings]]:
-    """Yield what jobs of the nodes that are left ask for at first."""
-    for labels in sorted({node.labels for node in remainder.left}):
+def _requests(
+    configuration: CondorConfiguration, kinds: Iterable[tuple[str, ...]]
+) -> Iterator[tuple[str, JobSettings]]:
+    """Yield what jobs that run some tasks ask for at first."""
+    for labels in sorted(kinds):
         yield named(labels), configuration.for_labels(labels)
 
 

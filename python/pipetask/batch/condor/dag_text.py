@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from ..bundling import Node
 from ..graph_parts import Part
 from ..joins import Edges, edges_of
+from ..names import FINAL, FIRST, node_name
 from .layout import CONFIG, NODE_STATUS, submit_file
-from .quoting import plain_name, vars_text
+from .quoting import vars_text
 
-__all__ = ["FINAL", "FIRST", "NO_JOB", "DagText", "node_name", "retried"]
-
-FIRST, FINAL = "first", "final"
-"""Names of the nodes that begin and end a run."""
+__all__ = ["NO_JOB", "DagText", "retried"]
 
 NO_JOB = "no_job"
 """Name of the submit description of nodes that only join others."""
@@ -105,11 +103,6 @@ def _goes_on() -> str:
     """
     stays = f"$DAG_STATUS != {_REMOVED}"
     return f"{stays} -a $JOB != {FIRST} -a $RETURN != {_NOT_SUBMITTED} -o {stays} -a $RETURN = 0"
-
-
-def node_name(node: Node) -> str:
-    """Return the name of a node: its labels, as far as they are plain, and its number."""
-    return f"{plain_name('+'.join(node.labels))}-{node.number}"
 
 
 def retried(done: Iterable[str], memory: Mapping[str, int]) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from ..node import ExitCode
 from ..status import Hold, NodeState, RunPhase
 from .event_log import EventKind, EventLog, JobEvent
 from .layout import Layout
@@ -86,7 +85,7 @@ class DagEvents:
             case EventKind.EXECUTE | EventKind.RECONNECTED:
                 self._set(name, NodeState.RUNNING)
             case EventKind.TERMINATED:
-                self._set(name, _ENDS.get(event.exit_code, NodeState.FAILED))
+                self._set(name, NodeState.after(event.exit_code))
             case EventKind.HELD:
                 self._held(name, event.ad)
             case EventKind.RELEASED | EventKind.EVICTED | EventKind.SUBMIT | EventKind.RECONNECT_FAILED:
@@ -113,13 +112,6 @@ class DagEvents:
         self.holds[name] = Hold(name, reason, code, subcode, ends_by_itself(code, subcode, reason))
         if is_for_memory(code, subcode, reason):
             self.out_of_memory.add(name)
-
-
-_ENDS: dict[int | None, NodeState] = {
-    ExitCode.DONE: NodeState.DONE,
-    ExitCode.BLOCKED: NodeState.BLOCKED,
-}
-"""States by exit code; all others are failures."""
 
 
 class DagmanEvents:

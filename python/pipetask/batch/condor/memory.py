@@ -20,7 +20,7 @@ Parts of the expressions are attributes of the job, so that each is written once
 
 from __future__ import annotations
 
-from ..node import ExitCode
+from ..exit_codes import ExitCode
 from .configuration import JobSettings
 
 __all__ = ["MEMORY_HOLD", "ends_by_itself", "is_for_memory", "memory_request", "policy", "raised"]

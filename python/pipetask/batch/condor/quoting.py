@@ -13,7 +13,6 @@ __all__ = [
     "attribute",
     "environment",
     "expression",
-    "plain_name",
     "submit_command",
     "value",
     "vars_text",
@@ -142,8 +141,3 @@ def attribute(text: str) -> str:
 def vars_text(text: str) -> str:
     """Return a text as the value of a DAG's ``VARS``."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def plain_name(text: str) -> str:
-    """Return what is left of a text that may name a DAG's node: letters, digits and underscores of ASCII."""
-    return re.sub(r"[^A-Za-z0-9_]+", "_", text)[:60] or "_"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..graph_parts import FOLDER as PARTS
+from ..node_commands import job_arguments
 from .configuration import JobSettings
 from .memory import memory_request, policy
 from .quoting import Macro, arguments, attribute, environment, expression, submit_command, value
@@ -65,8 +66,7 @@ def submit_commands(
     transfer = settings.file_system == "transfer"
     yield "universe", settings.universe
     yield "executable", value(settings.python or sys.executable, "the interpreter")
-    words = ["-m", "pipetask.cli", "run-node", ".", node, "-j", str(settings.request_cpus)]
-    yield "arguments", arguments(words)
+    yield "arguments", arguments(job_arguments(".", node, settings.request_cpus))
     yield "initialdir", value(str(run_directory), "the run directory")
     yield "output", f"logs/{node}.$(Cluster).out"
     yield "error", f"logs/{node}.$(Cluster).err"

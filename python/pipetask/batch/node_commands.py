@@ -1,0 +1,31 @@
+"""Command lines that run a node of a batch run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from .run_directory import RunDirectory
+
+__all__ = ["job_arguments", "rerun_command"]
+
+
+def job_arguments(directory: Path | str, node: str, processes: int = 1) -> list[str]:
+    """Return the arguments with which a job calls the Python interpreter.
+
+    Parameters
+    ----------
+    directory
+        The run directory, as the job sees it.
+    node
+        Name or number of the node; `~pipetask.batch.names.FIRST` and `~pipetask.batch.names.FINAL` are nodes, too.
+    processes
+        Quanta to run at the same time.
+    """
+    return ["-m", "pipetask.cli", "run-node", str(directory), node, "-j", str(processes)]
+
+
+def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:
+    """Return the command that runs one node by hand, or one quantum of it."""
+    words = ["pipetask", "run-node", str(directory.path), node]
+    return shlex.join(words + (["--quantum", str(quantum_id)] if quantum_id is not None else []))
