@@ -140,3 +140,14 @@ def test_names_in_docstrings_and_pages_exist() -> None:
         except (AttributeError, ImportError) as error:
             missing[name] = error
     assert not missing
+
+
+def test_decisions_are_numbered_dated_and_found() -> None:
+    text = (ROOT / "doc/architecture/decisions.md").read_text()
+    headings = re.findall(r"^## D(\d+): .+ \((\d{4}-\d\d-\d\d)\)$", text, re.MULTILINE)
+    assert [int(number) for number, _ in headings] == list(range(1, len(headings) + 1))
+    assert sorted(date for _, date in headings) == [date for _, date in headings]
+    texts = [*(ROOT / "python").rglob("*.py"), *(ROOT / "doc").rglob("*.md"), *ROOT.glob("*.md")]
+    named = {n for path in texts for n in re.findall(r"(?<=[(, ])D(\d+)(?=[,)])", path.read_text())}
+    assert named
+    assert named <= {number for number, _ in headings}
