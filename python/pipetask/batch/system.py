@@ -23,7 +23,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from ..executors.retries import RetryPolicy
 from ..options.execution import ExecutorOptions
@@ -31,9 +31,6 @@ from .bundling import NodeGraph
 from .graph_parts import Part
 from .run_directory import RunDirectory
 from .status import Hold, NodeState, RunPhase
-
-if TYPE_CHECKING:
-    from .executor import BatchExecutor
 
 __all__ = ["BatchSystem", "Restarted", "RunPlan", "Snapshot", "SystemWatch"]
 
@@ -147,6 +144,9 @@ class BatchSystem(ABC):
     title: ClassVar[str] = ""
     """What messages call it; the name by default."""
 
+    execution_model: ClassVar[str] = "pipetask.batch.executor:BatchExecutor"
+    """Class path of the execution model that hands quanta to this system."""
+
     options_group: ClassVar[type | None] = None
     """A frozen dataclass of `~pipetask.options.declaration.option` fields, with the settings it takes from a command
     line."""
@@ -167,13 +167,6 @@ class BatchSystem(ABC):
             If a setting means nothing.
         """
         return cls()
-
-    @classmethod
-    def execution_model(cls) -> type[BatchExecutor]:
-        """Return the execution model that hands quanta to this system."""
-        from .executor import BatchExecutor
-
-        return BatchExecutor.of(cls)
 
     @classmethod
     def how_to_ask_for_cpus(cls, number: int) -> str:

@@ -48,11 +48,16 @@ def find_executor(mode: str) -> type[QuantumExecutor]:
         found = load_mode(mode)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"--mode {mode}: cannot be imported ({error}).") from error
-    # A batch system brings the model that hands quanta to it.
-    made = found.execution_model() if hasattr(found, "execution_model") else found
-    if not (isinstance(made, type) and issubclass(made, QuantumExecutor)):
+    model = _model_of(found)
+    if not (isinstance(model, type) and issubclass(model, QuantumExecutor)):
         raise UsageError(f"--mode {mode}: {found!r} is neither a QuantumExecutor nor a BatchSystem.")
-    return made
+    return model
+
+
+def _model_of(found: object) -> object:
+    """Return what hands quanta to a batch system, which names it, or else what was found."""
+    path = getattr(found, "execution_model", None)
+    return EntryPoint("", path, GROUP).load().of(found) if path is not None else found
 
 
 def load_mode(name: str) -> object:
