@@ -36,11 +36,20 @@ def run_forked(*arguments: str, stdin: str = "") -> Finished:
         return Finished(os.waitstatus_to_exitcode(status), out.read(), err.read(), time.monotonic() - start)
 
 
+def _forget_logging() -> None:
+    """Take the handlers of the test framework away, and the levels that earlier tests have left."""
+    logging.root.handlers.clear()
+    logging.root.setLevel(logging.WARNING)
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.setLevel(logging.NOTSET)
+
+
 def _be_the_command(out: IO[str], err: IO[str], arguments: Sequence[str]) -> NoReturn:
     gc.freeze()  # what is there already stays; to look through it would copy most of the memory
     code = 99
     try:
-        logging.getLogger().handlers.clear()  # those of the test framework
+        _forget_logging()
         sys.stdout, sys.stderr, sys.argv = out, err, ["pipetask", *arguments]
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)

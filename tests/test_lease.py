@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ from pipetask.executors.continuation import Continuation
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
-from pipetask.repository.lease import lease_run
+from pipetask.repository.lease import check_not_leased, lease_run
 from pipetask.run import continuation
 from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
@@ -83,6 +85,41 @@ def test_the_dead_do_not_keep_it(repository: Repository) -> None:
     before = set(repository.root.iterdir())
     check_that_the_dead_do_not_keep_it(repository.root)
     assert set(repository.root.iterdir()) == before, "nothing is left of it"
+
+
+def check_that_others_notice(root: Path) -> None:
+    """Ask whether somebody writes to a run, with somebody who does and without; for repositories with any database."""
+    with Butler.from_config(str(root), writeable=True) as butler:
+        check_not_leased(butler, [RUN])
+        with another_has_it(root) as pid:
+            with pytest.raises(PipetaskError, match=rf"'{RUN}' is being written to by .*\(process {pid}\)"):
+                check_not_leased(butler, ["u/other", RUN])
+            check_not_leased(butler, ["u/other"])
+        for _ in range(50):  # a database server may take a moment to notice the death
+            with contextlib.suppress(PipetaskError):
+                check_not_leased(butler, [RUN])
+                break
+            time.sleep(0.1)
+        check_not_leased(butler, [RUN])
+
+
+def test_others_notice(repository: Repository) -> None:
+    check_that_others_notice(repository.root)
+
+
+def purge(root: Path) -> Finished:
+    return run_forked("purge", "-b", str(root), "u/out", "--no-confirm")
+
+
+def test_a_run_that_is_written_to_is_not_removed(repository: Repository) -> None:
+    assert run_forked(*repository.arguments()).code == 0
+    before = comparable_registry(repository.root), read_files(repository.root)
+    with another_has_it(repository.root):
+        done = purge(repository.root)
+        assert done.code == 1
+        assert f"'{RUN}' is being written to by" in done.line
+    assert (comparable_registry(repository.root), read_files(repository.root)) == before
+    assert purge(repository.root).code == 0
 
 
 def test_children_of_the_dead_do_not_keep_it(repository: Repository) -> None:
@@ -191,6 +228,18 @@ def test_a_run_can_be_taken_over_for_good(held: tuple[Repository, Continuation])
     assert run_forked(*repository.arguments("--extend-run", "--take-over")).code == 0
     assert not continuation.release(later, "id of this")
     assert run_forked(*repository.arguments("--extend-run")).code == 0
+
+
+def test_a_run_is_not_removed_while_a_run_directory_has_it(repository: Repository, tmp_path: Path) -> None:
+    directory = tmp_path / "batch"
+    directory.mkdir()
+    assert run_forked(*repository.arguments("--init-only")).code == 0
+    continuation.hold(Continuation.of(str(repository.root), RUN, RunOptions()), "id of this", str(directory))
+    done = purge(repository.root)
+    assert done.code == 1
+    assert f"pipetask cancel {directory}" in done.line
+    directory.rmdir()
+    assert purge(repository.root).code == 0, "what has it is gone"
 
 
 def test_nobody_takes_over_from_the_living(held: tuple[Repository, Continuation]) -> None:

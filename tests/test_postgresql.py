@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,8 @@ from pipetask.executors.in_process import InProcessExecutor
 from pipetask.graph.file import GraphFile
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
+from pipetask.repository import lease as lease_module
+from pipetask.repository.lease import lease_run, watched
 from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from postgresql import Server, postgresql_server
@@ -27,7 +30,8 @@ from repository_dump import Registry, read_files, read_registry
 from toy_pipelines import EXPOSURES
 
 from conftest import run_pipetask  # isort: skip
-from test_lease import check_that_the_dead_do_not_keep_it  # isort: skip
+from test_faults import wait_for  # isort: skip
+from test_lease import RUN, another_has_it, check_that_others_notice, check_that_the_dead_do_not_keep_it  # isort: skip
 
 GOOD = MockPipeline(exposures=3)
 BAD = MockPipeline(exposures=3, configs={"characterize": {"fail_condition": "exposure=1 AND detector=0"}})
@@ -260,3 +264,32 @@ def test_what_was_killed_at_a_commit_is_gone_on_with(twins: Twins) -> None:
 
 def test_the_dead_do_not_keep_a_lease(twins: Twins) -> None:
     check_that_the_dead_do_not_keep_it(twins.postgresql)
+
+
+def test_others_notice_a_lease(twins: Twins) -> None:
+    check_that_others_notice(twins.postgresql)
+
+
+def test_a_lease_that_is_lost_to_another_is_told_of(
+    twins: Twins, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "_HEARTBEAT", 0.2)
+    lost: list[str] = []
+    taken = threading.Event()
+    end_all = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pipetask: %'"
+    )
+    with Butler.from_config(str(twins.postgresql), writeable=True) as butler, lease_run(butler, RUN) as lease:
+        lock = lease._lock  # type: ignore[attr-defined]
+
+        def lock_late() -> object:
+            taken.wait(60)
+            return lock()
+
+        monkeypatch.setattr(lease, "_lock", lock_late)
+        with watched(lease, lost.append):
+            server.execute(end_all)
+            with another_has_it(twins.postgresql):
+                taken.set()
+                wait_for(lambda: bool(lost))
+    assert lost == [f"the lease of output run {RUN!r} was lost, and another command has it now"]

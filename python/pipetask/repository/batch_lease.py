@@ -10,13 +10,14 @@ import json
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lsst.daf.butler import Butler, MissingCollectionError
 
 from ..errors import PipetaskError
 from .lease import user_name
 
-__all__ = ["check_batch", "end_batch", "note_batch"]
+__all__ = ["check_batch", "check_batch_over", "end_batch", "note_batch"]
 
 _MARK = "pipetask batch run: "
 
@@ -82,6 +83,24 @@ def check_batch(butler: Butler, run: str, id: str | None, *, take_over: bool = F
         f"{lease.since}): wait until it is over, go on with it (pipetask restart {lease.directory}), or end it "
         f"(pipetask cancel {lease.directory}); if the directory or its batch is gone for good, add --take-over."
     )
+
+
+def check_batch_over(butler: Butler, run: str) -> None:
+    """Refuse to remove a run that the run directory of a batch run has; one that is gone has nothing any more.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    run
+        The run.
+    """
+    lease = _read(butler, run)
+    if lease is not None and Path(lease.directory).exists():
+        raise PipetaskError(
+            f"Run {run!r} is held by run directory {lease.directory} on {lease.host} ({lease.user}, since "
+            f"{lease.since}): wait until that batch run is over, or end it (pipetask cancel {lease.directory})."
+        )
 
 
 def end_batch(butler: Butler, run: str, id: str) -> bool:

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from lsst.daf.butler import Butler
 
 from ..errors import PipetaskError, reason_of
 
-__all__ = ["Lease", "lease_run"]
+__all__ = ["Lease", "check_not_leased", "lease_run", "watched"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,8 +61,21 @@ class _Owner:
         return f"{self.user} on {self.host} (process {self.pid}) since {self.since}"
 
 
+def _ignore(reason: str) -> None:
+    pass
+
+
 class Lease(ABC):
-    """What keeps others from writing to a run."""
+    """What keeps others from writing to a run.
+
+    Attributes
+    ----------
+    on_loss
+        Called, from any thread, with one line for a person when the lease was lost and another command has the run.
+    """
+
+    def __init__(self) -> None:
+        self.on_loss: Callable[[str], None] = _ignore
 
     @abstractmethod
     def release(self) -> None:
@@ -90,6 +103,53 @@ def lease_run(butler: Butler, run: str) -> Iterator[Lease]:
         yield lease
     finally:
         lease.release()
+
+
+@contextmanager
+def watched(lease: Lease | None, on_loss: Callable[[str], None]) -> Iterator[None]:
+    """Have a function called if a lease is lost to another command while the context is open.
+
+    Parameters
+    ----------
+    lease
+        The lease, if there is one.
+    on_loss
+        Called, from any thread, with one line for a person.
+    """
+    if lease is not None:
+        lease.on_loss = on_loss
+    try:
+        yield
+    finally:
+        if lease is not None:
+            lease.on_loss = _ignore
+
+
+def check_not_leased(butler: Butler, runs: Iterable[str]) -> None:
+    """Check that no command is writing to any of some runs at this moment.
+
+    Parameters
+    ----------
+    butler
+        The repository, writeable.
+    runs
+        Output runs.
+
+    Raises
+    ------
+    PipetaskError
+        If one is being written to, with who does.
+    """
+    database = getattr(butler, "_registry")._db  # noqa: B009  no public way leads there
+    if database.dialect.name == "postgresql":
+        with database._engine.connect() as connection:
+            for run in runs:
+                if owner := _holder(connection, _lock_key(database, run)):
+                    raise _taken(run, owner)
+    elif database.filename:
+        for run in runs:
+            if _lease_path(Path(database.filename), run).exists():
+                _FileLease(Path(database.filename), run).release()
 
 
 def user_name() -> str:
@@ -141,8 +201,8 @@ class _FileLease(Lease):
     """A lock on a file beside the database."""
 
     def __init__(self, database: Path, run: str):
-        name = hashlib.blake2b(run.encode(), digest_size=8).hexdigest()
-        self._path = database.with_name(f"{database.name}.lease-{name}")
+        super().__init__()
+        self._path = _lease_path(database, run)
         self._descriptor: int | None = self._lock(database, run)
         _held.add(self._descriptor)
         content = json.dumps(asdict(_Owner.this_process(run))).encode()
@@ -207,6 +267,11 @@ class _FileLease(Lease):
         self._descriptor = None
 
 
+def _lease_path(database: Path, run: str) -> Path:
+    name = hashlib.blake2b(run.encode(), digest_size=8).hexdigest()
+    return database.with_name(f"{database.name}.lease-{name}")
+
+
 # PostgreSQL.
 
 _PREFIX = "pipetask: "
@@ -223,9 +288,9 @@ class _DatabaseLease(Lease):
     """An advisory lock of a transaction on a connection of its own."""
 
     def __init__(self, database: Any, run: str):
+        super().__init__()
         self._engine, self._run = database._engine, run
-        name = f"{database.namespace} {run}".encode()
-        self._key = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True)
+        self._key = _lock_key(database, run)
         self._released = threading.Event()
         self._connection: Any = self._lock()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
@@ -245,12 +310,12 @@ class _DatabaseLease(Lease):
             if self._try(connection):
                 connection.execute(_NAME, {"name": _connection_name(_Owner.this_process(self._run))})
                 return connection
-            owner = connection.execute(_OWNER, {"key": self._key}).scalar()
+            owner = _holder(connection, self._key)
         except BaseException:
             connection.close()
             raise
         connection.close()
-        raise _taken(self._run, (owner or "").removeprefix(_PREFIX) or "another command")
+        raise _taken(self._run, owner or "another command")
 
     def _try(self, connection: Any) -> bool:
         """Try for a moment: a server may not have noticed yet that the last owner has died."""
@@ -268,6 +333,13 @@ class _DatabaseLease(Lease):
                 if self._connection is None:
                     self._connection = self._lock()
                 self._connection.execute(sqlalchemy.text("SELECT 1"))
+            except PipetaskError as error:  # another command was faster
+                self._disconnect()
+                self.on_loss(
+                    f"the lease of output run {self._run!r} was lost, and another command has it now"
+                )
+                _LOG.debug("%s", error)
+                return
             except Exception as error:
                 self._disconnect()
                 _LOG.warning(
@@ -285,6 +357,17 @@ class _DatabaseLease(Lease):
             self._released.set()
             self._thread.join()
             self._disconnect()
+
+
+def _lock_key(database: Any, run: str) -> int:
+    name = f"{database.namespace} {run}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True)
+
+
+def _holder(connection: Any, key: int) -> str | None:
+    """Return who has a lock; `None` if it is free."""
+    name = connection.execute(_OWNER, {"key": key}).scalar()
+    return None if name is None else name.removeprefix(_PREFIX) or "another command"
 
 
 def _connection_name(owner: _Owner) -> str:

@@ -22,7 +22,9 @@ import networkx as nx
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, MissingDatasetTypeError
 
 from ..errors import PipetaskError, reason_of
+from .batch_lease import check_batch_over
 from .collection_graph import check_is_chain, collection_graph, type_of
+from .lease import check_not_leased
 
 __all__ = ["Cleanup", "Purge", "Removal", "RemovalPlan", "Spared", "carry_out"]
 
@@ -151,8 +153,9 @@ def carry_out(removal: Removal, plan: RemovalPlan, butler: Butler) -> None:
     Raises
     ------
     PipetaskError
-        If the rule now yields another plan, because somebody has changed the repository, or if something cannot be
-        removed: nothing is.  Also if files could not be deleted of collections that are removed.
+        If the rule now yields another plan, because somebody has changed the repository, if one of the runs is being
+        written to, or if something cannot be removed: nothing is.  Also if files could not be deleted of collections
+        that are removed.
     """
     try:
         with butler.transaction():
@@ -160,6 +163,7 @@ def carry_out(removal: Removal, plan: RemovalPlan, butler: Butler) -> None:
                 raise PipetaskError(
                     "Nothing is removed: the repository has changed since the list was made; run the command again."
                 )
+            _check_not_in_use(butler, plan.runs)
             refs = _datasets(butler, plan.runs)
             _remove_from_registry(butler, plan, refs)
     except PipetaskError:
@@ -167,6 +171,12 @@ def carry_out(removal: Removal, plan: RemovalPlan, butler: Butler) -> None:
     except Exception as error:
         raise PipetaskError(f"Nothing is removed: {reason_of(error)}.") from error
     _delete_files(butler, refs)
+
+
+def _check_not_in_use(butler: Butler, runs: Collection[str]) -> None:
+    check_not_leased(butler, runs)
+    for run in runs:
+        check_batch_over(butler, run)
 
 
 def _shared(graph: nx.DiGraph, names: Iterable[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from ..options.execution import Durability, PreUpdate, RunOptions
 from ..repository.access import check_graph_fits, open_repository, output_butler_for
 from ..repository.batch_lease import check_batch, note_batch
 from ..repository.earlier_attempts import EarlierAttempts
-from ..repository.lease import Lease, lease_run
+from ..repository.lease import Lease, lease_run, watched
 from ..repository.outdated import forget_outdated
 from ..repository.output_collections import OutputCollections
 from ..repository.pre_update import check_registry, update_registry, verify_registry
@@ -148,9 +148,12 @@ class QuantumGraphExecutor:
         options, spec = self._options.execution, self._spec(file, butler, collections)
         later = Continuation.of(self._config, collections.run, self._options)
         hand_over = partial(_hand_over, butler, collections.run, lease)
-        with Execution.begin(
-            self._executor, file, spec, options, earlier, self._fixup, later, hand_over
-        ) as execution:
+        with (
+            Execution.begin(
+                self._executor, file, spec, options, earlier, self._fixup, later, hand_over
+            ) as execution,
+            watched(lease, execution.context.stop.ask),
+        ):
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
             if self._executor.traits.executes:
                 self._make_ready(file, butler, collections)
