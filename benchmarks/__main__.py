@@ -105,7 +105,7 @@ def machine() -> str:
 def write_docs(figures: list[Figure], repeat: int) -> None:
     made = (
         f"Measured on {machine()}; medians of {repeat} runs or more, side by side (LSST's commands at 82,000 "
-        "quanta and on HTCondor: one run); `make bench` measures anew."
+        "quanta and on HTCondor: one run); `make bench` repeats the measurement."
     )
     compared, grown = tables(figures)
     text = f"{compared}\n\n{made}"
