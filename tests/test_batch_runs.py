@@ -409,7 +409,10 @@ def test_the_number_of_files_does_not_depend_on_the_number_of_quanta(write: Writ
     [
         (lambda path: (path / "run.json").unlink(), "is not a run directory, it has no run.json"),
         (lambda path: (path / "run.json").write_text("{"), "cannot be read"),
-        (lambda path: (path / "run.json").write_text('{"version": 99}'), "another layout"),
+        (
+            lambda path: (path / "run.json").write_text('{"version": 99}'),
+            "of version 99, and this pipetask reads version 2",
+        ),
     ],
 )
 def test_a_damaged_run_directory_is_refused(

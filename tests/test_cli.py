@@ -149,7 +149,8 @@ def test_summary_is_a_report_and_more(way: str, failing: Repository, tmp_path: P
     ran = [quantum for quantum in quanta if quantum["outcome"] != "blocked"]
     for quantum in ran:
         assert content["start"] <= quantum["start"] <= quantum["end"] <= content["end"]
-        assert quantum["peakMemory"] > 1e6
+        assert quantum["usage"]["peakMemory"] > 1e6
+        assert quantum["usage"]["cpuSeconds"] > 0
         assert quantum["pid"]
         assert quantum["host"]
     (failed,) = [quantum for quantum in quanta if quantum["outcome"] == "failed"]

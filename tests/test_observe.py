@@ -22,7 +22,7 @@ from pipetask.observe.progress import LineProgress, progress_line, progress_tabl
 from pipetask.observe.report import debug_command, print_report
 from pipetask.observe.summary import OutcomeCollector, RunSummary
 from pipetask.observe.tally import Tally
-from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs
+from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs, Usage
 from pipetask.testing import MockPipeline, enumerated
 
 from conftest import Repository, environment  # isort: skip
@@ -181,7 +181,7 @@ def test_progress_lines_come_now_and_then() -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        QuantumOutcome(7, OK, 1.0, 2.0, "host", 3, 4),
+        QuantumOutcome(7, OK, 1.0, 2.0, "host", 3, Usage(1.0, None, 4)),
         QuantumOutcome(7, Status.KILLED, signal=9, reason="why", log="/log"),
         QuantumOutcome(7, OK, outputs=StoredOutputs([], {"a": 1}, [])),
         failed(7, 20),

@@ -22,7 +22,7 @@ from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.bundling import BundlePolicy
 from pipetask.executors.pool.launcher import _forked, _request
 from pipetask.executors.pool.limits import check_descriptors
-from pipetask.executors.pool.server import Fork, _Server
+from pipetask.executors.pool.server import N_PIPES, Fork, _Server
 from pipetask.executors.pool.worker_handle import WorkerHandle
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
@@ -172,7 +172,7 @@ def test_a_server_that_cannot_fork_says_why_and_goes_on(monkeypatch: pytest.Monk
     server = _Server(theirs)
     try:
         for _ in range(2):
-            status = _request(ours, Fork(), [os.open(os.devnull, os.O_RDONLY) for _ in range(4)])
+            status = _request(ours, Fork(), [os.open(os.devnull, os.O_RDONLY) for _ in range(N_PIPES)])
             server._obey()
             with pytest.raises(BlockingIOError):
                 _forked(status)

@@ -82,7 +82,17 @@ def test_a_run_registers_everything(repository: Repository, mode: str, tmp_path:
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "success"
     assert {quantum["outcome"] for quantum in summary["quanta"]} == {"succeeded"}
-    assert all(quantum["peakMemory"] > 1e7 for quantum in summary["quanta"])
+    for quantum in summary["quanta"]:
+        assert set(quantum["usage"]) == {
+            "wallSeconds",
+            "cpuSeconds",
+            "peakMemory",
+            "bytesRead",
+            "bytesWritten",
+        }
+        assert quantum["usage"]["peakMemory"] > 1e7
+        assert quantum["usage"]["bytesWritten"] > 0
+        assert quantum["usage"]["wallSeconds"] == pytest.approx(quantum["end"] - quantum["start"], abs=1e-3)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -321,3 +321,35 @@ def log_without_room(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     logging.getLogger("toy").error("nobody will read this")
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@dataclass(frozen=True)
+class Spender:
+    """Measures itself as a runner does, uses some of everything, and comes to its end in some way.
+
+    Before that it lets a child use more memory: that is no quantum's.
+    """
+
+    folder: Path
+    end: str
+
+    def __call__(self, id: int) -> None:
+        from pipetask.runner.meter import Meter
+
+        if id == 0:
+            subprocess.run([sys.executable, "-c", "bytearray(150 * 2**20)"], check=True)
+            return
+        meter = Meter()
+        meter.start(id)
+        food = bytearray(SPENT_MEMORY)
+        (self.folder / "written").write_bytes(memoryview(food)[:SPENT_BYTES])
+        (self.folder / "written").read_bytes()
+        while time.process_time() < meter._cpu + SPENT_SECONDS:
+            pass
+        (self.folder / "spent").touch()
+        globals()[self.end](self.folder)
+
+
+SPENT_MEMORY = 300 * 2**20
+SPENT_BYTES = 3_000_000
+SPENT_SECONDS = 0.3

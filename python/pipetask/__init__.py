@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .options.graph import Anchor, GraphBuildOptions, GraphSelection, MockFailure
     from .options.pipeline import PipelineOptions
     from .options.retries import RetryOptions
-    from .outcome import QuantumError, QuantumOutcome, Status
+    from .outcome import QuantumError, QuantumOutcome, Status, Usage
     from .pipeline.build import PipelineSource, build_pipeline
     from .pipeline.draw import draw_pipeline
     from .pipeline.show import show_pipeline
@@ -137,6 +137,7 @@ __all__ = [
     "TableProgress",
     "Ticket",
     "Traits",
+    "Usage",
     "UsageError",
     "aggregate_reports",
     "build_graph",
@@ -187,7 +188,7 @@ _HOMES = {
     "options.graph": "Anchor GraphBuildOptions GraphSelection MockFailure",
     "options.pipeline": "PipelineOptions",
     "options.retries": "RetryOptions",
-    "outcome": "QuantumError QuantumOutcome Status",
+    "outcome": "QuantumError QuantumOutcome Status Usage",
     "pipeline.build": "PipelineSource build_pipeline",
     "pipeline.draw": "draw_pipeline",
     "pipeline.show": "show_pipeline",

@@ -18,6 +18,8 @@ __all__ = [
     "QuantumOutcome",
     "Status",
     "StoredOutputs",
+    "Unit",
+    "Usage",
 ]
 
 REPEATABLE_ERROR = 20
@@ -28,72 +30,143 @@ INVALID_QUANTUM = 21
 
 
 class Kind(enum.Enum):
-    """What a status means for a quantum, and for those that need it."""
+    """What a status means for a quantum and for those that depend on it."""
 
     DONE = "done"
     HANDED_ON = "handed on"
-    """To somebody else, or to later: nothing has gone wrong, and nothing has been done."""
+    """Left to another process or another time: nothing has gone wrong, and nothing has been done."""
 
     FAILED = "failed"
     """The quantum itself went wrong."""
 
     NOT_RUN = "not run"
-    """Something else went wrong, or the run was stopped."""
+    """The quantum was not run to its end because something else went wrong, or because the run was stopped."""
 
 
 class Status(enum.Enum):
     """How a quantum ended.
 
-    This is the only place that says what a status means: a new one cannot be made without its kind, and without what
-    LSST's ``Report`` calls it.
+    This is the only place that says what a status means.  A member cannot be declared without its kind and the word
+    that LSST's ``Report`` uses for it, and only what is done can be a success to LSST.
     """
 
     SUCCEEDED = "succeeded", Kind.DONE, "success"
     SKIPPED = "skipped", Kind.DONE, "success"
-    """Its outputs were there already."""
+    """Its outputs existed already."""
     NO_WORK = "no-work", Kind.DONE, "success"
     """The task found nothing to do; dependents go on without its outputs."""
     FAILED = "failed", Kind.FAILED, "failure"
-    """The task raised."""
+    """The task raised an exception."""
     BLOCKED = "blocked", Kind.NOT_RUN, "skipped"
     """Something upstream did not succeed, so it was never started."""
     TIMED_OUT = "timed-out", Kind.FAILED, "timeout"
-    KILLED = "killed", Kind.FAILED, "failure"
-    """The process that ran it died: a signal, or an exit in the middle of the task."""
+    KILLED = "killed", Kind.FAILED, "failure", True
+    """The process that ran it died: from a signal, or by exiting in the middle of the task."""
     CANCELLED = "cancelled", Kind.NOT_RUN, "skipped"
     """Interrupted, or never started because the run was stopped."""
     PLANNED = "planned", Kind.HANDED_ON, "skipped"
     """A dry run would execute it."""
     WRITTEN = "written", Kind.HANDED_ON, "skipped"
-    """Written for batch runs."""
+    """Written for a batch run."""
     SUBMITTED = "submitted", Kind.HANDED_ON, "skipped"
     """Handed to a batch system."""
 
-    number: int
-    """Its place in this list."""
-
     kind: Kind
     lsst: str
-    """Value of `lsst.pipe.base.quantum_reports.ExecutionStatus` that comes closest."""
+    """The value of `lsst.pipe.base.quantum_reports.ExecutionStatus` that comes closest."""
+
+    transient: bool
+    """Whether the cause may lie outside the quantum, so that another attempt may succeed although nothing changes."""
 
     unblocks: bool
     """Whether dependents may run."""
 
     is_failure: bool
-    """Whether the quantum itself went wrong (not: was blocked or cancelled)."""
+    """Whether the quantum itself went wrong, rather than being blocked or cancelled."""
 
-    def __new__(cls, word: str, kind: Kind, lsst: str) -> Status:  # noqa: D102
+    is_final: bool
+    """Whether the outcome stands when the job that ran the quantum is started again."""
+
+    def __new__(cls, word: str, kind: Kind, lsst: str, transient: bool = False) -> Status:  # noqa: D102
+        if (lsst == "success") is not (kind is Kind.DONE):
+            raise ValueError(
+                f"{word}: to LSST exactly what is done is a success, so {lsst!r} cannot be right"
+            )
         status = object.__new__(cls)
         status._value_ = word
-        status.number = len(cls.__members__)
-        status.kind, status.lsst = kind, lsst
-        # Plain attributes: these are asked for every quantum.
+        status.kind, status.lsst, status.transient = kind, lsst, transient
+        # Plain attributes, not properties: they are read for every quantum.
         status.unblocks = kind in (Kind.DONE, Kind.HANDED_ON)
         status.is_failure = kind is Kind.FAILED
+        status.is_final = status.unblocks or (status.is_failure and not transient)
         return status
 
-    # There is one of each, and they are counted for every quantum; that of `enum.Enum` hashes their names each time.
+    @classmethod
+    def from_word(cls, word: str) -> Status:
+        """Return the status with this word; raise `ValueError` if there is none."""
+        if word not in _STATUSES:
+            raise ValueError(f"no status is called {word!r}")
+        return _STATUSES[word]
+
+    # Statuses are counted for every quantum, and `enum.Enum` hashes the member's name each time.
     __hash__ = object.__hash__
+
+
+class Unit(enum.Enum):
+    """The unit of a measure."""
+
+    SECONDS = "s"
+    BYTES = "byte"
+
+    def text(self, value: float) -> str:
+        """Return a value of this unit for people to read."""
+        match self:
+            case Unit.SECONDS:
+                return f"{_three_digits(value)} s"
+            case Unit.BYTES:
+                prefix = ""
+                for larger in ("Ki", "Mi", "Gi"):
+                    if value >= 1000:
+                        value, prefix = value / 1024, larger
+                return f"{_three_digits(value)} {prefix}B"
+        raise AssertionError(f"{self} has no text")
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+
+
+def _measure(label: str, unit: Unit, *, peak: bool = False) -> Any:
+    """Return a field of `Usage`: a value that is `None` where it is not known.
+
+    A report has the largest value of a task's quanta for a peak, and for any other measure their mean.
+    """
+    return field(default=None, metadata={"label": label, "unit": unit, "peak": peak})
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one attempt at a quantum used; `None` where that is not known.
+
+    The summary file, the report and the records of batch runs take whatever fields there are.  So a new measure is a
+    field here, and something in `pipetask.runner.meter` that fills it.
+    """
+
+    wall_seconds: float | None = _measure("time", Unit.SECONDS)
+    """Elapsed time from start to end."""
+
+    cpu_seconds: float | None = _measure("CPU", Unit.SECONDS)
+    """Processor time of the process, in user and system mode, and of the child processes that it has waited for."""
+
+    peak_memory: int | None = _measure("memory", Unit.BYTES, peak=True)
+    """Largest resident size of the process."""
+
+    bytes_read: int | None = _measure("read", Unit.BYTES)
+    """Bytes that the process has read by system calls, from the page cache or from disk (``rchar`` in
+    :manpage:`proc_pid_io(5)`), and those of the child processes that it has waited for."""
+
+    bytes_written: int | None = _measure("written", Unit.BYTES)
+    """The same for what was written (``wchar``)."""
 
 
 def shortened(text: str, longest: int) -> str:
@@ -160,8 +233,8 @@ class QuantumOutcome:
     host: str | None = None
     pid: int | None = None
 
-    peak_memory: int | None = None
-    """Largest resident size of its process while it ran, in bytes."""
+    usage: Usage | None = None
+    """What it used; `None` if it never ran, or was not measured."""
 
     error: QuantumError | None = None
     signal: int | None = None
@@ -194,15 +267,20 @@ class QuantumOutcome:
     """Outcomes of the attempts before it in this run, oldest first."""
 
     def to_wire(self) -> tuple[Any, ...]:
-        """Return the outcome as a tuple of plain values, which pickles five times as fast."""
-        id, status, *rest = _as_tuple(self)
-        return id, status.number, *rest
+        """Return the outcome as a tuple of plain values, which pickles five times as fast.
+
+        This is for a pipe between two processes of one program: fields go by position.  The status goes by its word,
+        so that it cannot be taken for another one.
+        """
+        id, status, start, end, host, pid, usage, *rest = _as_tuple(self)
+        return id, status._value_, start, end, host, pid, usage and _usage_as_tuple(usage), *rest
 
     @staticmethod
     def from_wire(values: tuple[Any, ...]) -> QuantumOutcome:
         """Return the outcome that `to_wire` was called on."""
-        id, number, *rest = values
-        return QuantumOutcome(id, _STATUSES[number], *rest)
+        id, word, start, end, host, pid, usage, *rest = values
+        status = _STATUSES[word]
+        return QuantumOutcome(id, status, start, end, host, pid, usage and Usage(*usage), *rest)
 
     @property
     def duration(self) -> float | None:
@@ -227,4 +305,5 @@ class QuantumOutcome:
 
 
 _as_tuple = attrgetter(*(field.name for field in fields(QuantumOutcome)))
-_STATUSES = tuple(Status)
+_usage_as_tuple = attrgetter(*(field.name for field in fields(Usage)))
+_STATUSES = {status.value: status for status in Status}

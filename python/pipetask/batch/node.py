@@ -174,7 +174,7 @@ def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_o
         return ExitCode.INVALID
     if out_of_memory or any(map(raised_memory_error, outcomes)):
         return ExitCode.OUT_OF_MEMORY
-    if Status.KILLED in statuses:
+    if any(status.transient for status in statuses):
         return ExitCode.INFRASTRUCTURE
     if ExitCode.REPEATABLE in codes:
         return ExitCode.REPEATABLE

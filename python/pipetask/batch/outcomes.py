@@ -1,8 +1,9 @@
 """What jobs leave behind: one file for each attempt at a node, which grows by a record with each quantum that ends.
 
-A record is its length, a checksum, and a pickled tuple, written in one call.  So nothing that has ended is lost when a
-job is killed, and what was half written is recognised.  The file's name has the node's number and the nanosecond at
-which the attempt began, so that attempts on different machines do not meet.
+A file begins with a line that says what it is, and in which version (`VERSION`); then come records.  A record is its
+length, a checksum, and a pickled dictionary, written in one call.  So no outcome is lost when a job is killed, and a
+record that was half written is recognised.  The file's name has the node's number and the nanosecond at which the
+attempt began, so that attempts on different machines do not meet.
 """
 
 from __future__ import annotations
@@ -20,8 +21,15 @@ from typing import Any
 from ..errors import PipetaskError
 from ..outcome import QuantumOutcome
 from ..storage.durability import sync_files
+from .outcome_record import from_record, to_record
 
 __all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_by_node", "attempts_of"]
+
+VERSION = 2
+"""Of the records: a change of what a name in one means makes another version."""
+
+_TITLE = "pipetask outcomes, version "
+_FIRST_LINE = f"{_TITLE}{VERSION}\n".encode()
 
 _HEAD = struct.Struct("<II")
 _SUFFIX = ".outcomes"
@@ -77,21 +85,22 @@ class AttemptWriter:
                 f"{path} cannot be written ({error.strerror}): make room or give permission."
             ) from error
         self._path = path
-        self._write(("begin", number, time.time(), host, memory))
+        begin = {"record": "begin", "start": time.time(), "host": host, "memory": memory}
+        self._write(begin, before=_FIRST_LINE)
 
     def outcome(self, outcome: QuantumOutcome) -> None:
         """Write down what became of a quantum."""
-        self._write(("outcome", outcome.to_wire()))
+        self._write(to_record(outcome))
 
     def end(self, exit_code: int) -> None:
         """Write down that the attempt is over, and close the file; when the job says so, it is on disk."""
-        self._write(("end", exit_code))
+        self._write({"record": "end", "exit_code": exit_code})
         os.close(self._file)
         sync_files([str(self._path)])
 
-    def _write(self, record: tuple[Any, ...]) -> None:
+    def _write(self, record: dict[str, Any], before: bytes = b"") -> None:
         body = pickle.dumps(record, protocol=5)
-        content = _HEAD.pack(len(body), zlib.crc32(body)) + body
+        content = before + _HEAD.pack(len(body), zlib.crc32(body)) + body
         try:
             if os.write(self._file, content) != len(content):
                 raise OSError(28, "no space is left")
@@ -198,25 +207,45 @@ def _grow(attempt: Attempt, offset: int) -> int:
     with attempt.path.open("rb") as file:
         file.seek(offset)
         content = file.read()
-    for record, size in _records(content):
+    begin = 0
+    if not offset:
+        if not _has_first_line(attempt.path, content):
+            return 0
+        begin = offset = len(_FIRST_LINE)
+    for record, size in _records(content, begin):
         offset += size
         match record:
-            case ("begin", _, start, host, memory):
+            case {"id": _}:
+                attempt.outcomes.append(from_record(record, attempt.path))
+            case {"record": "begin", "start": start, "host": host, "memory": memory}:
                 attempt.start, attempt.host, attempt.memory = start, host, memory
-            case ("outcome", wire):
-                attempt.outcomes.append(QuantumOutcome.from_wire(wire))
-            case ("end", code):
+            case {"record": "end", "exit_code": code}:
                 attempt.exit_code = code
             case other:
                 raise PipetaskError(
-                    f"{attempt.path} has an unknown record {other[0]!r}: was it written by a newer version?"
+                    f"{attempt.path} has a record that this pipetask does not know ({list(other)}): "
+                    "go on with the version of pipetask that has written the run."
                 )
     return offset
 
 
-def _records(content: bytes) -> Iterator[tuple[tuple[Any, ...], int]]:
+def _has_first_line(path: Path, content: bytes) -> bool:
+    """Return whether the first line is there; raise if it is that of another version."""
+    line, end, _ = content[:100].partition(b"\n")
+    if not end and _FIRST_LINE.startswith(line):
+        return False  # it is being written, or its job was killed then
+    if line + end == _FIRST_LINE:
+        return True
+    text = line.decode(errors="replace")
+    version = text.removeprefix(_TITLE) if text.startswith(_TITLE) else "1 or unknown"
+    raise PipetaskError(
+        f"{path} has outcomes of version {version}, and this pipetask reads version {VERSION}: go on with the version "
+        "of pipetask that has written the run, or write the run again with this one."
+    )
+
+
+def _records(content: bytes, at: int) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield whole records with their sizes; what follows a damaged one was cut off."""
-    at = 0
     while at + _HEAD.size <= len(content):
         length, checksum = _HEAD.unpack_from(content, at)
         body = content[at + _HEAD.size : at + _HEAD.size + length]

@@ -16,9 +16,6 @@ from .run_directory import RunDirectory
 
 __all__ = ["ReplayExecutor", "Standing"]
 
-_FOR_GOOD = frozenset({*(status for status in Status if status.unblocks), Status.FAILED, Status.TIMED_OUT})
-"""What stays so when a job begins anew; all else means that it was interrupted, killed, or waits for what was."""
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -77,7 +74,7 @@ class ReplayExecutor(QuantumExecutor):
         statuses: dict[int, Status] = {}
         for record in ledger.nodes():
             for outcome in record.outcomes():
-                if record.number in pending and outcome.status not in _FOR_GOOD:
+                if record.number in pending and not outcome.status.is_final:
                     continue  # another attempt will replace it
                 statuses[outcome.id] = outcome.status
                 if outcome.id in wanted:

@@ -45,8 +45,8 @@ __all__ = [
     "write_facts",
 ]
 
-VERSION = 1
-"""Of the layout."""
+VERSION = 2
+"""Of the layout, and of what is pickled in it."""
 
 _TAIL = 1 << 16
 
@@ -116,8 +116,8 @@ class RunDirectory:
             ) from error
         if content.get("version") != VERSION:
             raise PipetaskError(
-                f"{path} was written by a version of pipetask with another layout ({content.get('version')}): use that "
-                "version, or write the run anew."
+                f"{path} is a run directory of version {content.get('version')}, and this pipetask reads version "
+                f"{VERSION}: use the version of pipetask that has written it, or write the run again with this one."
             )
         self.facts = RunFacts(**content)
 

@@ -58,16 +58,12 @@ class RetryRule:
 
     def _allowed(self, outcome: QuantumOutcome) -> int:
         """Return how many more attempts a failure of this kind allows."""
-        match outcome.status:
-            case Status.KILLED:
-                # The next attempt has no more memory than this one had.
-                return 0 if outcome.out_of_memory else self.retries or 0
-            case Status.TIMED_OUT:
-                return (self.retries or 0) if self.timeouts else 0
-            case Status.FAILED:
-                return (self.error_retries or 0) if self._may_go_differently(outcome) else 0
-            case _:
-                return 0
+        if outcome.status.transient:
+            # The next attempt has no more memory than this one had.
+            return 0 if outcome.out_of_memory else self.retries or 0
+        if outcome.status is Status.TIMED_OUT:
+            return (self.retries or 0) if self.timeouts else 0
+        return (self.error_retries or 0) if _raised(outcome) and self._may_go_differently(outcome) else 0
 
     def _may_go_differently(self, outcome: QuantumOutcome) -> bool:
         error = outcome.error

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..outcome import Kind, QuantumOutcome, Status
+from .measures import MeasureColumn, measure_columns
 from .sink import Sink
 from .summary import RunSummary
 
@@ -34,9 +36,11 @@ MOST_FAILURES = 20
 """Failures that are printed in full; the summary file has all."""
 
 _STYLES = {Kind.DONE: "green", Kind.HANDED_ON: "cyan", Kind.FAILED: "bold red", Kind.NOT_RUN: "yellow"}
-"""Colours, in the order of the columns."""
 
-_COLUMNS = [status for kind in _STYLES for status in Status if status.kind is kind]
+_COLUMNS = sorted(Status, key=lambda status: list(Kind).index(status.kind))
+
+_GAP = 2
+"""Blanks between two columns."""
 
 
 class ReportSink(Sink):
@@ -72,7 +76,7 @@ def print_report(console: Console, summary: RunSummary, run_alone: RunAlone) -> 
         Returns the command that runs the quantum with some UUID alone.
     """
     if summary.outcomes:
-        console.print(_table(summary))
+        console.print(_table(summary, console.width))
     failures = summary.failures
     for outcome in failures[:MOST_FAILURES]:
         _print_failure(console, summary, outcome, run_alone)
@@ -99,39 +103,44 @@ def quantum_backed_debug_command(
     return shlex.join([*words, "--pdb"])
 
 
-def _table(summary: RunSummary) -> Table:
+def _table(summary: RunSummary, width: int) -> Table:
     total = summary.total
     statuses = [status for status in _COLUMNS if total[status]]
+    rows = {
+        label: [label, *(str(counts[status] or "") for status in statuses)]
+        for label, counts in summary.counts.items()
+    }
+    headings = ["task", *(status.value for status in statuses)]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("task", no_wrap=True)
     for status in statuses:
         table.add_column(status.value, justify="right", style=_STYLES[status.kind])
-    costs = _costs(summary)
-    if costs:
-        table.add_column("mean time", justify="right")
-        table.add_column("peak memory", justify="right")
-    for label, counts in summary.counts.items():
-        table.add_row(label, *(str(counts[status] or "") for status in statuses), *costs.get(label, ()))
+    taken = sum(_width(column) + _GAP for column in zip(headings, *rows.values(), strict=True)) - _GAP
+    for column in _that_fit(measure_columns(summary), width - taken):
+        table.add_column(column.heading, justify="right")
+        for label, row in rows.items():
+            row.append(column.cells.get(label, ""))
+    for row in rows.values():
+        table.add_row(*row)
     return table
 
 
-def _costs(summary: RunSummary) -> dict[str, tuple[str, str]]:
-    seconds: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
-    memory: dict[str, int] = {}
-    for outcome in summary.outcomes:
-        if outcome.duration is not None:
-            label = summary.graph.label(outcome.id)
-            seconds[label] += outcome.duration  # type: ignore[assignment]  # Counter of float
-            counts[label] += 1
-            memory[label] = max(memory.get(label, 0), outcome.peak_memory or 0)
-    return {
-        label: (
-            f"{seconds[label] / counts[label]:.3g} s",
-            f"{memory[label] / 2**20:.0f} MiB" if memory[label] else "",
-        )
-        for label in counts
-    }
+def _that_fit(columns: list[MeasureColumn], width: int) -> list[MeasureColumn]:
+    """Return as many columns as fit into some width: with their headings on two lines, if they do not fit on one."""
+    if sum(map(_needed, columns)) <= width:
+        return columns
+    columns = [replace(column, heading=column.heading.replace(" ", "\n")) for column in columns]
+    while columns and sum(map(_needed, columns)) > width:
+        columns.pop()
+    return columns
+
+
+def _needed(column: MeasureColumn) -> int:
+    return _GAP + _width([*column.heading.split("\n"), *column.cells.values()])
+
+
+def _width(lines: Iterable[str]) -> int:
+    return max(map(cell_len, lines))
 
 
 def _print_failure(

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,12 +20,21 @@ from ..errors import PipetaskError, UsageError, one_line, reason_of
 from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..graph.file import GraphFile
-from ..outcome import QuantumOutcome
+from ..outcome import QuantumOutcome, Usage
 from .dataset_counts import DatasetCounts
 from .sink import Sink
 from .summary import RunSummary
 
 __all__ = ["RegisteredSummary", "SummaryFile", "SummarySink"]
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+_MEASURES = [(_camel_case(field.name), field.name) for field in fields(Usage)]
+"""Measures by the name that they have in the file."""
 
 
 class SummarySink(Sink):
@@ -284,7 +294,7 @@ def _quantum(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:
             "end": outcome.end,
             "host": outcome.host,
             "pid": outcome.pid,
-            "peakMemory": outcome.peak_memory,
+            "usage": _usage(outcome.usage),
             "caveats": outcome.caveats or None,
             "traceback": error.traceback if error else None,
             "log": outcome.log,
@@ -305,12 +315,20 @@ def _earlier_attempt(outcome: QuantumOutcome) -> dict[str, Any]:
             "end": outcome.end,
             "host": outcome.host,
             "pid": outcome.pid,
-            "peakMemory": outcome.peak_memory,
+            "usage": _usage(outcome.usage),
             "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
             "traceback": error.traceback if error else None,
             "log": outcome.log,
         }
     )
+
+
+def _usage(usage: Usage | None) -> dict[str, float] | None:
+    """Return all measures that are known, by the names of their fields, in the case of this file."""
+    if usage is None:
+        return None
+    measures = ((name, getattr(usage, field)) for name, field in _MEASURES)
+    return {name: value for name, value in measures if value is not None} or None
 
 
 def _without_nones(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ from .base import ExceptionHook, Interruption, Ticket
 from .debris import Debris
 from .failure import describe_exception
 from .forked_copy import end_copy_of, let_no_copy_store
-from .memory_use import PeakMemory
+from .meter import Meter
 from .quantum_log import QuantumLog
 from .spec import ButlerRunnerSpec
 from .success import is_success_stored, read_or_none, success_marks
@@ -67,7 +66,7 @@ class QuantumRunner:
         self._loaded: dict[bytes, tuple[TaskNode, Quantum]] = {}
         self._history: deque[uuid.UUID] = deque(maxlen=HISTORY)
         self._debris = Debris()
-        self._memory = PeakMemory()
+        self._meter = Meter()
         self._host = socket.gethostname()
         self._pid = os.getpid()
 
@@ -84,8 +83,8 @@ class QuantumRunner:
 
     def run(self, ticket: Ticket) -> QuantumOutcome:
         """Run one quantum, start to end."""
-        self._memory.reset()
-        start, clock = time.time(), time.monotonic()
+        self._meter.start(ticket.id)
+        start = self._meter.start_time
         try:
             if ticket.quantum_id not in self._loaded:
                 self._read([ticket])
@@ -96,13 +95,14 @@ class QuantumRunner:
         except BaseException as error:  # it could not even be read; or interrupted just before or after
             report = _failure(error)
         end_copy_of(self._pid)
+        usage = self._meter.read()
         return QuantumOutcome(
             ticket.id,
             start=start,
-            end=start + time.monotonic() - clock,  # the time of day may be set meanwhile
+            end=start + (usage.wall_seconds or 0.0),  # the clock may be set while it runs
             host=self._host,
             pid=self._pid,
-            peak_memory=self._memory.read(),
+            usage=usage,
             **report,
         )
 
@@ -115,7 +115,7 @@ class QuantumRunner:
     def close(self) -> None:
         """Close the graph file and the butler."""
         self._reader.close()
-        self._memory.close()
+        self._meter.close()
 
     def _read(self, tickets: Sequence[Ticket]) -> None:
         quanta = self._reader.read(uuid.UUID(bytes=ticket.quantum_id) for ticket in tickets)

@@ -7,6 +7,7 @@ import socket
 import time
 
 from ...outcome import QuantumOutcome, Status
+from .ending import Ending
 
 __all__ = ["CUT_OFF", "explain_death"]
 
@@ -32,7 +33,7 @@ def explain_death(
     id: int,
     doomed: Status | None,
     fault: str | None,
-    exit_code: int | None,
+    ending: Ending,
     pid: int,
     started: float,
     log: str | None,
@@ -46,20 +47,21 @@ def explain_death(
     id
         The quantum.
     doomed
-        What it was killed for, if the foreman did so.
+        What the foreman has killed it for, if it has.
     fault
         What the worker did that it was killed for, for `Status.KILLED`.
-    exit_code
-        The worker's exit code, negative for a signal; `None` if there was nobody left to learn it.
+    ending
+        How the worker ended.
     pid
         The worker.
     started
-        When the quantum began, in seconds since 1970-01-01 UTC.
+        About when the quantum began, in seconds since 1970-01-01 UTC; the ending may have it exactly.
     log
         Where its log is.
     out_of_memory
-        Whether the kernel has killed something for want of memory meanwhile.
+        Whether the kernel has killed a process because memory ran out, since this was last asked.
     """
+    exit_code = ending.exit_code
     number = -exit_code if exit_code is not None and exit_code < 0 else None
     match doomed:
         case Status.TIMED_OUT:
@@ -83,13 +85,15 @@ def explain_death(
             reason = f"its process ended itself with exit code {exit_code} in the middle of the task"
         case other:
             raise AssertionError(f"killed for {other!r}?")
+    start, usage = ending.start_and_usage(id, started)
     return QuantumOutcome(
         id,
         doomed or Status.KILLED,
-        start=started,
+        start=start,
         end=time.time(),
         host=socket.gethostname(),
         pid=pid,
+        usage=usage,
         signal=number,
         exit_code=exit_code if number is None else None,
         reason=reason,

@@ -275,14 +275,14 @@ class Foreman:
         # What is left it had begun.  That is one, unless somebody else has read from its pipe; none may get lost.
         begun = list(worker.assigned)
         log = self._salvage(worker, begun[0]) if begun else None
-        exit_code = worker.bury()
+        ending = worker.bury()
         out_of_memory = bool(begun) and self._memory_ran_out()
         for id in begun:
             outcome = explain_death(
                 id,
                 worker.doomed,
                 worker.fault,
-                exit_code,
+                ending,
                 worker.pid,
                 started,
                 log,
@@ -295,7 +295,7 @@ class Foreman:
             self._n_failed_starts += 1
             if self._n_failed_starts >= MOST_FAILED_STARTS:
                 raise PipetaskError(
-                    f"{MOST_FAILED_STARTS} workers in a row died before they were ready (exit code {exit_code})."
+                    f"{MOST_FAILED_STARTS} workers in a row died before they were ready (exit code {ending.exit_code})."
                 )
 
     def _salvage(self, worker: WorkerHandle, id: int) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from ...errors import PipetaskError, reason_of
 from ..stop import StopRequest
+from .ending import Ending, reap, receive_ending
 from .server import Become, Fork, Preload, Request, receive_number, send_request
 
 __all__ = ["ForkServer", "Launcher", "Spawner", "WorkerProcess", "preparation"]
@@ -41,7 +42,7 @@ class WorkerProcess:
     pid
         Its process ID.
     status
-        Descriptor that its exit code comes from, and that is at its end when whoever could send that is gone.
+        Descriptor from which its ending can be read; at end of file if the server that would send it is gone.
     interpreter
         The process itself, if this process has started it.
     """
@@ -60,12 +61,14 @@ class WorkerProcess:
         """Wait for its death; return whether it is dead."""
         return _readable([self.sentinel], seconds)
 
-    def exit_code(self) -> int | None:
-        """Return how a dead process ended: an exit code, or a signal's negative number; `None`: nobody knows."""
+    def ending(self) -> Ending:
+        """Return how the process ended, once it is dead."""
         if self._interpreter is not None:
-            return self._interpreter.wait()
-        # The server has to be told by the kernel as well; if it is stopped, or gone, nobody knows.
-        return receive_number(self._status) if _readable([self._status], 5.0) else None
+            ending = reap(self.pid)
+            self._interpreter.returncode = ending.exit_code
+            return ending
+        # The kernel has to tell the server, too.  If that is stopped or gone, the ending is not known.
+        return receive_ending(self._status) if _readable([self._status], 5.0) else Ending(None)
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -88,7 +91,7 @@ class Launcher(Protocol):
         Parameters
         ----------
         pipes
-            Its ends of the pipes: orders, tokens, halt, results.
+            Its ends of the pipes (orders, tokens, halt, results), and memory for marks.
 
         Raises
         ------

@@ -9,8 +9,9 @@ from ...errors import UsageError
 
 __all__ = ["check_descriptors"]
 
-PER_WORKER = 6
-"""Descriptors that the parent keeps for a worker: pipes (orders, tokens and their source, results), status, death."""
+PER_WORKER = 7
+"""Descriptors that the parent keeps for a worker: pipes (orders, tokens and their source, results), marks,
+status, death."""
 
 REST = 40
 """Descriptors for all else: the registry, the graph, the server, files that are open for a moment."""

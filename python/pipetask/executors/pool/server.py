@@ -24,12 +24,14 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from ...runner.failure import describe_exception
+from ...runner.meter import leave_marks
+from .ending import reap_any, send_ending
 from .messages import StartFailure, frame
 
 __all__ = ["Become", "Fork", "Preload", "Request", "main", "receive_number", "send_number", "send_request"]
 
-N_PIPES = 4
-"""Of a worker: orders, tokens, halt, results.  There are fewer if this process has no room for them."""
+N_PIPES = 5
+"""Of a worker: orders, tokens, halt, results, marks.  Fewer arrive if this process has no room for them."""
 
 _LENGTH = struct.Struct("=I")
 _NUMBER = struct.Struct("=q")
@@ -37,15 +39,15 @@ _NUMBER = struct.Struct("=q")
 
 @dataclass(frozen=True)
 class Fork:
-    """Request: fork a worker.  Descriptors: orders, tokens, halt, results, status.
+    """Request: fork a worker.  Descriptors: orders, tokens, halt, results, marks, status.
 
-    Its process ID goes to ``status`` (or the error's number, negative), and later its exit code.
+    Its process ID goes to ``status`` (or the error's number, negative), and later how it ended.
     """
 
 
 @dataclass(frozen=True)
 class Become:
-    """Request: become a worker.  Descriptors: orders, tokens, halt, results, status."""
+    """Request: become a worker.  Descriptors: orders, tokens, halt, results, marks, status."""
 
 
 @dataclass(frozen=True)
@@ -190,11 +192,11 @@ class _Server:
 
     def _reap(self) -> None:
         while self._children:
-            pid, how = os.waitpid(-1, os.WNOHANG)
-            if not pid:
+            if (reaped := reap_any()) is None:
                 return
+            pid, ending = reaped
             if (status := self._children.pop(pid)) is not None:
-                send_number(status, os.waitstatus_to_exitcode(how))
+                send_ending(status, ending)
                 os.close(status)
 
 
@@ -212,15 +214,18 @@ def _be_worker(pipes: Sequence[int]) -> NoReturn:
     """Run quanta; what to run them with is the first that comes through the pipe of orders."""
     from .worker import work
 
-    orders, tokens, halt = (Connection(descriptor, writable=False) for descriptor in pipes[:-1])
-    results = Connection(pipes[-1], readable=False)
+    *readable, writable, marks = pipes
+    orders, tokens, halt = (Connection(descriptor, writable=False) for descriptor in readable)
+    results = Connection(writable, readable=False)
+    leave_marks(marks)
+    os.close(marks)
     with _last_words():
         try:
             process.current_process()._inheriting = True  # type: ignore[attr-defined]  # a script without a guard
             spawn.prepare(orders.recv())
             recipe = orders.recv()
         except BaseException as error:
-            os.write(pipes[-1], frame(StartFailure(describe_exception(error))))
+            os.write(writable, frame(StartFailure(describe_exception(error))))
             os._exit(1)
         finally:
             del process.current_process()._inheriting  # type: ignore[attr-defined]

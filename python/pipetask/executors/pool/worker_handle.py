@@ -16,6 +16,8 @@ from multiprocessing.reduction import ForkingPickler
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumError, QuantumOutcome, Status
 from ...runner import Ticket
+from ...runner.meter import new_marks, read_marks
+from .ending import Ending
 from .launcher import Launcher, preparation
 from .messages import TOKEN, Bundle, ForeignBytesError, FrameBuffer, Report, Stop, Untidy
 from .process_tree import kill_session, kill_tree
@@ -51,6 +53,7 @@ class WorkerHandle:
         for end in (self._tokens, self._results):
             os.set_blocking(end.fileno(), False)
         _widen(self._results.fileno())
+        self._marks = new_marks()
         self.log = recipe.log
         self.ready = False
         self.assigned: dict[int, QuantumData] = {}
@@ -68,7 +71,12 @@ class WorkerHandle:
         self.fault: str | None = None
         """What came out of its pipe, if that is nothing to rely on; nothing more is read then."""
         with theirs, results:
-            self.process = launcher.start([end.fileno() for end in (theirs, self._tokens, halt, results)])
+            pipes = [end.fileno() for end in (theirs, self._tokens, halt, results)]
+            try:
+                self.process = launcher.start([*pipes, self._marks])
+            except BaseException:
+                os.close(self._marks)
+                raise
         self._buffer = FrameBuffer(self.pid)
         with contextlib.suppress(OSError):  # it died, and its sentinel will say so
             self._orders.send(preparation())
@@ -183,23 +191,18 @@ class WorkerHandle:
         with contextlib.suppress(OSError):
             self._orders.send(Stop())
 
-    def bury(self) -> int | None:
-        """Wait for its end, end what it left behind, and return its exit code.
-
-        Returns
-        -------
-        exit_code
-            Negative: a signal; `None`: the server that started it is gone, and nobody knows.
-        """
+    def bury(self) -> Ending:
+        """Wait for its end, kill what it left running, and return how it ended."""
         self.process.wait()
         for end in (self._orders, self._tokens, self._token_source, self._results):
             end.close()
         kill_session(self.pid)
-        exit_code = self.process.exit_code()
+        ending = self.process.ending()._replace(marks=read_marks(self._marks))
+        os.close(self._marks)
         self.process.close()
         with contextlib.suppress(OSError):
             self.log.unlink(missing_ok=True)
-        return exit_code
+        return ending
 
     def salvage(self, name: str) -> str | None:
         """Move the log of the quantum that it ran to a file that stays; return its path."""
