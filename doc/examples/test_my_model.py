@@ -8,7 +8,7 @@ from pipetask.testing import CallSpec, enumerated
 
 
 def test_a_failure_blocks_what_needs_it() -> None:
-    """A quantum that fails takes its dependent along, and nobody else."""
+    """A quantum that fails blocks its dependent, and nothing else."""
     # Two quanta of task a, positions 0 and 1; two of task b, positions 2 and 3, one behind each.
     graph = enumerated({"a": 2, "b": 2}, [(0, 2), (1, 3)])
 
