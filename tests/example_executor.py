@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from dataclasses import dataclass
 
-from pipetask import ExecutionContext, Frontier, QuantumData, QuantumExecutor, QuantumOutcome, Traits
+from pipetask import ExecutionContext, Frontier, QuantumData, QuantumExecutor, QuantumOutcome, Traits, option
 
 
 # [begin example]
@@ -32,3 +33,31 @@ class ReverseLabelExecutor(QuantumExecutor):
 
 
 # [end example]
+
+
+# [begin options]
+@dataclass(frozen=True, kw_only=True)
+class GreetingOptions:
+    """Options of `GreetingExecutor`."""
+
+    greeting: str = option(
+        "--greeting", metavar="TEXT", default="Hello", help="Say TEXT before anything runs."
+    )
+
+
+class GreetingExecutor(ReverseLabelExecutor):
+    """Says something first."""
+
+    options_group = GreetingOptions
+
+    def __init__(self, options: GreetingOptions | None = None):
+        self._options = options or GreetingOptions()
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        print(self._options.greeting)
+        yield from super().execute(quanta, context)
+
+
+# [end options]

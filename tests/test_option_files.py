@@ -12,6 +12,7 @@ from pipetask.cli.command import Invocation, ModelCommand, command_for
 from pipetask.options.commands import RunCommand
 from pipetask.options.edits import AddTask, DeleteTask, LoadConfigFile, PipelineEdit, SetConfig
 from pipetask.options.execution import PreUpdate
+from pipetask.options.models import LocalOptions, MultiprocessOptions
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,7 @@ def test_later_wins() -> None:
     Path("more.yaml").write_text("run: {mode: multiprocess, output: u/file}\nqgraph: {data-query: a = 1}\n")
     options = parse("-g", "a.qg", "-@", "more.yaml", "-o", "u/line")
     assert options.repository.butler_config == "repo"
-    assert options.executor.processes == 4
+    assert options.executor.models.of(MultiprocessOptions).processes == 4
     assert options.executor.mode == "multiprocess"
     assert options.run.collections.output == "u/line"
     assert options.building.data_query == ""
@@ -60,7 +61,7 @@ def test_profile_file_can_be_named() -> None:
     Path("other.yaml").write_text("run: {b: repo}\n")
     options = parse("--profile-file", "other.yaml")
     assert options.repository.butler_config == "repo"
-    assert options.executor.processes == 1
+    assert options.executor.models.of(MultiprocessOptions).processes == 1
 
 
 def test_every_kind_of_value() -> None:
@@ -88,7 +89,7 @@ run:
     assert options.run.execution.quantum.raise_on_partial_outputs is False
     assert options.run.execution.quantum.timeout == 2.5
     assert options.run.execution.quantum.memory == "2000"
-    assert options.executor.debugger == "ipdb"
+    assert options.executor.models.of(LocalOptions).debugger == "ipdb"
     assert options.run.pre_update.when is PreUpdate.SKIP
     (failure,) = options.building.mock_failure
     assert (failure.label, failure.exception, failure.where) == ("isr", "ValueError", "detector = 1")

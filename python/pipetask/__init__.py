@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from .options.collections import ConfigSearchOptions, OutputOptions
     from .options.commands import AggregateReportsCommand, ReportCommand
     from .options.condor import CondorOptions
+    from .options.declaration import option
     from .options.development import CoverageOptions, ProfileOptions
     from .options.edits import AddInstrument, AddTask, DeleteTask, LoadConfigFile, SetConfig
     from .options.execution import (
         Durability,
         ExecutionOptions,
-        ExecutorOptions,
         OutputButler,
         PreUpdate,
         PreUpdateOptions,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         RunOptions,
     )
     from .options.graph import Anchor, GraphBuildOptions, GraphSelection, MockFailure
+    from .options.models import DryRunOptions, InProcessOptions, MultiprocessOptions
     from .options.pipeline import PipelineOptions
     from .options.retries import RetryOptions
     from .outcome import QuantumError, QuantumOutcome, Status, Usage
@@ -85,24 +86,26 @@ __all__ = [
     "CoverageOptions",
     "DeleteTask",
     "DryRunExecutor",
+    "DryRunOptions",
     "Durability",
     "EmptyGraphError",
     "EnumeratedGraph",
     "ExecutionContext",
     "ExecutionOptions",
     "ExecutionReport",
-    "ExecutorOptions",
     "Frontier",
     "GraphBuildOptions",
     "GraphExecutionError",
     "GraphFile",
     "GraphSelection",
     "InProcessExecutor",
+    "InProcessOptions",
     "Interruption",
     "LineProgress",
     "LoadConfigFile",
     "MockFailure",
     "MultiprocessExecutor",
+    "MultiprocessOptions",
     "OutputButler",
     "OutputOptions",
     "PipeBaseGraphExecutor",
@@ -147,6 +150,7 @@ __all__ = [
     "find_executor",
     "init_output_run",
     "mode_names",
+    "option",
     "read_graph",
     "report_on_attempts",
     "report_on_graph",
@@ -183,9 +187,11 @@ _HOMES = {
     "options.condor": "CondorOptions",
     "options.development": "CoverageOptions ProfileOptions",
     "options.edits": "AddInstrument AddTask DeleteTask LoadConfigFile SetConfig",
-    "options.execution": "Durability ExecutionOptions ExecutorOptions OutputButler "
+    "options.declaration": "option",
+    "options.execution": "Durability ExecutionOptions OutputButler "
     "PreUpdate PreUpdateOptions QuantumBackedOptions QuantumOptions RunOptions",
     "options.graph": "Anchor GraphBuildOptions GraphSelection MockFailure",
+    "options.models": "DryRunOptions InProcessOptions MultiprocessOptions",
     "options.pipeline": "PipelineOptions",
     "options.retries": "RetryOptions",
     "outcome": "QuantumError QuantumOutcome Status Usage",

@@ -8,15 +8,16 @@ import time
 import uuid
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import make_dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ..errors import RegistrationError, UsageError
 from ..executors.base import ExecutionContext, QuantumExecutor, Traits
 from ..graph.enumeration import QuantumData
 from ..graph.garbage import uncollected
 from ..options.batch import BatchOptions
-from ..options.execution import ExecutorOptions
+from ..options.declaration import section
 from ..outcome import QuantumOutcome, Status
 from .bundling import BundlingOptions, Node, NodeGraph, bundle, read_timings
 from .follow import follow
@@ -68,10 +69,24 @@ class BatchExecutor(QuantumExecutor):
         """Return the model for one batch system, as a class that is made from options."""
 
         class OneSystem(cls):  # type: ignore[valid-type,misc]
+            options_group = _options_for(system)
+
             @classmethod
-            def from_options(cls, options: ExecutorOptions) -> Self:
-                _refuse(system, options)
-                return cls(system.from_options(options), options.batch)
+            def from_options(cls, options: Any) -> Self:
+                if options.batch.wait and not options.batch.submit:
+                    raise UsageError("--wait and --no-submit exclude each other.")
+                return cls(system.from_options(getattr(options, "system", None)), options.batch)
+
+            @classmethod
+            def instead_of(cls, option: str, value: Any) -> str | None:
+                match option:
+                    case "processes":
+                        how = system.how_to_ask_for_cpus(value)
+                        return f"to run several quanta in a job at the same time, {how}"
+                    case "debugger":
+                        return "run the quantum here with -j 1"
+                    case _:
+                        return None
 
         OneSystem.__name__ = OneSystem.__qualname__ = f"BatchExecutor[{system.title}]"
         return OneSystem
@@ -117,17 +132,13 @@ class BatchExecutor(QuantumExecutor):
         return Path(self._options.run_dir or default_name(run)).absolute()
 
 
-def _refuse(system: type[BatchSystem], options: ExecutorOptions) -> None:
-    """Refuse options of other execution models."""
-    if options.debugger is not None:
-        raise UsageError("--pdb needs the terminal: run the quantum here with -j 1.")
-    if options.batch.wait and not options.batch.submit:
-        raise UsageError("--wait and --no-submit exclude each other.")
-    if options.processes != 1:
-        raise UsageError(
-            "-j is for processes of this machine: to run several quanta in a job at the same time, "
-            f"{system.how_to_ask_for_cpus(options.processes)}."
-        )
+def _options_for(system: type[BatchSystem]) -> type[Any]:
+    """Return a group of the options of all batch runs, ``batch``, and of those of one system, ``system``."""
+    groups: dict[str, type[Any]] = {"batch": BatchOptions}
+    if system.options_group is not None:
+        groups["system"] = system.options_group
+    members = [(name, group, section("", group)) for name, group in groups.items()]
+    return make_dataclass("BatchRunOptions", members, frozen=True, kw_only=True)
 
 
 class _Remembered:

@@ -23,10 +23,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from ..executors.retries import RetryPolicy
-from ..options.execution import ExecutorOptions
 from .bundling import NodeGraph
 from .graph_parts import Part
 from .run_directory import RunDirectory
@@ -158,15 +157,21 @@ class BatchSystem(ABC):
             cls.title = cls.name
 
     @classmethod
-    def from_options(cls, options: ExecutorOptions) -> Self:
+    def from_options(cls, options: Any) -> Self:
         """Make an instance for the command line.
+
+        Parameters
+        ----------
+        options
+            An instance of `options_group`, or `None` for a system without options.  By default the class is called
+            with it.
 
         Raises
         ------
         pipetask.errors.UsageError
             If a setting means nothing.
         """
-        return cls()
+        return cls() if cls.options_group is None else cls(options)  # type: ignore[call-arg]
 
     @classmethod
     def how_to_ask_for_cpus(cls, number: int) -> str:

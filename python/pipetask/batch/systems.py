@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import PipetaskError, UsageError
-from ..executors.modes import BATCH_SYSTEMS, load_mode
+from ..errors import PipetaskError, UsageError, reason_of
+from ..executors.modes import load_mode
+from ..settings.plugins import BATCH_SYSTEMS
 from .run_directory import RunDirectory
 from .system import BatchSystem
 
@@ -33,9 +34,9 @@ def find_system(name: str, needed_by: str = "This") -> type[BatchSystem]:
             f"{needs}, which is not installed here: install the package that has it (an entry point in the group "
             f"{BATCH_SYSTEMS})."
         ) from error
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a plug-in may raise anything
         raise PipetaskError(
-            f"{needs}, which cannot be imported here ({error}): install the package that has it."
+            f"{needs}, which cannot be imported here ({reason_of(error)}): install the package that has it."
         ) from error
     if not (isinstance(found, type) and issubclass(found, BatchSystem)):
         raise PipetaskError(f"{needs}, but {found!r} is no BatchSystem: install the package that has it.")

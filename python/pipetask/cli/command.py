@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import did_you_mean
 from ..options.declaration import Edits, assemble, declared
 from ..options.logs import LogOptions
+from ..options.owners import unusable_models, without_clashes
 from .catalog import Entry
 from .edits import edits_given, note_edits
 from .option_files import FileOptions, load_defaults, print_options
@@ -29,6 +31,11 @@ class Invocation:
     """An instance of the command's model."""
 
     logs: LogOptions
+    typed: frozenset[str] = frozenset()
+    """Names of the options that were given on the command line, and not in a file."""
+
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Execution models whose options cannot be offered, with the reason."""
 
 
 _FROM_FILES = "Options from files"
@@ -49,7 +56,11 @@ class ModelCommand(click.Command):
 
     def __init__(self, name: str, model: type[Any], run: Callable[[Invocation], int]):
         self.model = model
-        self.declared = [*declared(model), *declared(FileOptions, _FROM_FILES)]
+        self.declared, self.unusable = without_clashes(
+            [*declared(model), *declared(FileOptions, _FROM_FILES)]
+        )
+        if any(each.owners for each in self.declared):
+            self.unusable |= unusable_models()
         self._run = run
         super().__init__(
             name,
@@ -91,7 +102,9 @@ class ModelCommand(click.Command):
         if values["show_options"]:
             print_options(ctx, self.declared, values)
             return 0
-        return self._run(Invocation(assemble(self.model, values), ctx.obj or LogOptions()))
+        typed = (name for name in values if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+        options, logs = assemble(self.model, values), ctx.obj or LogOptions()
+        return self._run(Invocation(options, logs, frozenset(typed), self.unusable))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write options in the sections of the model."""
@@ -106,6 +119,9 @@ class ModelCommand(click.Command):
             if records:
                 with formatter.section(title or "Options"):
                     formatter.write_dl(records)
+        if self.unusable:
+            with formatter.section("Modes that cannot be used"):
+                formatter.write_dl(list(self.unusable.items()))
 
     def sections(self, ctx: click.Context) -> list[tuple[str, list[click.Parameter]]]:
         """Return the titles of the help's sections, with the parameters of each."""
@@ -129,5 +145,10 @@ def command_for(entry: Entry) -> ModelCommand:
 
 
 def _no_such_option(command: click.Command, name: str) -> str:
+    if isinstance(command, ModelCommand) and command.unusable:
+        modes = "; ".join(
+            f"--mode {mode} cannot be used: {reason}" for mode, reason in command.unusable.items()
+        )
+        return f"No such option {name} ({modes.rstrip('.')})."
     known = [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)]
     return f"No such option {name}{did_you_mean(name, [*known, '--help'], '--help lists the options.')}"

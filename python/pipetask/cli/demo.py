@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import PipetaskError, UsageError
 from ..options.collections import OutputOptions, RepositoryOptions
 from ..options.commands import DemoCommand, RunCommand
+from ..options.declaration import OwnedOptions
 from ..options.execution import ExecutorOptions, PreUpdateOptions, RunOptions
 from ..options.graph import GraphFileOptions
 from .command import Invocation
@@ -62,7 +63,7 @@ def _as_options(root: Path, graph: Path, processes: int) -> RunCommand:
             collections=OutputOptions(output="demo/out", inputs=("demo/defaults",)),
             pre_update=PreUpdateOptions(register_dataset_types=True),
         ),
-        executor=ExecutorOptions(processes=processes),
+        executor=ExecutorOptions(models=OwnedOptions({"processes": processes})),
     )
 
 

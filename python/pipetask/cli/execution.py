@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..options.declaration import Declared, Option, declared
 from ..options.execution import ExecutorOptions
 from ..options.logs import LogOptions
+from ..options.models import InProcessOptions, LocalOptions, MultiprocessOptions
+from ..settings.site import Settings
+from .command import Invocation
 
 if TYPE_CHECKING:
     from ..executors.base import QuantumExecutor
@@ -17,22 +22,72 @@ if TYPE_CHECKING:
 __all__ = ["executor_for", "sinks_of"]
 
 
-def executor_for(options: ExecutorOptions, timeout: float | None) -> QuantumExecutor:
+def executor_for(invocation: Invocation, options: ExecutorOptions, timeout: float | None) -> QuantumExecutor:
     """Make the execution model that the options ask for.
 
     Parameters
     ----------
+    invocation
+        The command; what was typed for a model that is not used is refused.
     options
-        Name of the model, and what it may want to know.
+        Name of the model, and the options of all models.
     timeout
         Seconds that a quantum may take.
     """
     from ..executors import find_executor
 
     mode = options.mode_for(timeout)
-    if options.plan and mode != "dry-run":
-        raise UsageError("--plan goes with --mode dry-run.")
-    return find_executor(mode).from_options(options)
+    if mode in invocation.unusable:
+        raise UsageError(f"--mode {mode} cannot be used: {invocation.unusable[mode].rstrip('.')}.")
+    model = find_executor(mode)
+    if model.traits.executes:  # a dry run takes any command, to say what that would do
+        _check_owners(invocation, options, mode, model)
+    return model.from_options(None if model.options_group is None else options.models.of(model.options_group))
+
+
+def _check_owners(
+    invocation: Invocation, options: ExecutorOptions, mode: str, model: type[QuantumExecutor]
+) -> None:
+    """Refuse options that were typed and would have no effect.
+
+    Those of files are let pass: a profile may have options for several modes.
+    """
+    others = list(_typed_for_others(invocation, options, model))
+    if not others:
+        return
+    owners = others[0].owners
+    same = [each for each in others if each.owners == owners]
+    flags = " and ".join(_flag(each, options) for each in same)
+    hints = [model.instead_of(each.name, options.models.values[each.name]) for each in same]
+    what, it = ("is an option", "it") if len(same) == 1 else ("are options", "them")
+    raise UsageError(
+        f"{flags} {what} of --mode {' and '.join(owners)}, and quanta run with --mode {mode}: "
+        f"{'; '.join(filter(None, hints)) or f'leave {it} out, or name that mode'}."
+    )
+
+
+def _typed_for_others(
+    invocation: Invocation, options: ExecutorOptions, model: type[QuantumExecutor]
+) -> Iterator[Declared]:
+    groups = [] if model.options_group is None else [model.options_group]
+    if options.mode is None:  # -j decides between these two, in scripts often by a variable
+        groups += [InProcessOptions, MultiprocessOptions]
+    own = {(each.name, each.option) for group in groups for each in declared(group)}
+    for each in declared(ExecutorOptions):
+        if each.name not in invocation.typed or (each.name, each.option) in own:
+            continue
+        if set(each.owners) <= invocation.unusable.keys():
+            continue  # it has no owner, or what was typed is another option of that name
+        value = options.models.values[each.name]
+        if isinstance(value, bool) or value != each.default:  # -j 1 asks for nothing
+            yield each
+
+
+def _flag(each: Declared, options: ExecutorOptions) -> str:
+    """Return how an option is called, or its opposite."""
+    assert isinstance(each.option, Option)
+    positive, _, negative = each.option.flags[0].partition("/")
+    return negative if options.models.values[each.name] is False else positive
 
 
 def sinks_of(
@@ -60,11 +115,10 @@ def _progress_for(options: ExecutorOptions, logs: LogOptions) -> Sink | None:
 
     from ..observe.progress import LineProgress, TableProgress
 
-    if options.debugger:
+    interval = Settings.load().progress["interval"]
+    if options.models.of(LocalOptions).debugger:
         return None  # the terminal belongs to the debugger
     console = Console(stderr=True)
-    return (
-        TableProgress(console)
-        if console.is_terminal and not logs.tty
-        else LineProgress(sys.stderr, options.settings.progress["interval"])
-    )
+    if console.is_terminal and not logs.tty:
+        return TableProgress(console)
+    return LineProgress(sys.stderr, interval)

@@ -38,7 +38,7 @@ def run(invocation: Invocation) -> int:
 
 def _run(invocation: Invocation) -> int:
     options: RunCommand = invocation.options
-    executor = executor_for(options.executor, options.run.execution.quantum.timeout)
+    executor = executor_for(invocation, options.executor, options.run.execution.quantum.timeout)
     check_source(options, options.run.execution.selection)
     if not options.shown.show:
         executor.prepare()  # goes on while the rest is imported

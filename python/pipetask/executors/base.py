@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from ..graph.enumeration import EnumeratedGraph, QuantumData
-from ..options.execution import ExecutorOptions
 from ..outcome import INVALID_QUANTUM, QuantumOutcome
 from ..runner import RunnerSpec, Ticket
 from .activity import Activity
@@ -112,19 +112,41 @@ class QuantumExecutor(ABC):
     traits: Traits = Traits()
     """What the rest of a run has to know about this model."""
 
+    options_group: ClassVar[type[Any] | None] = None
+    """A frozen dataclass of this model's own options (see `pipetask.options.declaration`).  The command line offers
+    them if the model has a name."""
+
     batch_run: str | None = None
     """Identifier of the batch run that this instance works for: the only one that may write to the output run."""
 
     @classmethod
-    def from_options(cls, options: ExecutorOptions) -> QuantumExecutor:
+    def from_options(cls, options: Any) -> QuantumExecutor:
         """Make an instance for the command line.
+
+        Parameters
+        ----------
+        options
+            An instance of `options_group`; `None` for a model without options.  By default the class is called with it.
 
         Raises
         ------
         pipetask.errors.UsageError
             If the options make no sense for this model.
         """
-        return cls()
+        return cls() if cls.options_group is None else cls(options)  # type: ignore[call-arg]
+
+    @classmethod
+    def instead_of(cls, option: str, value: Any) -> str | None:
+        """Return what a user can do instead of giving an option of another model, as the end of a sentence.
+
+        Parameters
+        ----------
+        option
+            Name of the option's field.
+        value
+            Its value.
+        """
+        return None
 
     def check(self, context: ExecutionContext) -> None:  # noqa: B027  nothing to refuse by default
         """Refuse, before anything is touched, what this model cannot do.

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ..graph.enumeration import EnumeratedGraph, QuantumData
-from ..options.execution import ExecutorOptions
+from ..options.models import DryRunOptions
 from ..outcome import QuantumOutcome, Status
 from .base import ExecutionContext, QuantumExecutor, Traits
 
@@ -26,12 +26,13 @@ class DryRunExecutor(QuantumExecutor):
     """
 
     traits = Traits(executes=False)
+    options_group = DryRunOptions
 
     def __init__(self, plan: str | None = None):
         self._plan = plan
 
     @classmethod
-    def from_options(cls, options: ExecutorOptions) -> DryRunExecutor:
+    def from_options(cls, options: DryRunOptions) -> DryRunExecutor:
         """Make an instance for the command line."""
         return cls(options.plan)
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 
 from ..errors import UsageError
 from ..graph.enumeration import QuantumData
-from ..options.execution import ExecutorOptions
+from ..options.models import InProcessOptions
 from ..outcome import QuantumOutcome, Status
 from ..runner import Interruption, Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
@@ -37,18 +37,15 @@ class InProcessExecutor(QuantumExecutor):
     """
 
     traits = Traits(in_process=True, retries=True)
+    options_group = InProcessOptions
 
     def __init__(self, debugger: str | None = None, *, implicit_threads: bool = False):
         self._debugger = debugger
         self.traits = replace(self.traits, implicit_threads=implicit_threads)
 
     @classmethod
-    def from_options(cls, options: ExecutorOptions) -> InProcessExecutor:
+    def from_options(cls, options: InProcessOptions) -> InProcessExecutor:
         """Make an instance for the command line."""
-        if options.processes != 1:
-            raise UsageError(
-                "--mode in-process runs one quantum at a time: leave out -j, or use multiprocess."
-            )
         executor = cls(options.debugger, implicit_threads=options.implicit_threads)
         executor._hook()  # better here than after a graph has been built
         return executor

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import EntryPoint, entry_points
-
-from ..errors import UsageError, did_you_mean
+from ..errors import UsageError, did_you_mean, reason_of
+from ..settings.plugins import BATCH_SYSTEMS, EXECUTORS, installed, load_class
 from ..settings.site import Settings
 from .base import QuantumExecutor
 
-__all__ = ["BATCH_SYSTEMS", "find_executor", "load_mode", "mode_names"]
-
-GROUP = "pipetask.executors"
-"""Entry points in this group are execution models."""
-
-BATCH_SYSTEMS = "pipetask.batch_systems"
-"""Entry points in this group are batch systems, each of which is an execution model, too."""
+__all__ = ["find_executor", "load_mode", "mode_names"]
 
 _OWN = {
     "in-process": "pipetask.executors.in_process:InProcessExecutor",
@@ -27,8 +19,8 @@ _OWN = {
 
 def mode_names() -> list[str]:
     """Return the names of all installed execution models."""
-    installed = {point.name for group in (GROUP, BATCH_SYSTEMS) for point in entry_points(group=group)}
-    return [*_OWN, *Settings.load().modes, *sorted(installed.difference(_OWN))]
+    plugins = sorted(installed(EXECUTORS) | installed(BATCH_SYSTEMS))
+    return list(dict.fromkeys([*_OWN, *Settings.load().modes, *plugins]))
 
 
 def find_executor(mode: str) -> type[QuantumExecutor]:
@@ -46,8 +38,10 @@ def find_executor(mode: str) -> type[QuantumExecutor]:
     """
     try:
         found = load_mode(mode)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"--mode {mode}: cannot be imported ({error}).") from error
+    except UsageError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise UsageError(f"--mode {mode}: cannot be imported ({reason_of(error)}).") from error
     model = _model_of(found)
     if not (isinstance(model, type) and issubclass(model, QuantumExecutor)):
         raise UsageError(f"--mode {mode}: {found!r} is neither a QuantumExecutor nor a BatchSystem.")
@@ -57,7 +51,7 @@ def find_executor(mode: str) -> type[QuantumExecutor]:
 def _model_of(found: object) -> object:
     """Return what hands quanta to a batch system, which names it, or else what was found."""
     path = getattr(found, "execution_model", None)
-    return EntryPoint("", path, GROUP).load().of(found) if path is not None else found
+    return load_class(path).of(found) if path is not None else found
 
 
 def load_mode(name: str) -> object:
@@ -68,15 +62,10 @@ def load_mode(name: str) -> object:
     UsageError
         If there is no such name.
     ImportError, AttributeError
-        If it cannot be imported.
+        If it cannot be imported; or whatever else importing its module raises.
     """
-    if name in _OWN:
-        return EntryPoint(name, _OWN[name], GROUP).load()
-    for group in (GROUP, BATCH_SYSTEMS):
-        for point in entry_points(group=group, name=name):
-            return point.load()
-    path = Settings.load().modes.get(name, name)
-    module, _, attribute = path.replace(":", ".").rpartition(".")
-    if not module:
+    path = _OWN.get(name) or installed(EXECUTORS).get(name) or installed(BATCH_SYSTEMS).get(name)
+    path = path or Settings.load().modes.get(name, name)
+    if not {".", ":"} & set(path):
         raise UsageError(f"--mode {name}: no such mode{did_you_mean(name, mode_names())}")
-    return getattr(importlib.import_module(module), attribute)
+    return load_class(path)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
 __all__ = [
@@ -20,11 +20,13 @@ __all__ = [
     "Edit",
     "Edits",
     "Option",
+    "OwnedOptions",
     "argument",
     "assemble",
     "declared",
     "edits",
     "option",
+    "owned",
     "section",
 ]
 
@@ -91,17 +93,16 @@ class Declared:
     name: str
     """The field's name, unique in its command."""
 
-    path: tuple[str, ...]
-    """Names of the groups that lead to it."""
-
     sections: tuple[str, ...]
-    """Titles of these groups."""
+    """Titles of the groups that it is in."""
 
     annotation: Any
     default: Any
     """`dataclasses.MISSING` if a value is required."""
 
     option: Option | Edits
+    owners: tuple[str, ...] = ()
+    """What takes it, if not the command itself: see `owned`."""
 
     @property
     def section(self) -> str:
@@ -114,6 +115,18 @@ class Declared:
         flags = self.option.flags if isinstance(self.option, Option) else ()
         longs = [flag.partition("/")[0][2:] for flag in flags if flag.startswith("--")]
         return longs[0] if longs else self.name
+
+
+@dataclass(frozen=True)
+class OwnedOptions:
+    """Values of options that have owners, of which each takes its own."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """By field name; what is missing has its default."""
+
+    def of(self, group: type[_Model]) -> _Model:
+        """Return an owner's options."""
+        return assemble(group, self.values)
 
 
 def option(*flags: str, help: str, default: Any = None, **more: Any) -> Any:
@@ -148,6 +161,25 @@ def section(title: str, group: type[_Model]) -> _Model:
     return typing.cast(_Model, field(metadata={"section": title, "group": group}, **_default_of(group)))
 
 
+Groups = Callable[[], Mapping[str, tuple[type[Any], ...]]]
+"""Returns groups of options by owner."""
+
+
+def owned(title: str, groups: Groups) -> OwnedOptions:
+    """Declare a field with the options of several owners, such as execution models, of which one is chosen.
+
+    An option that several owners have in common (same field name, same declaration) is one option.
+
+    Parameters
+    ----------
+    title
+        Title in the help, with ``{}`` for the names of the owners.
+    groups
+        Returns the groups of options by owner; called when options are asked for, and not before.
+    """
+    return field(metadata={"title": title, "groups": groups}, default_factory=OwnedOptions)
+
+
 def _default_of(group: type[Any]) -> dict[str, Any]:
     required = any(f.default is MISSING and f.default_factory is MISSING for f in fields(group))
     return {} if required else {"default_factory": group}
@@ -155,18 +187,30 @@ def _default_of(group: type[Any]) -> dict[str, Any]:
 
 def declared(model: type[Any], title: str = "") -> Iterator[Declared]:
     """Iterate over all options of a model, those of its groups included, in the order of declaration."""
-    return _declared(model, (), (title,) if title else ())
+    return _declared(model, (title,) if title else ())
 
 
-def _declared(model: type[Any], path: tuple[str, ...], sections: tuple[str, ...]) -> Iterator[Declared]:
+def _declared(model: type[Any], sections: tuple[str, ...]) -> Iterator[Declared]:
     hints = typing.get_type_hints(model)
     for each in fields(model):
         if "section" in each.metadata:
             title = each.metadata["section"]
             inner = (*sections, title) if title else sections
-            yield from _declared(each.metadata["group"], (*path, each.name), inner)
+            yield from _declared(each.metadata["group"], inner)
+        elif "groups" in each.metadata:
+            yield from _owned(each.metadata["title"], each.metadata["groups"]())
         elif "option" in each.metadata:
-            yield Declared(each.name, path, sections, hints[each.name], each.default, each.metadata["option"])
+            yield Declared(each.name, sections, hints[each.name], each.default, each.metadata["option"])
+
+
+def _owned(title: str, groups: Mapping[str, tuple[type[Any], ...]]) -> Iterator[Declared]:
+    found: dict[tuple[str, Option | Edits], Declared] = {}
+    for owner, several in groups.items():
+        for each in (each for group in several for each in declared(group)):
+            known = found.get((each.name, each.option), each)
+            found[each.name, each.option] = replace(known, owners=(*known.owners, owner))
+    for each in found.values():
+        yield replace(each, sections=(title.format(", ".join(each.owners)),))
 
 
 def assemble(model: type[_Model], values: Mapping[str, Any]) -> _Model:
@@ -176,6 +220,9 @@ def assemble(model: type[_Model], values: Mapping[str, Any]) -> _Model:
     for each in fields(model):
         if "section" in each.metadata:
             found[each.name] = assemble(each.metadata["group"], values)
+        elif "groups" in each.metadata:
+            names = {one.name for one in _owned("", each.metadata["groups"]())}
+            found[each.name] = OwnedOptions({name: values[name] for name in names & values.keys()})
         elif each.name in values:
             found[each.name] = values[each.name]
     return typing.cast(_Model, model(**found))

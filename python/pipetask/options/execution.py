@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
-from ..settings.site import Settings
-from .batch import BatchOptions
 from .collections import ConfigSearchOptions, OutputOptions
-from .condor import CondorOptions
-from .declaration import option, section
+from .declaration import OwnedOptions, option, owned, section
 from .development import CoverageOptions, ProfileOptions
 from .graph import GraphSelection
+from .models import MultiprocessOptions
+from .owners import model_groups
 from .retries import RetryOptions
 
 __all__ = [
@@ -74,7 +73,7 @@ def _memory(text: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
-    """From these an execution model takes what concerns it."""
+    """Which execution model runs the quanta, and the options of all models, of which it takes its own."""
 
     mode: str | None = option(
         "--mode",
@@ -83,44 +82,12 @@ class ExecutorOptions:
         default_text="in-process at -j 1 without --timeout, else multiprocess",
         complete="modes",
     )
-    processes: int = option(
-        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of worker processes."
-    )
-    start_method: str = option(
-        "--start-method",
-        default="forkserver",
-        choices=("forkserver", "spawn", "fork"),
-        help="How workers are started; fork is unsafe and means forkserver.",
-    )
-    preload: bool = option(
-        "--preload/--no-preload",
-        default=True,
-        help="Import the graph's tasks once for all workers, where that is safe (forkserver only).",
-    )
-    debugger: str | None = option(
-        "--pdb",
-        metavar="[MODULE]",
-        flag_value="pdb",
-        help="Enter a debugger at the line that failed, also in workers; they need a terminal for that.",
-        default_text="pdb, if given without a module",
-    )
-    implicit_threads: bool = option(
-        "--enable-implicit-threading", default=False, help="Let libraries start threads of their own."
-    )
-    plan: str | None = option(
-        "--plan",
-        metavar="FILE",
-        help="With --mode dry-run: write the plan to FILE, a JSON object a line.",
-        new_file=True,
-    )
-    batch: BatchOptions = section("Batch runs", BatchOptions)
-    condor: CondorOptions = section("Batch runs on HTCondor (--mode condor)", CondorOptions)
-    settings: Settings = field(default_factory=Settings.load)
-    """What the site has set."""
+    models: OwnedOptions = owned("Options of --mode {}", model_groups)
 
     def mode_for(self, timeout: float | None) -> str:
         """Return the execution model that is meant; a timeout needs a process that can be killed."""
-        return self.mode or ("in-process" if self.processes == 1 and timeout is None else "multiprocess")
+        one = self.models.of(MultiprocessOptions).processes == 1 and timeout is None
+        return self.mode or ("in-process" if one else "multiprocess")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ from typing import Self
 
 from ...executors.retries import RetryPolicy
 from ...options.condor import CondorOptions
-from ...options.execution import ExecutorOptions
 from ..run_directory import RunDirectory
 from ..system import BatchSystem, Restarted, RunPlan, SystemWatch
 from .configuration import CondorConfiguration
@@ -44,11 +43,6 @@ class CondorSystem(BatchSystem):
         self._options = options or CondorOptions()
         # Once here, so that a wrong setting is refused before anything is read.
         self._configuration = self._load()
-
-    @classmethod
-    def from_options(cls, options: ExecutorOptions) -> Self:
-        """Make an instance for the command line."""
-        return cls(options.condor)
 
     @classmethod
     def how_to_ask_for_cpus(cls, number: int) -> str:

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from ...errors import PipetaskError, UsageError
 from ...graph.enumeration import QuantumData
-from ...options.execution import ExecutorOptions
+from ...options.models import MultiprocessOptions
 from ...outcome import QuantumOutcome
+from ...settings.site import Settings
 from ..base import ExecutionContext, QuantumExecutor, Traits
 from .bundling import BundlePolicy
 from .foreman import Foreman
@@ -48,6 +49,7 @@ class MultiprocessExecutor(QuantumExecutor):
     """
 
     traits = Traits(retries=True)
+    options_group = MultiprocessOptions
 
     def __init__(
         self,
@@ -72,9 +74,9 @@ class MultiprocessExecutor(QuantumExecutor):
         self._launcher: Launcher | None = None
 
     @classmethod
-    def from_options(cls, options: ExecutorOptions) -> MultiprocessExecutor:
+    def from_options(cls, options: MultiprocessOptions) -> MultiprocessExecutor:
         """Make an instance for the command line."""
-        policy = BundlePolicy(**options.settings.pool)
+        policy = BundlePolicy(**Settings.load().pool)
         start_method = options.start_method
         if start_method == "fork":
             _LOG.warning(

@@ -1,0 +1,65 @@
+"""The options of each execution model that comes with the package.
+
+They are apart from the models, so that ``--help`` and completion need not import those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .declaration import option
+
+__all__ = ["DryRunOptions", "InProcessOptions", "LocalOptions", "MultiprocessOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions:
+    """What the models that run tasks on this machine have in common."""
+
+    debugger: str | None = option(
+        "--pdb",
+        metavar="[MODULE]",
+        flag_value="pdb",
+        help="Enter a debugger at the line that failed, also in workers; they need a terminal for that.",
+        default_text="pdb, if given without a module",
+    )
+    implicit_threads: bool = option(
+        "--enable-implicit-threading", default=False, help="Let libraries start threads of their own."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InProcessOptions(LocalOptions):
+    """Options of `~pipetask.executors.in_process.InProcessExecutor`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiprocessOptions(LocalOptions):
+    """Options of `~pipetask.executors.pool.executor.MultiprocessExecutor`."""
+
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of worker processes."
+    )
+    start_method: str = option(
+        "--start-method",
+        default="forkserver",
+        choices=("forkserver", "spawn", "fork"),
+        help="How workers are started; fork is unsafe and means forkserver.",
+    )
+    preload: bool = option(
+        "--preload/--no-preload",
+        default=True,
+        help="Import the graph's tasks once for all workers, where that is safe (forkserver only).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRunOptions:
+    """Options of `~pipetask.executors.dry_run.DryRunExecutor`."""
+
+    plan: str | None = option(
+        "--plan",
+        metavar="FILE",
+        help="Write the plan to FILE, a JSON object a line.",
+        new_file=True,
+    )
