@@ -1,4 +1,4 @@
-"""Commands about runs on a batch system."""
+"""Commands for batch runs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["CancelCommand", "CondorCommand", "RestartCommand", "RunNodeCommand",
 
 @dataclass(frozen=True, kw_only=True)
 class StatusCommand:
-    """Say how many quanta of a run are in which state, what is held and why, and how long it will take.
+    """Show how many quanta of a batch run are in which state, what is held and why, and the remaining time.
 
     RUN_DIR is the run directory.  The exit code is 0 when all succeeded, 1 when some failed, 3 while it runs, 4 when
     all that is left is held, 5 when it was cancelled, and 6 when it was never submitted.
     """
 
     run_dir: str = argument("Run directory.", complete="folders")
-    watch: bool = option("--watch", default=False, help="Go on until the run has ended.")
+    watch: bool = option("--watch", default=False, help="Update until the run has ended.")
     as_json: bool = option("--json", default=False, help="Print JSON.")
     interval: float = option(
-        "--interval", metavar="SECONDS", default=5.0, above=0, help="Time between two looks with --watch."
+        "--interval", metavar="SECONDS", default=5.0, above=0, help="Time between updates with --watch."
     )
 
 
@@ -29,7 +29,7 @@ class StatusCommand:
 class CancelCommand:
     """Remove a run from the batch system's queue, and wait until its jobs have left.
 
-    RUN_DIR is the run directory.  What has been done is registered all the same, and pipetask restart goes on later.
+    RUN_DIR is the run directory.  Finished quanta are registered, and pipetask restart can continue the run later.
     """
 
     run_dir: str = argument("Run directory.", complete="folders")
@@ -37,7 +37,7 @@ class CancelCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class RestartCommand:
-    """Submit what is missing of a run: after failures, after cancel, after a crash, or after --no-submit.
+    """Submit the rest of a run: after failures, after cancel, after a crash, or after --no-submit.
 
     RUN_DIR is the run directory.
     """
@@ -47,7 +47,7 @@ class RestartCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class RunNodeCommand:
-    """Run the quanta of one job that are not done, here.  This is what jobs of a batch system run.
+    """Run the unfinished quanta of one node on this machine.  The jobs of a batch system use this command.
 
     RUN_DIR is the run directory; NODE the name or the number of a node, or 'first' or 'final'.
     """
@@ -64,7 +64,7 @@ class RunNodeCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class CondorCommand:
-    """Show the settings for HTCondor that hold for the jobs of a task.
+    """Show the HTCondor settings for the jobs of a task.
 
     ACTION is 'show-config'; LABEL a task label, or 'first' or 'final'.
     """

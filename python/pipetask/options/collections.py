@@ -1,4 +1,4 @@
-"""The repository, and which of its collections are read and written."""
+"""The repository, and its collections that are read and written."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ class RepositoryOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigSearchOptions:
-    """Where configuration of the butler is searched."""
+    """Where to search for configuration of the butler."""
 
     config_search_path: tuple[str, ...] = option(
         "--config-search-path",
         metavar="PATH",
         default=(),
-        help="More folders to search for configuration of the butler.",
+        help="Additional folders to search for configuration of the butler.",
         complete="folders",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Where outputs go, as a user says it."""
+    """Input and output collections."""
 
     inputs: tuple[str, ...] = option(
-        "-i", "--input", metavar="COLLECTION", default=(), help="Input collections, searched in this order."
+        "-i", "--input", metavar="COLLECTION", default=(), help="Input collections, in search order."
     )
     output: str | None = option(
         "-o",
         "--output",
         metavar="COLL",
-        help="Output CHAINED collection; it is made from the inputs if it does not exist.",
+        help="Output CHAINED collection; it is created from the inputs if it does not exist.",
     )
     output_run: str | None = option(
         "--output-run",
@@ -57,27 +57,27 @@ class OutputOptions:
         default_text="the graph's; when a graph is built, --output with a timestamp",
     )
     extend_run: bool = option(
-        "--extend-run", default=False, help="Go on with an existing run; what is done is skipped."
+        "--extend-run", default=False, help="Continue an existing run; finished quanta are skipped."
     )
     replace_run: bool = option(
         "--replace-run",
         default=False,
-        help="Take the first run out of --output before adding the new one.",
+        help="Remove the first run from --output before adding the new one.",
     )
     prune_replaced: str | None = option(
         "--prune-replaced",
         choices=("unstore", "purge"),
-        help="Delete the datasets of the replaced run from the datastore, or with the whole run.",
+        help="Delete the files of the replaced run (unstore), or the whole run (purge).",
     )
     rebase: bool = option("--rebase", default=False, help="Reorder --output if it does not fit the inputs.")
     clobber_outputs: bool = option(
         "--clobber-outputs",
         default=False,
-        help="With --extend-run: replace what unsuccessful attempts have left.",
+        help="With --extend-run: replace outputs of unsuccessful attempts.",
     )
 
     def check(self) -> None:
-        """Refuse combinations that have no meaning.
+        """Refuse combinations that make no sense.
 
         Raises
         ------

@@ -1,6 +1,6 @@
-"""One model for each command: all of its options, in the groups that its help shows.
+"""One model for each command: all of its options, in the groups of its help.
 
-The docstring of a model is what its command's help says first.
+The docstring of a model is the first paragraph of the help.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryOptions:
-    """What is written for other programs."""
+    """Output for other programs."""
 
     summary: str | None = option(
         "--summary",
@@ -53,17 +53,17 @@ class SummaryOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmOptions:
-    """Whether to ask."""
+    """Whether to ask for confirmation."""
 
-    confirm: bool = option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
+    confirm: bool = option("--confirm/--no-confirm", default=True, help="Ask before removing anything.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildCommand:
     """Build a pipeline, and write, draw or show it.
 
-    No data are needed for that.  Tasks, deletions, configuration and instruments are applied in the order in which
-    they are given.  With nothing to show, draw or write, the pipeline is checked.
+    No data are needed.  Tasks, deletions, configuration and instruments are applied in the order in which they are
+    given.  Without anything to show, draw or write, the pipeline is checked.
     """
 
     shown: ShowOptions = section("", ShowOptions)
@@ -72,7 +72,7 @@ class BuildCommand:
         "-b",
         "--butler-config",
         metavar="REPO",
-        help="Butler repository, which tells dimensions and storage classes to checks, drawings and --show.",
+        help="Butler repository, whose dimensions and storage classes are used for checks, diagrams and --show.",
         complete="files",
     )
 
@@ -81,7 +81,7 @@ class BuildCommand:
 class QgraphCommand:
     """Build a quantum graph from a pipeline, or read one, and write, draw or show it.
 
-    The graph says which quanta (one task on one data ID) there are to run, what they read and what they write.
+    The graph lists the quanta to run (one task on one data ID each), with the datasets that they read and write.
     """
 
     repository: RepositoryOptions = section("Repository and collections", RepositoryOptions)
@@ -100,8 +100,8 @@ class QgraphCommand:
 class RunCommand:
     """Execute a quantum graph, from a file or built from a pipeline.
 
-    Quanta run as soon as what they need is there, those first that complete what is begun.  Progress is shown while
-    they run, and a report at the end, with the command that runs any failed quantum alone.
+    A quantum runs as soon as its prerequisites have ended, in an order that completes products early.  Progress is
+    shown meanwhile, and at the end a report, with a command for each failed quantum that runs it alone.
     """
 
     repository: RepositoryOptions = section("Repository and collections", RepositoryOptions)
@@ -119,7 +119,7 @@ class RunCommand:
 class PreExecInitQbbCommand:
     """Write init-outputs, configs and versions of a graph without a registry.
 
-    REPO is the repository, of which only the configuration and the datastore are used; QGRAPH the quantum graph.
+    REPO is the repository, of which only configuration and datastore are used; QGRAPH is the quantum graph.
     """
 
     repo: str = argument("Butler repository.", complete="files")
@@ -135,9 +135,8 @@ class PreExecInitQbbCommand:
 class RunQbbCommand:
     """Execute quanta of a graph without a registry.
 
-    REPO is the repository, of which only the configuration and the datastore are used; QGRAPH the quantum graph.
-    What is done already is skipped, what failed is run again.  Outputs are registered later, with butler
-    transfer-from-graph.
+    REPO is the repository, of which only configuration and datastore are used; QGRAPH is the quantum graph.
+    Finished quanta are skipped, failed ones run again.  Register the outputs later with butler transfer-from-graph.
     """
 
     repo: str = argument("Butler repository.", complete="files")
@@ -149,9 +148,9 @@ class RunQbbCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateGraphRunCommand:
-    """Give a graph another output run, and new IDs to the datasets in it.
+    """Change the output run of a graph, and give its datasets new IDs.
 
-    QGRAPH is the quantum graph, RUN the new output RUN collection, OUTPUT_QGRAPH the file to write.
+    QGRAPH is the quantum graph, RUN is the new output RUN collection, OUTPUT_QGRAPH is the file to write.
     """
 
     qgraph: str = argument("Quantum graph.", complete="files")
@@ -161,10 +160,12 @@ class UpdateGraphRunCommand:
         "--metadata-run-key",
         metavar="KEY",
         default="output_run",
-        help="Accepted for old scripts; a graph has only one place for the name of its run.",
+        help="Accepted for old scripts; has no effect, because a graph stores the name of its run only once.",
     )
     update_graph_id: bool = option(
-        "--update-graph-id", default=False, help="Accepted for old scripts; .qg files have no identifier."
+        "--update-graph-id",
+        default=False,
+        help="Accepted for old scripts; has no effect, because .qg files have no identifier.",
     )
 
 
@@ -172,25 +173,27 @@ class UpdateGraphRunCommand:
 class PurgeCommand:
     """Remove a CHAINED collection and the collections in it whose names begin with its name.
 
-    COLLECTION must be in no other chain, and what goes with it in no other chain but the one it is found in.  RUN
-    collections are removed with their datasets and files.  What will be removed is listed first.
+    COLLECTION must not be in another chain; the collections that are removed with it must not be in a second chain.
+    RUN collections are removed with their datasets and files.  Everything to be removed is listed first.
     """
 
     collection: str = argument("CHAINED collection.")
     repository: RepositoryOptions = section("", RepositoryOptions)
     confirm: ConfirmOptions = section("", ConfirmOptions)
     recursive: bool = option(
-        "--recursive", default=False, help="Also remove what is in chains inside the chain, by the same rule."
+        "--recursive",
+        default=False,
+        help="Also remove collections in chains inside the chain, by the same rule.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanupCommand:
-    """Remove collections that are not in a CHAINED collection, and have names below its name.
+    """Remove collections whose names begin with the name of a CHAINED collection and that are no longer in it.
 
-    COLLECTION is the chain; below it are names that begin with COLLECTION and a slash, as those of its output runs do.
-    What another chain holds stays.  RUN collections are removed with their datasets and files.  What will be removed
-    is listed first.
+    COLLECTION is the chain; the names begin with COLLECTION and a slash, like those of its output runs.  Collections
+    in another chain are kept.  RUN collections are removed with their datasets and files.  Everything to be removed is
+    listed first.
     """
 
     collection: str = argument("CHAINED collection.")
@@ -202,10 +205,10 @@ class CleanupCommand:
 class ReportCommand:
     """Report on executed graphs: which quanta succeeded, failed and were blocked, and what they wrote.
 
-    REPO is the repository, QGRAPHS the graphs.  Several graphs are taken as attempts at the same processing: what one
-    of them recovered does not count as failed.  On one graph there is a shorter report; --force-v2, --collections,
-    --where, --curse-failed-logs and --view-graph ask for the longer one (v2) on that, too.  Of a run on a batch system
-    name the run directory instead, and no graph.
+    REPO is the repository, QGRAPHS are the graphs.  Several graphs are taken as attempts at the same processing: a
+    quantum that succeeded in one of them has not failed.  The report on one graph is shorter; --force-v2,
+    --collections, --where, --curse-failed-logs and --view-graph select the longer one (v2).  For a batch run, give the
+    run directory instead, and no graph.
     """
 
     repo: str = argument("Butler repository, or run directory.", complete="files")
@@ -214,7 +217,7 @@ class ReportCommand:
         "--full-output-filename",
         metavar="FILE",
         default="",
-        help="Write the whole report: JSON, or YAML if it is the shorter one on one graph.",
+        help="Write the whole report: as JSON, or as YAML if it is the shorter report on one graph.",
         new_file=True,
     )
     brief: bool = option("--brief", default=False, help="Show counts only.")
@@ -223,42 +226,42 @@ class ReportCommand:
         "--collections",
         metavar="COLLECTION",
         default=(),
-        help="Collections to look at, newest first.",
+        help="Collections to report on, newest first.",
         default_text="those of the graphs",
     )
-    where: str = option("--where", metavar="QUERY", default="", help="Data query to narrow the report.")
+    where: str = option("--where", metavar="QUERY", default="", help="Data query that restricts the report.")
     curse_failed_logs: bool = option(
         "--curse-failed-logs",
         default=False,
-        help="Mark logs of failed quanta that can be found in --collections as cursed.",
+        help="Mark logs of failed quanta as cursed if they are visible in --collections.",
     )
-    force_v2: bool = option("--force-v2", default=False, help="Make the longer report on one graph, too.")
+    force_v2: bool = option("--force-v2", default=False, help="Make the longer report for one graph, too.")
     read_caveats: str = option(
         "--read-caveats",
         default="lazy",
         choices=("exhaustive", "lazy", "none"),
-        help="Of which quanta caveats of success are read: all, those with missing outputs, none (v2).",
+        help="Quanta whose success caveats are read: all, those with missing outputs, none (v2).",
     )
     use_qbb: bool = option(
         "--use-qbb/--no-use-qbb",
         default=True,
-        help="Read metadata and logs without asking the registry for each (v2).",
+        help="Read metadata and logs without a registry query for each (v2).",
     )
     view_graph: bool = option(
-        "--view-graph", default=False, help="Draw the pipeline with the state of its tasks instead."
+        "--view-graph", default=False, help="Draw the pipeline with the state of each task instead."
     )
     processes: int = option(
-        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of threads that read (v2)."
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of reading threads (v2)."
     )
 
     @property
     def longer(self) -> bool:
-        """Whether the report is the one that is made for several graphs."""
+        """Whether this is the report for several graphs."""
         several = len(self.qgraphs) > 1 or bool(self.collections) or bool(self.where)
         return several or self.force_v2 or self.curse_failed_logs or self.view_graph
 
     def check(self) -> None:
-        """Refuse what has no meaning.
+        """Refuse combinations that make no sense.
 
         Raises
         ------
@@ -283,8 +286,8 @@ class ReportCommand:
 class AggregateReportsCommand:
     """Add up reports on disjoint groups of data IDs.
 
-    FILENAMES are what 'pipetask report --full-output-filename FILE' has written about several graphs, or with
-    --force-v2.
+    FILENAMES are reports on several graphs, or with --force-v2, that 'pipetask report --full-output-filename FILE' has
+    written.
     """
 
     filenames: tuple[str, ...] = argument("Reports (JSON).", default=(), complete="files")
@@ -311,10 +314,10 @@ class AggregateReportsCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionCommand:
-    """Print a script that lets a shell complete commands, options, task labels and file names.
+    """Print a script for shell completion of commands, options, task labels and file names.
 
-    For bash, put this line into ~/.bashrc: eval "$(pipetask completion bash)".  For zsh the same with zsh and ~/.zshrc;
-    for fish: pipetask completion fish | source, in ~/.config/fish/config.fish.
+    For bash, add this line to ~/.bashrc: eval "$(pipetask completion bash)".  For zsh, the same with zsh and ~/.zshrc.
+    For fish, add to ~/.config/fish/config.fish: pipetask completion fish | source
     """
 
     shell: str = argument("Shell: bash, zsh or fish.", choices=("bash", "zsh", "fish"))
@@ -322,13 +325,13 @@ class CompletionCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoCommand:
-    """Make a small sky survey in DIR, process it, and find its variable star.
+    """Create a small sky survey in DIR, process it, and find its variable star.
 
-    Simulates CCD exposures of one star field, makes a butler repository of them, builds a quantum graph through
-    pipe_base, executes it, and says what was found.  DIR must not exist, or be empty.
+    Simulates CCD exposures of one star field, creates a butler repository, builds a quantum graph, executes it, and
+    prints the result.  DIR must be empty or not exist.
     """
 
-    dir: str = argument("Folder to make.", complete="folders")
+    dir: str = argument("Folder to create.", complete="folders")
     processes: int = option(
         "-j", "--processes", metavar="N", default=2, minimum=1, help="Number of worker processes."
     )

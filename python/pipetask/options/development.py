@@ -1,4 +1,4 @@
-"""What developers of tasks look at."""
+"""Options for developers of tasks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ __all__ = ["CoverageOptions", "ProfileOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileOptions:
-    """Where the time goes."""
+    """Profiling."""
 
     profile: str | None = option(
         "--profile",
         metavar="FILE",
-        help="Write cProfile statistics to FILE, for pstats; those of all workers are merged.",
+        help="Write cProfile statistics of the command and all workers to FILE, for pstats.",
         new_file=True,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageOptions:
-    """Which lines of code were run (needs the package ``coverage``)."""
+    """Line coverage (needs the package ``coverage``)."""
 
     coverage: bool = option(
-        "--coverage", default=False, help="Record which lines are run, in workers too (needs 'coverage')."
+        "--coverage", default=False, help="Record line coverage, also in workers (needs 'coverage')."
     )
     cov_report: bool = option(
         "--cov-report/--no-cov-report", default=True, help="With --coverage: write an HTML report to covhtml."
@@ -35,6 +35,6 @@ class CoverageOptions:
         "--cov-packages",
         metavar="PACKAGE",
         default=(),
-        help="With --coverage: look only at these packages.",
+        help="With --coverage: record only these packages.",
         default_text="all",
     )

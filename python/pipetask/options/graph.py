@@ -1,4 +1,4 @@
-"""Which quantum graph is executed: one from a file, or one that is built."""
+"""The quantum graph that is executed: from a file, or built from a pipeline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MockFailure:
     """A data query expression; the quanta that match it fail."""
 
     memory: str | None = None
-    """The failure comes only with less memory than this (a number with a unit)."""
+    """The quantum fails only with less memory than this (a number with a unit)."""
 
     @classmethod
     def parse(cls, text: str) -> MockFailure:
@@ -44,7 +44,7 @@ class MockFailure:
 
 @dataclass(frozen=True)
 class Anchor:
-    """``SOURCE:ANCHOR``: quanta of one task are kept only if they lead to one of another."""
+    """``SOURCE:ANCHOR``: quanta of task SOURCE are kept only if a quantum of task ANCHOR depends on them."""
 
     source: str
     anchor: str
@@ -60,18 +60,18 @@ class Anchor:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphSelection:
-    """What of a graph is executed, and that it is the right one."""
+    """Which quanta of a graph are executed, and a check that it is the right graph."""
 
     qgraph_id: str | None = option(
         "--qgraph-id",
         metavar="ID",
-        help="Identifier that a legacy .qgraph file must have; .qg files have none, which is said.",
+        help="Identifier that a legacy .qgraph file must have; ignored with a warning for .qg files.",
     )
     quantum_ids: frozenset[uuid.UUID] | None = option(
         "--qgraph-node-id",
         metavar="UUID",
         parse=uuid.UUID,
-        help="Take only these quanta of the graph; may be repeated, or given with commas.",
+        help="Use only these quanta of the graph; may be repeated, or given with commas.",
         default_text="all",
     )
 
@@ -84,14 +84,14 @@ class GraphFileOptions:
         "-g",
         "--qgraph",
         metavar="FILE",
-        help="Quantum graph, .qg or legacy .qgraph, instead of a pipeline to build one from.",
+        help="Existing quantum graph, .qg or legacy .qgraph, instead of a pipeline.",
         complete="files",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphSaveOptions:
-    """What is written of a graph."""
+    """Files that a graph is written to."""
 
     save_qgraph: str | None = option(
         "-q", "--save-qgraph", metavar="FILE", help="Write the quantum graph.", new_file=True
@@ -113,14 +113,14 @@ class GraphBuildOptions:
         "--data-query",
         metavar="QUERY",
         default="",
-        help='Expression that data IDs have to satisfy, such as "visit IN (1, 2) AND detector = 0".',
+        help='Expression that data IDs must satisfy, such as "visit IN (1, 2) AND detector = 0".',
     )
     data_id_table: tuple[str, ...] = option(
         "--data-id-table",
         metavar="URI",
         default=(),
         split=False,
-        help="Table of data IDs to constrain the query with, in any format of astropy's (may be repeated).",
+        help="Table of data IDs that constrains the query, in any format that astropy reads (may be repeated).",
         complete="files",
     )
     dataset_query_constraint: str = option(
@@ -132,31 +132,31 @@ class GraphBuildOptions:
     qgraph_datastore_records: bool = option(
         "--qgraph-datastore-records",
         default=False,
-        help="Put datastore records of inputs into the graph, for quantum-backed butlers.",
+        help="Store datastore records of inputs in the graph, for quantum-backed butlers.",
     )
     skip_existing_in: tuple[str, ...] = option(
         "--skip-existing-in",
         metavar="COLLECTION",
         default=(),
-        help="Leave out quanta that are done in these collections; with --qgraph, only the output run counts.",
+        help="Leave out quanta that are done in these collections; with --qgraph, only in the output run.",
     )
     skip_existing: bool = option(
         "--skip-existing",
         default=False,
-        help="Leave out quanta that are done in the output run (--extend-run does so).",
+        help="Leave out quanta that are done in the output run (implied by --extend-run).",
     )
     retained_dataset_types: str | None = option(
         "--retained-dataset-types",
         metavar="FILE",
-        help="YAML list of dataset types (or globs) that are kept; what makes the others is run again where it is "
-        "needed.  Goes with --skip-existing-in.",
+        help="YAML list of dataset types (or globs) that are kept; quanta that make others run again if they are "
+        "needed.  Used with --skip-existing-in.",
         complete="files",
     )
     prune_unanchored_quanta: Anchor | None = option(
         "--prune-unanchored-quanta",
         metavar="SOURCE:ANCHOR",
         parse=Anchor.parse,
-        help="Drop quanta of task SOURCE, and what follows them, that lead to no quantum of task ANCHOR.",
+        help="Drop quanta of task SOURCE, and their dependents, if no quantum of task ANCHOR depends on them.",
         complete="labels",
     )
     mock: bool = option("--mock", default=False, help="Replace the tasks by mocks that compute nothing.")
@@ -166,12 +166,12 @@ class GraphBuildOptions:
         default=(),
         split=False,
         parse=MockFailure.parse,
-        help="With --mock: let quanta of a task fail where a data query matches (may be repeated).",
+        help="With --mock: let quanta of a task fail that match a data query (may be repeated).",
         complete="labels",
     )
     unmocked_dataset_types: tuple[str, ...] = option(
         "--unmocked-dataset-types",
         metavar="NAME",
         default=(),
-        help="With --mock: input dataset types that are read as they are.",
+        help="With --mock: input dataset types that are not mocked.",
     )

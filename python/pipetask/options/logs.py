@@ -17,7 +17,7 @@ class LogLevel(NamedTuple):
     """``[COMPONENT=]LEVEL``."""
 
     component: str | None
-    """Name of a logger; `None`: the root of all."""
+    """Name of a logger; `None`: the root logger."""
 
     level: str
 
@@ -54,7 +54,7 @@ class LogOptions:
         metavar="[COMPONENT=]LEVEL",
         default=(),
         parse=LogLevel.parse,
-        help="Level of messages that are kept with each quantum; DEBUG also shows tracebacks.",
+        help="Level of messages in the log of each quantum; DEBUG also shows tracebacks.",
         default_text="INFO",
     )
     long: bool = option(
@@ -74,5 +74,5 @@ class LogOptions:
         metavar="KEY=VALUE",
         default=(),
         parse=LogLabel.parse,
-        help="Add to JSON log records.",
+        help="Add a field to JSON log records.",
     )

@@ -1,4 +1,4 @@
-"""How a pipeline is put together, and what of it is written."""
+"""How a pipeline is built, and what is written."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["PipelineOptions", "ShowOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineOptions:
-    """A pipeline: a file, and edits of it."""
+    """A pipeline: a file, and edits."""
 
     pipeline: str | None = option(
         "-p",
         "--pipeline",
         metavar="FILE[#LABELS]",
-        help="Pipeline definition (YAML); of it all tasks, or those in #LABEL,LABEL or #FIRST..LAST.",
+        help="Pipeline definition (YAML); all its tasks, or those given with #LABEL,LABEL or #FIRST..LAST.",
         complete="files",
     )
     edits: tuple[PipelineEdit, ...] = edits(
@@ -76,7 +76,7 @@ class PipelineOptions:
     pipeline_mermaid: str | None = option(
         "--pipeline-mermaid",
         metavar="FILE",
-        help="Draw the pipeline for Mermaid; a name in .svg or .png renders it.",
+        help="Draw the pipeline for Mermaid; rendered if FILE ends in .svg or .png.",
         new_file=True,
     )
 
@@ -91,7 +91,7 @@ class PipelineOptions:
         return bool(self.pipeline_dot or self.pipeline_mermaid)
 
     def check(self) -> None:
-        """Refuse combinations that have no meaning.
+        """Refuse combinations that make no sense.
 
         Raises
         ------
@@ -100,14 +100,14 @@ class PipelineOptions:
         """
         if self.select_tasks and self.save_pipeline:
             raise UsageError(
-                "--select-tasks chooses from a pipeline's graph, and --save-pipeline writes YAML: choose with "
+                "--select-tasks cannot be combined with --save-pipeline, which writes YAML: select tasks with "
                 "-p FILE#LABEL,LABEL instead."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShowOptions:
-    """What to print instead of going on."""
+    """What to print instead of executing."""
 
     show: tuple[str, ...] = option(
         "--show",
