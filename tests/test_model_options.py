@@ -69,6 +69,13 @@ class Clashing(Queued):
     options_group = ClashingOptions
 
 @dataclass(frozen=True, kw_only=True)
+class OtherDefaultOptions(BatchOptions):
+    wait: bool = option("--wait", default=True, help="Follow the run to its end, as if it ran here.")
+
+class OtherDefault(Queued):
+    options_group = OtherDefaultOptions
+
+@dataclass(frozen=True, kw_only=True)
 class DemandingOptions:
     file: str = argument("A file.")
 
@@ -103,9 +110,7 @@ def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
     own = find_executor(mode).options_group
     assert own is not None
     shown = [each for group in BUILT_IN[mode] for each in declared(group)]
-    assert {(each.name, each.option) for each in declared(own)} == {
-        (each.name, each.option) for each in shown
-    }
+    assert {each.identity for each in declared(own)} == {each.identity for each in shown}
 
 
 @pytest.mark.parametrize(
@@ -267,6 +272,7 @@ def test_a_batch_system_has_options_of_its_own_and_those_of_all_batch_runs(insta
         ("no_such_module.Model", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("Missing", "has no attribute 'Missing'"),
         ("Clashing", "its option --output is called like another one"),
+        ("OtherDefault", "its option --wait is called like another one"),
         ("Demanding", "option 'file' of DemandingOptions needs flags and a default"),
     ],
 )

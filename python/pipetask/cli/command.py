@@ -71,9 +71,9 @@ class ModelCommand(click.Command):
         )
 
     def make_parser(self, ctx: click.Context) -> Any:
-        """Make a parser that also takes note of what click does not: option files, and the order of edits.
+        """Make a parser that also reads option files and records the order of edits.
 
-        Both have to be known before click looks at a single value, and the command line is to be parsed only once.
+        Both have to be known before click processes values, and the command line is parsed only once.
         """
         parser = super().make_parser(ctx)
         parse = parser.parse_args
@@ -88,7 +88,7 @@ class ModelCommand(click.Command):
         return parser
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; suggest an option where there is none of a name."""
+        """Parse; if there is no such option, suggest one."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

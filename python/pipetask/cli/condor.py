@@ -25,7 +25,7 @@ def run(invocation: Invocation) -> int:
 
 
 def _settings(options: CondorCommand) -> JobSettings:
-    path, labels = options.condor_config, None
+    path, labels = options.settings.condor_config, None
     if options.run_dir is not None:
         directory = RunDirectory(options.run_dir)
         path, labels = str(Layout(directory.path).configuration), list(directory.facts.labels)
@@ -33,7 +33,7 @@ def _settings(options: CondorCommand) -> JobSettings:
             raise UsageError(
                 f"{options.run_dir} has no task {options.label!r}{did_you_mean(options.label, labels)}"
             )
-    configuration = CondorConfiguration.load(path, options.condor, labels)
+    configuration = CondorConfiguration.load(path, options.settings.condor, labels)
     if options.label in (FIRST, FINAL):
         return configuration.for_node(options.label)
     return configuration.for_labels([options.label])

@@ -1,4 +1,4 @@
-"""Options whose order among each other matters: the edits of a pipeline."""
+"""Options whose relative order matters: the edits of a pipeline."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def note_edits(
     values: Mapping[str, Any],
     order: Iterable[click.Parameter],
 ) -> None:
-    """Take note of the order in which edits come.
+    """Record the order of the edits.
 
     Parameters
     ----------
     ctx
-        The command's context, which remembers them.
+        The command's context, where they are recorded.
     options
         The command's options.
     values

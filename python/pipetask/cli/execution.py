@@ -72,9 +72,9 @@ def _typed_for_others(
     groups = [] if model.options_group is None else [model.options_group]
     if options.mode is None:  # -j decides between these two, in scripts often by a variable
         groups += [InProcessOptions, MultiprocessOptions]
-    own = {(each.name, each.option) for group in groups for each in declared(group)}
+    own = {each.identity for group in groups for each in declared(group)}
     for each in declared(ExecutorOptions):
-        if each.name not in invocation.typed or (each.name, each.option) in own:
+        if each.name not in invocation.typed or each.identity in own:
             continue
         if set(each.owners) <= invocation.unusable.keys():
             continue  # it has no owner, or what was typed is another option of that name

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .declaration import argument, option
+from .condor import CondorOptions
+from .declaration import argument, option, section
 
 __all__ = ["CancelCommand", "CondorCommand", "RestartCommand", "RunNodeCommand", "StatusCommand"]
 
@@ -74,9 +75,4 @@ class CondorCommand:
     run_dir: str | None = option(
         "--run-dir", metavar="DIR", help="Show the settings of this run.", complete="folders"
     )
-    condor: tuple[str, ...] = option(
-        "--condor", metavar="KEY=VALUE", default=(), split=False, help="Setting for HTCondor."
-    )
-    condor_config: str | None = option(
-        "--condor-config", metavar="FILE", help="A site's settings for HTCondor (YAML).", complete="files"
-    )
+    settings: CondorOptions = section("", CondorOptions)

@@ -1,6 +1,6 @@
-"""How an option is declared.
+"""How an option is declared: as a field of a frozen dataclass.
 
-It is a field of a frozen dataclass::
+For instance::
 
     @dataclass(frozen=True, kw_only=True)
     class OutputOptions:
@@ -64,12 +64,12 @@ class Option:
 
     complete: Completion | None = None
     new_file: bool = False
-    """Whether the value names a file that will be written; its folder has to be there."""
+    """Whether the value names a file that will be written; its folder has to exist."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One of several options whose order among each other matters."""
+    """One of several options whose relative order matters."""
 
     flags: tuple[str, ...]
     help: str
@@ -102,12 +102,17 @@ class Declared:
 
     option: Option | Edits
     owners: tuple[str, ...] = ()
-    """What takes it, if not the command itself: see `owned`."""
+    """Names of what takes it, if that is not the command itself: see `owned`."""
 
     @property
     def section(self) -> str:
         """The title under which the help shows it; empty for options of the command itself."""
         return self.sections[-1] if self.sections else ""
+
+    @property
+    def identity(self) -> tuple[str, Option | Edits, Any]:
+        """What options have in common that are the same option in several groups."""
+        return self.name, self.option, self.default
 
     @property
     def long_name(self) -> str:
@@ -119,7 +124,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class OwnedOptions:
-    """Values of options that have owners, of which each takes its own."""
+    """Values of options that have owners; each owner takes its own."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     """By field name; what is missing has its default."""
@@ -168,7 +173,7 @@ Groups = Callable[[], Mapping[str, tuple[type[Any], ...]]]
 def owned(title: str, groups: Groups) -> OwnedOptions:
     """Declare a field with the options of several owners, such as execution models, of which one is chosen.
 
-    An option that several owners have in common (same field name, same declaration) is one option.
+    An option that several owners have in common (same field name, same declaration, same default) is one option.
 
     Parameters
     ----------
@@ -204,11 +209,11 @@ def _declared(model: type[Any], sections: tuple[str, ...]) -> Iterator[Declared]
 
 
 def _owned(title: str, groups: Mapping[str, tuple[type[Any], ...]]) -> Iterator[Declared]:
-    found: dict[tuple[str, Option | Edits], Declared] = {}
+    found: dict[tuple[str, Option | Edits, Any], Declared] = {}
     for owner, several in groups.items():
         for each in (each for group in several for each in declared(group)):
-            known = found.get((each.name, each.option), each)
-            found[each.name, each.option] = replace(known, owners=(*known.owners, owner))
+            known = found.get(each.identity, each)
+            found[each.identity] = replace(known, owners=(*known.owners, owner))
     for each in found.values():
         yield replace(each, sections=(title.format(", ".join(each.owners)),))
 
