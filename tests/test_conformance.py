@@ -48,6 +48,14 @@ def execute(
     return {outcome.id: outcome for outcome in outcomes}
 
 
+def test_the_guide_shows_all_that_a_model_can_say() -> None:
+    guide = (Path(__file__).parent.parent / "doc/guide/execution_model.md").read_text()
+    names = {name for name in vars(QuantumExecutor) if not name.startswith("_")}
+    assert "execute" in names
+    assert {name for name in names if f"`{name}`" not in guide and f"`{name}(" not in guide} == {"traits"}
+    assert "`traits = Traits(" in guide
+
+
 LAYERS = {"isr": 6, "characterize": 6, "gather": 2}
 EDGES = [(i, i + 6) for i in range(6)] + [(i, 12 + (i - 6) // 3) for i in range(6, 12)]
 

@@ -119,7 +119,7 @@ def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
         (
             "-j 8 --bundle-size 5",
             "--bundle-size is an option of --mode condor, and quanta run with --mode multiprocess: leave it out, or "
-            "name that mode.",
+            "use that mode.",
         ),
         ("--no-submit --wait", "--no-submit and --wait are options of --mode condor, .* leave them out"),
         ("--submit", "--submit is an option of --mode condor, and quanta run with --mode in-process"),
@@ -271,8 +271,8 @@ def test_a_batch_system_has_options_of_its_own_and_those_of_all_batch_runs(insta
     [
         ("no_such_module.Model", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("Missing", "has no attribute 'Missing'"),
-        ("Clashing", "its option --output is called like another one"),
-        ("OtherDefault", "its option --wait is called like another one"),
+        ("Clashing", "its option --output has the name of another option"),
+        ("OtherDefault", "its option --wait has the name of another option"),
         ("Demanding", "option 'file' of DemandingOptions needs flags and a default"),
     ],
 )

@@ -36,16 +36,16 @@ GUIDES = {
     "pre-exec-init-qbb": "without_registry.md",
     "update-graph-run": "graphs.md#graphs",
     "purge": "reports.md#removing-a-chain",
-    "cleanup": "reports.md#removing-what-a-chain-no-longer-holds",
+    "cleanup": "reports.md#removing-what-is-no-longer-in-a-chain",
     "report": "reports.md",
-    "aggregate-reports": "reports.md#what-became-of-several-attempts",
+    "aggregate-reports": "reports.md#report-on-several-attempts",
     "status": "htcondor.md#watching-ending-going-on",
     "cancel": "htcondor.md#watching-ending-going-on",
     "restart": "htcondor.md#watching-ending-going-on",
     "run-node": "htcondor.md#watching-ending-going-on",
     "condor": "htcondor.md#settings",
     "demo": "quick_start.md",
-    "completion": "options.md#completion-in-the-shell",
+    "completion": "options.md#shell-completion",
 }
 """Where the user guide has examples."""
 

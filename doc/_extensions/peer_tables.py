@@ -20,7 +20,7 @@ from peer_coverage import MEANING, OPTIONS, REASONS, Pair, Reason, compare, read
 from peer_options import Description
 from pipetask.cli import cli
 
-WHY = "../guide/coming_from_pipetask.md#options-that-are-not-quite-the-same"
+WHY = "../guide/coming_from_pipetask.md#options-that-differ"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

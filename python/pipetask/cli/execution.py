@@ -62,7 +62,7 @@ def _check_owners(
     what, it = ("is an option", "it") if len(same) == 1 else ("are options", "them")
     raise UsageError(
         f"{flags} {what} of --mode {' and '.join(owners)}, and quanta run with --mode {mode}: "
-        f"{'; '.join(filter(None, hints)) or f'leave {it} out, or name that mode'}."
+        f"{'; '.join(filter(None, hints)) or f'leave {it} out, or use that mode'}."
     )
 
 

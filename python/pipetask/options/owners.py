@@ -98,7 +98,7 @@ def without_clashes(options: Iterable[Declared]) -> tuple[list[Declared], dict[s
     for each in options:
         names = _names(each) if each.owners else set()
         if clash := sorted(names & known):
-            reason = f"its option {clash[0]} is called like another one"
+            reason = f"its option {clash[0]} has the name of another option"
             unusable.update(dict.fromkeys(each.owners, reason))
             continue
         known |= names
