@@ -81,9 +81,9 @@ def test_a_dead_server_costs_nothing_else(
     # The moment in which an idle worker that is believed to be dead may begin something is made long.
     take_back = WorkerHandle.take_back
 
-    def slowly(self: WorkerHandle, count: int) -> list:
+    def slowly(self: WorkerHandle, **options: bool) -> list[int]:
         threading.Event().wait(0.3)
-        return take_back(self, count)
+        return take_back(self, **options)
 
     monkeypatch.setattr(WorkerHandle, "take_back", slowly)
     work = Recorder(tmp_path, seconds=0.2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..graph.enumeration import QuantumData
 from ..outcome import QuantumOutcome, Status
@@ -22,6 +22,8 @@ class Frontier:
         The stream; it is read only as far as needed to have enough ready quanta.
     retries
         Which failures are not the end: such a quantum becomes ready once more.
+    clock
+        Tells the time in seconds.
 
     Notes
     -----
@@ -29,8 +31,14 @@ class Frontier:
     through `finish`, `blocked` or `cancel`.
     """
 
-    def __init__(self, quanta: Iterable[QuantumData], retries: RetryPolicy = NO_RETRIES):
+    def __init__(
+        self,
+        quanta: Iterable[QuantumData],
+        retries: RetryPolicy = NO_RETRIES,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._retries = retries
+        self._clock = clock
         self._stream: Iterator[QuantumData] | None = iter(quanta)
         self._ready: list[tuple[int, QuantumData]] = []
         self._waiting: dict[int, tuple[QuantumData, int]] = {}
@@ -43,7 +51,7 @@ class Frontier:
         self._failed: dict[int, list[QuantumOutcome]] = {}
         """Outcomes of quanta that are tried again, oldest first, until the last attempt has ended."""
         self._later: list[tuple[float, int, QuantumData]] = []
-        """A heap of those that wait for their next attempt, by when that is due (`time.monotonic`)."""
+        """A heap of those that wait for their next attempt, by when that is due."""
 
     @property
     def exhausted(self) -> bool:
@@ -53,7 +61,7 @@ class Frontier:
 
     @property
     def next_due(self) -> float | None:
-        """When the next quantum that waits to be tried again is ready (`time.monotonic`), `None` if none waits."""
+        """When, by the clock, the next quantum that waits to be tried again is ready; `None` if none waits."""
         return self._later[0][0] if self._later else None
 
     def attempt(self, id: int) -> int:
@@ -144,12 +152,12 @@ class Frontier:
             return False
         outcome.outputs = None  # the next attempt replaces them
         self._failed[quantum.id] = outcomes
-        heapq.heappush(self._later, (time.monotonic() + delay, quantum.id, quantum))
+        heapq.heappush(self._later, (self._clock() + delay, quantum.id, quantum))
         return True
 
     def _wake(self) -> None:
         """Make ready what has waited long enough for its next attempt."""
-        now = time.monotonic()
+        now = self._clock()
         while self._later and self._later[0][0] <= now:
             _, id, quantum = heapq.heappop(self._later)
             heapq.heappush(self._ready, (id, quantum))

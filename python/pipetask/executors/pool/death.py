@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from dataclasses import dataclass
 
 from ...outcome import QuantumOutcome, Status
 from .ending import Ending
 
-__all__ = ["CUT_OFF", "explain_death"]
+__all__ = ["CUT_OFF", "Death", "explain_death"]
 
 CUT_OFF = 90
 """Exit code of a worker whose task has closed the descriptors by which it talks to the foreman."""
@@ -29,16 +30,23 @@ _CAUSES: dict[int, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Death:
+    """What is known of the death of a worker."""
+
+    pid: int
+    ending: Ending
+    """How it ended, and what it has used."""
+
+    log: str | None = None
+    """Path of the log of the quantum that it ran."""
+
+    out_of_memory: bool = False
+    """Whether the kernel has killed a process because memory ran out, since this was last asked."""
+
+
 def explain_death(
-    id: int,
-    doomed: Status | None,
-    fault: str | None,
-    ending: Ending,
-    pid: int,
-    started: float,
-    log: str | None,
-    *,
-    out_of_memory: bool = False,
+    id: int, doomed: Status | None, fault: str | None, death: Death, started: float
 ) -> QuantumOutcome:
     """Return the outcome of a quantum whose worker died while it ran.
 
@@ -50,18 +58,12 @@ def explain_death(
         What the foreman has killed it for, if it has.
     fault
         What the worker did that it was killed for, for `Status.KILLED`.
-    ending
-        How the worker ended.
-    pid
-        The worker.
+    death
+        How the worker died.
     started
         About when the quantum began, in seconds since 1970-01-01 UTC; the ending may have it exactly.
-    log
-        Where its log is.
-    out_of_memory
-        Whether the kernel has killed a process because memory ran out, since this was last asked.
     """
-    exit_code = ending.exit_code
+    exit_code, out_of_memory = death.ending.exit_code, death.out_of_memory
     number = -exit_code if exit_code is not None and exit_code < 0 else None
     match doomed:
         case Status.TIMED_OUT:
@@ -85,19 +87,19 @@ def explain_death(
             reason = f"its process ended itself with exit code {exit_code} in the middle of the task"
         case other:
             raise AssertionError(f"killed for {other!r}?")
-    start, usage = ending.start_and_usage(id, started)
+    start, usage = death.ending.start_and_usage(id, started)
     return QuantumOutcome(
         id,
         doomed or Status.KILLED,
         start=start,
         end=time.time(),
         host=socket.gethostname(),
-        pid=pid,
+        pid=death.pid,
         usage=usage,
         signal=number,
         exit_code=exit_code if number is None else None,
         reason=reason,
-        log=log,
+        log=death.log,
         out_of_memory=out_of_memory and doomed is None and number == signal.SIGKILL,
     )
 

@@ -27,6 +27,7 @@ __all__ = [
     "Report",
     "StartFailure",
     "Stop",
+    "Unreadable",
     "Untidy",
     "frame",
 ]
@@ -86,7 +87,14 @@ class Untidy:
     left: LeftBehind
 
 
-Report = Ready | InDebugger | StartFailure | Untidy | QuantumOutcome
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for something that came out of a worker's pipe and is no report."""
+
+    reason: str
+
+
+Report = Ready | InDebugger | StartFailure | Untidy | Unreadable | QuantumOutcome
 
 
 def frame(report: Report) -> bytes:

@@ -1,0 +1,67 @@
+"""What the pool's state machine knows of one worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...graph.enumeration import QuantumData
+from ...outcome import QuantumError, Status
+
+__all__ = ["WorkerState"]
+
+
+@dataclass(slots=True, eq=False)
+class WorkerState:
+    """One worker: what it has been given, and whether it may be given more."""
+
+    number: int
+    since: float
+    """When it last ended a quantum, or was given work while it had none.  From here its timeout counts."""
+
+    pid: int | None = None
+    ready: bool = False
+    assigned: dict[int, QuantumData] = field(default_factory=dict)
+    """What it was given and has not reported, in the order given.  The first of these is what it runs, or runs next."""
+
+    held: int = 0
+    """At most so many of `assigned` have not been begun.
+
+    The worker takes its tokens without telling, so the exact number is known only at the moment when some are taken
+    back.
+    """
+
+    backlog: float = 0.0
+    """About how many seconds of work are in `assigned`."""
+
+    debugged: QuantumError | None = None
+    """What its quantum has failed for, while somebody looks at that in a debugger.  This may take any time."""
+
+    leaving: bool = False
+    """Whether it takes no more work, because it is about to end itself, or is dead already."""
+
+    doomed: Status | None = None
+    """What becomes of its quantum because the foreman kills it, if it does."""
+
+    fault: str | None = None
+    """Why nothing is believed any more that comes out of its pipe, if so."""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it takes work."""
+        return self.ready and self.doomed is None and not self.leaving
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a limit to what its quantum may take, if there is one at all."""
+        return bool(self.assigned) and self.doomed is None and self.debugged is None
+
+    def drop(self, id: int) -> QuantumData:
+        """Remove a quantum that it has ended or that was taken back, with its share of the backlog."""
+        quantum = self.assigned.pop(id)
+        left = len(self.assigned)
+        # Only the sum is kept, so each quantum counts as the mean of those that are there.  The length of one may be
+        # infinite (not known yet), so the end has to be a plain zero.
+        self.backlog = self.backlog * left / (left + 1) if left else 0.0
+        if self.held > left:
+            self.held = left
+        return quantum
