@@ -7,15 +7,19 @@
             ▼                                                             │
     ┌────────────────┐   orders: bundles of tickets    ┌──────────────────┴───────────────────┐
     │    Frontier    │   tokens: one a quantum         │ worker 1: a Runner: butler and graph │
-    │ ready, blocked │ ──────────────────────────────► │           file stay open             │
+    │   PoolState    │ ──────────────────────────────► │           file stay open             │
     │                │ ◄────────────────────────────── ├──────────────────────────────────────┤
     │   Foreman      │   results: outcomes             │ worker 2 …                           │
     └────────────────┘   sentinel: it died             └──────────────────────────────────────┘
 
-The **foreman** (in the calling process) takes ready quanta from the frontier and puts them in bundles: as many as fill
-a fifth of a second by what quanta with the same label took so far, long ones alone.  It sends a worker the bundle (what
-there is to do) and then a token for each quantum.  It blocks in one wait for results, deaths, a stop request, and the
-next deadline; nothing polls.
+The **state** (`state.PoolState`) is a state machine that decides: who gets which quanta, what is taken back, who is
+interrupted, killed or replaced.  It has no processes, pipes or waits.  Events go in as method calls; **instructions**
+come out.  It takes ready quanta from the frontier and puts them in bundles: as many as fill a fifth of a second by what
+quanta with the same label took so far, long ones alone.
+
+The **foreman** has the pipes and the processes (in the calling process).  It follows the instructions: for a bundle it
+sends a worker the tickets (what there is to do) and then a token for each quantum.  It blocks in one wait for results,
+deaths, a stop request, and the next deadline, and tells the state what has happened.  Nothing polls.
 
 A **worker** (`worker`) reads one token from its pipe, runs that quantum, writes the outcome, and reads the next token.
 Whoever reads a token owns its quantum: when another worker has nothing to do, the foreman reads tokens from a busy

@@ -91,8 +91,6 @@ class Untidy:
 class Unreadable:
     """Stands for something that came out of a worker's pipe and is no report."""
 
-    reason: str
-
 
 Report = Ready | InDebugger | StartFailure | Untidy | Unreadable | QuantumOutcome
 

@@ -31,6 +31,9 @@ __all__ = ["PoolState"]
 _LOG = logging.getLogger(__name__)
 
 MOST_FAILED_STARTS = 3
+"""Workers in a row that die before they are ready until the run is given up."""
+
+_FOREIGN = "what it or a process that it had started wrote into its pipe was no report"
 
 
 class PoolState:
@@ -203,10 +206,10 @@ class PoolState:
                 raise PipetaskError(
                     f"A worker could not start: {error.type_name}: {error.message}"
                 ) from _RemoteError(error.traceback)
-            case Unreadable(reason):
-                self._distrust(worker, reason)
+            case Unreadable():
+                self._distrust(worker, _FOREIGN)
             case QuantumOutcome() | Untidy():
-                self._distrust(worker, f"it reported on quantum {report.id}, which it was not running")
+                self._distrust(worker, f"{_FOREIGN} of the quantum that it ran (but of {report.id})")
             case other:
                 self._distrust(worker, f"it reported {type(other).__name__}")
 

@@ -114,7 +114,7 @@ class WorkerHandle:
             yield from self._received()
         except ForeignBytesError:
             self._readable = False
-            yield Unreadable("what it or a process that it had started wrote into its pipe was no report")
+            yield Unreadable()
 
     def _received(self) -> Iterator[Report]:
         while self._readable:
