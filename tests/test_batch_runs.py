@@ -1,4 +1,4 @@
-"""Run directories and the worker side of batch runs, with functions for quanta and no batch system."""
+"""Run directories and the worker side of batch runs, with functions for quanta and the local batch system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from conftest import environment
 from in_process import run_here
-from pipetask import BatchExecutor, BatchOptions, CondorOptions, CondorSystem
+from pipetask import BatchExecutor, BatchOptions
 from pipetask.batch import upstream
 from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.ledger import Ledger
@@ -32,9 +32,11 @@ from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
+from pipetask.executors.retries import RetryPolicy, RetryRule
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.local_batch import LocalBatchSystem
 from toy_work import Recorder
 
 from test_enumeration import random_graphs  # isort: skip
@@ -62,20 +64,28 @@ def write(tmp_path: Path) -> Write:
 
 
 def write_run(
-    folder: Path, graph: EnumeratedGraph, spec: CallSpec, condor: tuple[str, ...] = (), **options: object
+    folder: Path,
+    graph: EnumeratedGraph,
+    spec: CallSpec,
+    *,
+    shared: bool = True,
+    error_retries: int = 0,
+    **options: object,
 ) -> RunDirectory:
-    system = CondorSystem(CondorOptions(condor=condor))
+    """Write a run for the local batch system; nodes are run by the tests themselves."""
+    system = LocalBatchSystem(shared=shared)
     executor = BatchExecutor(system, BatchOptions(run_dir=str(folder), submit=False, **options))
-    written = outcomes_of(executor, graph, spec)
+    retries = RetryPolicy(RetryRule(error_retries=error_retries))
+    written = outcomes_of(executor, graph, spec, retries=retries)
     assert {outcome.status for outcome in written.values()} == {Status.WRITTEN}
     assert list(written) == [quantum.id for quantum in graph]
     return RunDirectory(folder)
 
 
 def outcomes_of(
-    executor: QuantumExecutor, graph: EnumeratedGraph, spec: CallSpec
+    executor: QuantumExecutor, graph: EnumeratedGraph, spec: CallSpec, **more: object
 ) -> dict[int, QuantumOutcome]:
-    context = ExecutionContext(graph, spec)
+    context = ExecutionContext(graph, spec, **more)
     executor.check(context)
     outcomes = list(executor.execute(graph, context))
     context.stop.close()
@@ -206,8 +216,7 @@ def test_what_was_killed_and_said_nothing_is_given_up(
 
 
 def test_where_jobs_do_not_see_each_other_the_batch_system_sees_to_it(write: Write, tmp_path: Path) -> None:
-    directory = write(Recorder(tmp_path, bombs=((0, "fail"),)), condor=("file_system=transfer",))
-    assert "SCRIPT POST" not in (directory.path / "dagman" / "run.dag").read_text()
+    directory = write(Recorder(tmp_path, bombs=((0, "fail"),)), shared=False)
     assert run_node(directory, "0") == ExitCode.FAILED
     assert statuses(directory)[6] is Status.BLOCKED
     assert run_node(directory, "1") == ExitCode.DONE, "it takes for done what it cannot see"
@@ -221,7 +230,7 @@ def test_what_nobody_began_is_cancelled(write: Write) -> None:
 @pytest.mark.parametrize("retries", [0, 2])
 def test_what_raises_is_run_again_as_often_as_configured(write: Write, tmp_path: Path, retries: int) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail"),))
-    directory = write(work, condor=(f"error_retries={retries}",))
+    directory = write(work, error_retries=retries)
     assert run_node(directory, "0") == ExitCode.FAILED
     assert work.attempts(0) == retries + 1
     (attempt,) = attempts_of(directory.outcomes, 0)
@@ -231,7 +240,7 @@ def test_what_raises_is_run_again_as_often_as_configured(write: Write, tmp_path:
 
 
 def test_attempts_of_several_jobs_are_told_in_one_outcome(write: Write, tmp_path: Path) -> None:
-    directory = write(Recorder(tmp_path, bombs=((0, "fail"),)), condor=("error_retries=1",))
+    directory = write(Recorder(tmp_path, bombs=((0, "fail"),)), error_retries=1)
     for _ in range(2):
         assert run_node(directory, "0") == ExitCode.FAILED
     outcome = replay(directory, enumerated(CHAINS, EDGES))[0]
@@ -274,7 +283,7 @@ def test_an_interrupted_job_says_so(write: Write, tmp_path: Path) -> None:
 
 def test_a_failure_names_the_command_that_runs_it_again(write: Write, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail_until_defused"),))
-    directory = write(work)
+    directory = write(work, error_retries=1)
     done = run_alone(directory, "0")
     assert done.returncode == 1
     quantum_id = next(iter(enumerated(CHAINS, EDGES))).quantum_id

@@ -1,25 +1,15 @@
-"""A test kit: small real repositories with mock quanta, and stand-ins for a runner.
+"""Small real repositories with mock quanta.
 
-For testing execution models of your own, and for benchmarks.  The tasks are those of
-`lsst.pipe.base.tests.mocks`; they read and write real datasets and otherwise do almost nothing.
+The tasks are those of `lsst.pipe.base.tests.mocks`; they read and write real datasets and otherwise do almost nothing.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .graph.enumeration import EnumeratedGraph
-from .graph.structure import GraphStructure
-from .outcome import QuantumOutcome, Status, StoredOutputs
-from .runner import Interruption, Runner, Ticket
-from .runner.base import ExceptionHook
-from .runner.failure import describe_exception
-
-__all__ = ["CallSpec", "MockPipeline", "enumerated"]
+__all__ = ["MockPipeline"]
 
 
 @dataclass(frozen=True)
@@ -142,87 +132,3 @@ def _insert_without_files(repository: Any) -> None:
     registry.registerDatasetType(raw)
     data_ids = repository.butler.query_data_ids(raw.dimensions, explain=False, limit=None)
     registry.insertDatasets(raw, data_ids, run=repository.input_run)
-
-
-def enumerated(counts: dict[str, int], edges: Sequence[tuple[int, int]] = ()) -> EnumeratedGraph:
-    """Return a graph without content.
-
-    Parameters
-    ----------
-    counts
-        Number of quanta by label; positions run through the labels in this order.
-    edges
-        Pairs of positions: a quantum, and one that waits for it.
-    """
-    return EnumeratedGraph(GraphStructure.from_edges(counts, edges), _NoContent())
-
-
-class _NoContent:
-    def task_node(self, label: str) -> Any:
-        return _AnyTask
-
-    def quantum(self, quantum_id: Any) -> Any:
-        raise AssertionError("whoever needs only the structure must not ask for a quantum")
-
-
-class _AnyTask:
-    class task_class:  # noqa: N801  an attribute of task nodes
-        canMultiprocess = True
-
-
-@dataclass(frozen=True)
-class CallSpec:
-    """A runner that calls a function with the id of each quantum.
-
-    What the function returns is not kept; what it raises fails the quantum.
-    """
-
-    function: Callable[[int], object]
-
-    @property
-    def files(self) -> dict[str, str]:
-        """It reads none."""
-        return {}
-
-    def moved(self, folder: str) -> CallSpec:
-        """Return itself: it reads nothing."""
-        return self
-
-    def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
-        """Do nothing: it reads nothing."""
-
-    def resuming(self) -> CallSpec:
-        """Return itself: functions leave nothing."""
-        return self
-
-    def prepare_process(self) -> None:
-        """Do nothing."""
-
-    def open(self, on_exception: ExceptionHook | None = None) -> Runner:
-        """Make the runner."""
-        return _CallRunner(self.function)
-
-
-class _CallRunner:
-    def __init__(self, function: Callable[[int], object]):
-        self._function = function
-
-    def is_whole(self, outputs: StoredOutputs) -> bool:
-        return True
-
-    def load(self, tickets: Sequence[Ticket]) -> None:
-        pass
-
-    def run(self, ticket: Ticket) -> QuantumOutcome:
-        start = time.time()
-        try:
-            self._function(ticket.id)
-        except Interruption:
-            return QuantumOutcome(ticket.id, Status.CANCELLED, start, time.time(), reason="interrupted")
-        except BaseException as error:
-            described = describe_exception(error)
-            return QuantumOutcome(ticket.id, Status.FAILED, start, time.time(), error=described)
-        return QuantumOutcome(ticket.id, Status.SUCCEEDED, start, time.time())
-
-    def close(self) -> None:
-        pass

@@ -1,0 +1,145 @@
+"""The local batch system, as the rest of the package sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from ...batch.exit_codes import ExitCode
+from ...batch.ledger import Ledger, Remainder
+from ...batch.names import FIRST, node_name
+from ...batch.run_directory import RunDirectory
+from ...batch.system import BatchSystem, Restarted, RunPlan, SystemWatch
+from ...errors import PipetaskError
+from .journal import Journal, RunSettings, acquire
+from .losses import Loss
+from .watch import LocalWatch
+
+__all__ = ["MEMORY_VARIABLE", "LocalBatchSystem"]
+
+MEMORY_VARIABLE = "PIPETASK_LOCAL_MEMORY"
+"""Environment variable that tells a job how many megabytes it has asked for."""
+
+_PATIENCE = 120.0
+"""Seconds that jobs, the final one among them, have to end when a run is cancelled."""
+
+
+class LocalBatchSystem(BatchSystem):
+    """Runs nodes as processes of this machine.
+
+    Parameters
+    ----------
+    slots
+        Nodes that run at the same time.
+    attempts
+        Most attempts at a node in one submission.
+    memory
+        Megabytes that a job asks for at first; one that runs out of memory gets twice as much at its next attempt.
+    losses
+        Attempts that go wrong.
+    shared
+        Whether jobs see the run directory.  Otherwise each runs in a folder of its own, with a copy of what it needs.
+    """
+
+    title = "the local batch system"
+
+    def __init__(
+        self,
+        slots: int = 2,
+        attempts: int = 3,
+        memory: int = 1000,
+        losses: Sequence[Loss] = (),
+        *,
+        shared: bool = True,
+    ):
+        self._slots, self._attempts, self._memory = slots, attempts, memory
+        self._losses, self._shared = tuple(losses), shared
+
+    @staticmethod
+    def requested_memory() -> int | None:
+        """Return what the driver has said to this job."""
+        text = os.environ.get(MEMORY_VARIABLE)
+        return int(text) if text else None
+
+    def shares_files(self, labels: Collection[str]) -> bool:
+        """Return whether jobs see the run directory, whatever they run."""
+        return self._shared
+
+    def write(self, plan: RunPlan) -> None:
+        """Write settings; which nodes there are is in the index."""
+        parts = {node_name(node): part.name for part in plan.parts for node in part.nodes}
+        settings = RunSettings(
+            self._slots, self._attempts, self._memory, self._losses, plan.first, plan.shared, parts
+        )
+        Journal(plan.draft).create(settings)
+
+    def submit(self, directory: RunDirectory) -> str:
+        """Start the driver, unless there is one, and return its process number."""
+        job, _ = _start(directory, (), {})
+        return job
+
+    def watch(self, directory: RunDirectory) -> SystemWatch:
+        """Return what reads the journal."""
+        return LocalWatch(directory)
+
+    def cancel(self, directory: RunDirectory) -> bool:
+        """Ask the driver to end, which kills its jobs and runs the final one, and wait for that."""
+        journal = Journal(directory.path)
+        if not journal.is_driven():
+            return False
+        os.kill(journal.process(), signal.SIGTERM)
+        deadline = time.monotonic() + _PATIENCE
+        while journal.is_driven():
+            if time.monotonic() > deadline:
+                raise PipetaskError(
+                    f"The driver of {directory.path} does not end: kill process {journal.process()}."
+                )
+            time.sleep(0.05)
+        return True
+
+    def restart(self, directory: RunDirectory) -> Restarted:
+        """Start another driver for what is not done, unless there is one."""
+        journal = Journal(directory.path)
+        if journal.is_driven():
+            return Restarted(str(journal.process()), True, 0)
+        remainder = Ledger(directory).remainder()
+        memory = _raised(remainder, journal.settings().memory)
+        done = [*([FIRST] if directory.begun.exists() else []), *remainder.done]
+        directory.forget_end()
+        job, found = _start(directory, done, memory)
+        return Restarted(job, found, len(remainder.done), memory)
+
+
+def _raised(remainder: Remainder, at_first: int) -> dict[str, int]:
+    """Return the memory that nodes ask for which ran out of it."""
+    memory = {}
+    for node in remainder.left:
+        asked = node.memory or at_first
+        memory[node.name] = 2 * asked if node.exit_code == ExitCode.OUT_OF_MEMORY else asked
+    return {name: megabytes for name, megabytes in memory.items() if megabytes > at_first}
+
+
+def _start(directory: RunDirectory, done: Sequence[str], memory: Mapping[str, int]) -> tuple[str, bool]:
+    """Start a driver, and return its process number and whether there was one already."""
+    journal = Journal(directory.path)
+    with acquire(journal.lock, patience=1.0) as lock:  # one who looks has it for a moment
+        if lock is None:
+            return str(journal.process()), True
+        journal.note(run="running", done=list(done), memory=dict(memory))
+        words = [sys.executable, "-m", f"{__package__}.driver", str(directory.path)]
+        with (directory.path / "logs" / "driver.err").open("a") as log:
+            driver = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[lock],  # it has the lock as long as it lives
+                start_new_session=True,
+            )
+        os.pwrite(lock, f"{driver.pid:<10}".encode(), 0)
+    driver.returncode = 0  # nobody waits for it
+    return str(driver.pid), False

@@ -1,0 +1,123 @@
+"""The local batch system of the test kit: what every batch system should do, and what happens when it loses jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from in_process import run_here
+from pipetask import BatchExecutor, BatchOptions, ExecutionContext
+from pipetask.batch.ledger import Ledger
+from pipetask.batch.outcomes import attempts_of
+from pipetask.batch.run_directory import RunDirectory
+from pipetask.batch.systems import system_of
+from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.outcome import Status
+from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.batch_conformance import EDGES, PAIRS, BatchConformance
+from pipetask.testing.local_batch import LocalBatchSystem, Loss, LossKind
+from pipetask.testing.plain_runs import Bench, LocalBench, wait_until
+from pipetask.testing.work import Misbehaviour, NotedWork
+
+pytestmark = pytest.mark.slow
+
+
+class TestLocalBatchSystem(BatchConformance):
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> Bench:
+        return LocalBench("pipetask.testing.local_batch:LocalBatchSystem", tmp_path)
+
+
+Run = Callable[..., RunDirectory]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a function that runs four chains of two in four nodes, and waits for the end."""
+
+    def execute(
+        *losses: Loss, work: NotedWork | None = None, graph: EnumeratedGraph | None = None, **more: Any
+    ) -> RunDirectory:
+        graph = graph or enumerated(PAIRS, EDGES)
+        options = BatchOptions(run_dir=str(tmp_path / "run"), bundle_size=2)
+        executor = BatchExecutor(LocalBatchSystem(losses=losses, **more), options)
+        context = ExecutionContext(graph, CallSpec(work or NotedWork(tmp_path)))
+        executor.check(context)
+        assert {o.status for o in executor.execute(graph, context)} == {Status.SUBMITTED}
+        context.stop.close()
+        directory = RunDirectory(tmp_path / "run")
+        end(directory)
+        return directory
+
+    return execute
+
+
+def end(directory: RunDirectory) -> None:
+    watch = system_of(directory).watch(directory)
+    wait_until(lambda: watch.phase().over, "the run is over", 120)
+
+
+def status(directory: RunDirectory) -> dict[str, Any]:
+    return json.loads(run_here("status", str(directory.path), "--json").out)
+
+
+def exit_codes(directory: RunDirectory, number: int) -> list[int | None]:
+    return [attempt.exit_code for attempt in attempts_of(directory.outcomes, number)]
+
+
+def test_what_ended_before_a_job_was_killed_is_not_run_again(run: Run, tmp_path: Path) -> None:
+    directory = run(Loss("a_b-1", LossKind.KILLED, after=1))
+    assert status(directory)["phase"] == "succeeded"
+    assert exit_codes(directory, 1) == [None, 0]
+    assert [NotedWork(tmp_path).attempts(id) for id in range(8)] == [1] * 8
+
+
+def test_a_job_that_is_killed_each_time_is_given_up(run: Run) -> None:
+    losses = [Loss("a_b-1", LossKind.KILLED, attempt, after=0) for attempt in (1, 2)]
+    directory = run(*losses, attempts=2)
+    found = status(directory)
+    assert (found["phase"], found["failed"]) == ("failed", ["a_b-1"])
+    assert exit_codes(directory, 1) == []
+    assert set(Ledger(directory).statuses().values()) == {Status.SUCCEEDED}
+    assert run_here("restart", str(directory.path)).code == 0
+    end(directory)
+    assert status(directory)["failed"] == ["a_b-1"], "it is lost in each submission"
+
+
+def test_of_a_job_that_was_never_taken_there_is_a_reason_and_what_needs_it_never_begins(run: Run) -> None:
+    graph = enumerated({"a": 4, "b": 2}, [(a, b) for a in range(4) for b in (4, 5)])
+    directory = run(Loss("a-1", LossKind.NEVER_STARTED), graph=graph)
+    found = status(directory)
+    assert (found["phase"], found["nodes"]) == ("failed", {"done": 1, "failed": 1, "blocked": 1})
+    assert found["quanta"] == {"a": {"done": 2, "blocked": 2}, "b": {"blocked": 2}}
+    assert found["reasons"] == {"a-1": "it was lost on purpose"}
+    assert exit_codes(directory, 2) == []
+
+
+def test_an_attempt_of_which_nothing_was_heard_is_repeated_and_does_nothing_twice(
+    run: Run, tmp_path: Path
+) -> None:
+    directory = run(Loss("a_b-2", LossKind.FORGOTTEN))
+    assert status(directory)["phase"] == "succeeded"
+    assert exit_codes(directory, 2) == [0], "the second finds nothing to do"
+    assert [NotedWork(tmp_path).attempts(id) for id in range(8)] == [1] * 8
+
+
+def test_jobs_that_do_not_see_the_run_directory_bring_outcomes_back(run: Run, tmp_path: Path) -> None:
+    directory = run(work=NotedWork(tmp_path, {0: Misbehaviour.FAIL}), shared=False)
+    found = status(directory)
+    assert (found["phase"], found["nodes"]) == ("failed", {"done": 3, "failed": 1})
+    assert found["quanta"] == {"a": {"done": 3, "failed": 1}, "b": {"done": 3, "blocked": 1}}
+
+
+def test_a_driver_that_is_killed_has_cancelled_the_run(run: Run, tmp_path: Path) -> None:
+    directory = run()
+    journal = directory.path / "local" / "events.jsonl"
+    *lines, last = journal.read_text().splitlines(keepends=True)
+    assert json.loads(last)["run"] == "succeeded"
+    journal.write_text("".join(lines))
+    assert status(directory)["phase"] == "cancelled"
