@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lsst.daf.butler import Butler
 
 from in_process import run_here
 from pipetask import BatchExecutor, BatchOptions, ExecutionContext
@@ -22,6 +23,8 @@ from pipetask.testing.batch_conformance import EDGES, PAIRS, BatchConformance
 from pipetask.testing.local_batch import LocalBatchSystem, Loss, LossKind
 from pipetask.testing.plain_runs import Bench, LocalBench, wait_until
 from pipetask.testing.work import Misbehaviour, NotedWork
+
+from conftest import Repository, run_pipetask  # isort: skip
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +124,25 @@ def test_a_driver_that_is_killed_has_cancelled_the_run(run: Run, tmp_path: Path)
     assert json.loads(last)["run"] == "succeeded"
     journal.write_text("".join(lines))
     assert status(directory)["phase"] == "cancelled"
+
+
+# With a butler.
+
+MODE = ("--mode", "pipetask.testing.local_batch:LocalBatchSystem")
+
+
+def test_a_class_path_is_a_mode_and_later_commands_find_it(repository: Repository, tmp_path: Path) -> None:
+    path = tmp_path / "batch"
+    more = ("--run-dir", str(path), "--wait", "--bundle-by", "exposure", "--registry-pre-update", "deferred")
+    done = run_pipetask(*repository.arguments(*MODE, *more))
+    assert (done.code, done.err.splitlines()[-1].partition(" in ")[0]) == (0, "succeeded: 10 succeeded"), (
+        done.err
+    )
+    assert json.loads((path / "run.json").read_text())["batch_system"] == LocalBatchSystem.name
+    assert run_pipetask("status", str(path)).code == 0
+    report = run_pipetask("report", str(path))
+    assert report.err.splitlines()[-1].partition(" in ")[0] == "succeeded: 10 succeeded"
+    assert run_pipetask("cancel", str(path)).code == 1
+    with Butler.from_config(str(repository.root)) as butler:
+        found = butler.registry.queryDatasets("exposure_summary", collections="u/out/run")
+        assert len(list(found)) == 2

@@ -33,11 +33,13 @@ class LocalWatch(SystemWatch):
         self._first = self._last = 0.0
 
     def phase(self) -> RunPhase:
-        """Return what the run is up to: it is lost when its driver has ended without a word."""
+        """Return what the run is up to: it runs as long as its driver, and is lost if that ended without a word."""
         # In this order, so that the last word of a driver that ends now is not missed.
-        lost = not self._journal.is_driven()
+        driven = self._journal.is_driven()
         self._update()
-        return RunPhase.CANCELLED if lost and self._phase is RunPhase.RUNNING else self._phase
+        if driven:
+            return RunPhase.RUNNING
+        return RunPhase.CANCELLED if self._phase is RunPhase.RUNNING else self._phase
 
     def look(self) -> Snapshot:
         """Read what has come since the last time."""

@@ -1,0 +1,36 @@
+"""HTCondor keeps the contract of a batch system."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from condor.plain_runs import RELEASE_SLOTS
+from condor.pool import Pool
+from pipetask import CondorOptions, CondorSystem
+from pipetask.testing.batch_conformance import BatchConformance
+from pipetask.testing.plain_runs import Bench
+
+
+def system() -> CondorSystem:
+    return CondorSystem(CondorOptions(condor=(RELEASE_SLOTS, "error_retries=0", "release_delay=0")))
+
+
+class PoolBench(Bench):
+    """Runs commands where the pool is, as its user."""
+
+    def __init__(self, pool: Pool, folder: Path):
+        super().__init__("condor.test_conformance:system", folder, timeout=120)
+        self._pool = pool
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        done = self._pool.run(*command, cwd=self.folder)
+        return subprocess.CompletedProcess(command, done.code, done.out, done.err)
+
+
+class TestCondorSystem(BatchConformance):
+    @pytest.fixture
+    def bench(self, pool: Pool, work: Path) -> Bench:
+        return PoolBench(pool, work)
