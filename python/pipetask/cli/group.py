@@ -17,7 +17,7 @@ __all__ = ["call", "cli", "explain"]
 
 
 class _PassedError(Exception):
-    """Carries an error past click, which would take it for an end of file at a prompt, or for a reader that is gone."""
+    """Carries an error past click, which would mistake it for the end of input at a prompt, or for a closed pipe."""
 
     def __init__(self, error: BaseException):
         super().__init__()
@@ -83,7 +83,7 @@ def explain(error: BaseException) -> tuple[str, int]:
             ctx = error.ctx if isinstance(error, click.UsageError) else None
             path = ctx.command_path.removeprefix("pipetask") if ctx is not None else ""
             return f"{path}: {error.format_message()}", error.exit_code
-        case click.Abort():  # no signal: a question that nobody has answered
+        case click.Abort():  # not a signal: a question was not answered
             return ": there was no answer, so nothing was done", 1
         case PipetaskError():
             return f": {error}", error.exit_code

@@ -58,7 +58,7 @@ def _run(invocation: Invocation) -> int:
 
 
 def _graph_executor(invocation: Invocation, executor: QuantumExecutor, graph: str) -> QuantumGraphExecutor:
-    """Make what executes; it refuses some options, so this comes before a graph is built."""
+    """Make the graph executor, before a graph is built, because it refuses some options."""
     from ..observe.report import debug_command
     from ..run.graph_executor import QuantumGraphExecutor
 
@@ -70,7 +70,7 @@ def _graph_executor(invocation: Invocation, executor: QuantumExecutor, graph: st
 
 
 def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> None:
-    """Show a graph from a file, and keep a copy, if that is asked for; only then is all of it read."""
+    """Show a graph from a file or save a copy, if requested; only then is all of it read."""
     if not request.graph_items and options.saved == GraphSaveOptions():
         return
     from ..graph.components import read_graph
@@ -87,7 +87,7 @@ def _build_and_execute(
     if (source := begin_pipeline(options, request)) is None:
         return None
     if not request.graph_items:
-        graph_executor.check_repository()  # to build a graph takes long, and needs no permission to write
+        graph_executor.check_repository()  # building a graph takes long, and needs no permission to write
     _build(options, source, request, path)
     if request.graph_items:
         _nothing_executed()
@@ -96,7 +96,7 @@ def _build_and_execute(
 
 
 def _build(options: RunCommand, source: PipelineSource, request: ShowRequest, path: str) -> None:
-    """Build a graph and write it: it is read from there, so it need not stay in memory."""
+    """Build a graph and write it; it is executed from the file, so it need not stay in memory."""
     components = build(options, source, options.run.collections)
     keep(components, replace(options.saved, save_qgraph=path))
     print_quanta(components.header.n_task_quanta)
@@ -119,7 +119,7 @@ def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: s
         return graph_executor.execute(file)
 
 
-# Where the graph lies that is built to be executed at once.
+# Where a graph is written that is built and executed by one command.
 
 
 @dataclass
@@ -130,7 +130,7 @@ class _Place:
 
 @contextmanager
 def _place_for(saved: GraphSaveOptions) -> Iterator[_Place]:
-    """Give the place that the user has chosen, or one that goes away unless somebody wants it to be kept."""
+    """Yield the place that the user has chosen, or a temporary one that is removed unless the graph is needed later."""
     if saved.save_qgraph is not None:
         yield _Place(saved.save_qgraph, keep=True)
         return
@@ -148,6 +148,6 @@ def _place_for(saved: GraphSaveOptions) -> Iterator[_Place]:
 
 
 def _needs_graph(summary: RunSummary) -> bool:
-    """Return whether somebody will want the graph again: to run what failed, or what has only been handed on."""
+    """Return whether the graph is needed again: to run what failed, or what was only handed on."""
     later = (status for status in summary.total if status.kind is Kind.HANDED_ON)
     return summary.exit_code != 0 or any(status is not Status.PLANNED for status in later)

@@ -1,4 +1,4 @@
-"""Which quanta run at this moment."""
+"""Which quanta are running."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ __all__ = ["Activity"]
 
 
 class Activity:
-    """Which quanta run right now, for whoever displays it."""
+    """Tells a progress display which quanta are running."""
 
     def __init__(self) -> None:
         self._source: Callable[[], Iterable[int]] = tuple
 
     def running(self) -> list[int]:
-        """Return the ids of the quanta that run at this moment; may be called from any thread."""
+        """Return the ids of the running quanta; may be called from any thread."""
         return list(self._source())
 
     def report_with(self, source: Callable[[], Iterable[int]]) -> None:
-        """Let an executor say how to find that out."""
+        """Set the function that finds out; an execution model calls this."""
         self._source = source

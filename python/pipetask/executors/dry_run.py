@@ -1,4 +1,4 @@
-"""Say what would run, and touch nothing."""
+"""Say what would run, and write nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DryRunExecutor(QuantumExecutor):
         next_id = 0
         with Path(self._plan).open("w") if self._plan else nullcontext(sys.stdout) as out:
             for quantum in quanta:
-                # Ids that the stream leaves out are done, or are not asked for.
+                # The stream leaves out quanta that are done or not selected.
                 for id in range(next_id, quantum.id):
                     if context.graph.position(id) in context.done:
                         print(write(context.graph, id, None), file=out)

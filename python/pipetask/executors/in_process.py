@@ -47,11 +47,11 @@ class InProcessExecutor(QuantumExecutor):
     def from_options(cls, options: InProcessOptions) -> InProcessExecutor:
         """Make an instance for the command line."""
         executor = cls(options.debugger, implicit_threads=options.implicit_threads)
-        executor._hook()  # better here than after a graph has been built
+        executor._hook()  # refuse a missing debugger now, and not after a graph has been built
         return executor
 
     def check(self, context: ExecutionContext) -> None:
-        """Refuse a timeout (a quantum of this process cannot be killed alone), and a debugger that is not there."""
+        """Refuse a timeout, because a quantum cannot be killed without this process, and a missing debugger."""
         self._hook()
         if context.timeout is not None:
             raise UsageError(
@@ -61,7 +61,7 @@ class InProcessExecutor(QuantumExecutor):
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
-        """Execute a stream of quanta, in its order."""
+        """Execute a stream of quanta in its order."""
         from ..runner.process_state import ProcessState
 
         stop = context.stop
@@ -96,9 +96,9 @@ class InProcessExecutor(QuantumExecutor):
 def _loaded_ahead(
     quanta: Iterable[QuantumData], runner: Runner, context: ExecutionContext
 ) -> Iterator[QuantumData]:
-    """Pass a stream on, with the content of a few quanta read at a time.
+    """Yield a stream's quanta, and read the content of a few at a time.
 
-    Serial execution in the stream's order has run all of one batch before it asks for the next.
+    Serial execution takes them in the same order, so it has run all of one batch before it asks for the next.
     """
     stream = iter(quanta)
     while batch := list(islice(stream, READ_AHEAD)):
@@ -107,14 +107,14 @@ def _loaded_ahead(
 
 
 def _next(frontier: Frontier, stop: StopRequest) -> QuantumData | None:
-    """Return the next ready quantum; wait for it if one that has failed is to be tried again."""
+    """Return the next ready quantum; wait if one that has failed will be tried again."""
     while (quantum := frontier.take()) is None and (due := frontier.next_due) is not None and not stop:
         wait([stop.fileno()], max(0.0, due - time.monotonic()))
     return quantum
 
 
 class _Current:
-    """The quantum that runs now."""
+    """The running quantum."""
 
     def __init__(self) -> None:
         self._id: int | None = None
@@ -128,12 +128,12 @@ class _Current:
         try:
             outcome = runner.run(ticket)
             self._id = None
-        except Interruption:  # it came in the moment between the task's end and the line above
+        except Interruption:  # it came between the end of the task and the line above
             self._id = None
             outcome = QuantumOutcome(ticket.id, Status.CANCELLED, reason="interrupted while it ran")
         return outcome
 
     def interrupt(self) -> None:
-        """Raise `Interruption` in the quantum that runs, if this is called from a signal handler above it."""
+        """Raise `Interruption` in the running quantum, if this is called from a signal handler above it."""
         if self._id is not None and threading.current_thread() is threading.main_thread():
             raise Interruption

@@ -49,7 +49,7 @@ def find_executor(mode: str) -> type[QuantumExecutor]:
 
 
 def _model_of(found: object) -> object:
-    """Return what hands quanta to a batch system, which names it, or else what was found."""
+    """Return the execution model that a batch system names, or what was found if it is no batch system."""
     path = getattr(found, "execution_model", None)
     return load_class(path).of(found) if path is not None else found
 

@@ -15,25 +15,25 @@ class StopLevel(IntEnum):
 
     GO_ON = 0
     STOP = 1
-    """Start nothing more; interrupt what runs, and let it clean up."""
+    """Start nothing more; interrupt running quanta, and let them clean up."""
 
     KILL = 2
-    """End what runs at once."""
+    """End running quanta immediately."""
 
 
 class StopRequest:
-    """A request to end a run early, made from anywhere: a signal handler, another thread, the executor itself.
+    """A request to end a run early, made by a signal handler, another thread, or the execution model itself.
 
     Attributes
     ----------
     level
         How urgent it is.
     reason
-        Why, for a person; the first reason given stays.
+        Why, in words; the first reason given is kept.
     signal
-        The signal that asked for it, if it was one.
+        The signal that caused it, if one did.
     on_ask
-        Called after each request, in the thread that asks; an executor that runs quanta in this process interrupts
+        Called after each request, in the thread that makes it; a model that runs quanta in this process interrupts
         them here.
     """
 
@@ -48,7 +48,7 @@ class StopRequest:
             os.set_blocking(end, False)
 
     def ask(self, reason: str, level: StopLevel = StopLevel.STOP, signal: int | None = None) -> None:
-        """Ask for an end; a lower level than already asked for changes nothing."""
+        """Request the end of the run; a level that is not higher than before changes nothing."""
         self.reason = self.reason or reason
         self.signal = self.signal or signal
         if level > self.level:
@@ -57,7 +57,7 @@ class StopRequest:
             self.on_ask()
 
     def fileno(self) -> int:
-        """Return a descriptor that becomes readable with each new request, to wait on."""
+        """Return a descriptor to wait on, which becomes readable with each new request."""
         return self._read_end
 
     def acknowledge(self) -> None:

@@ -36,7 +36,7 @@ class PreUpdate(Enum):
     """By the first job of a batch run."""
 
     SKIP = "skip"
-    """Somebody did it already; that is verified."""
+    """It was made ready before; this is verified."""
 
 
 class OutputButler(Enum):
@@ -53,10 +53,10 @@ class Durability(Enum):
     """What a loss of power may cost."""
 
     FULL = "full"
-    """Nothing that is recorded as done: it is on disk before."""
+    """Nothing that is recorded as done, because it is forced to disk first."""
 
     NONE = "none"
-    """What was written in the last half minute or so; when to write it is left to the operating system."""
+    """Files of the last half minute or so, because the operating system decides when to write them."""
 
 
 def _memory(text: str) -> str | None:
@@ -85,7 +85,7 @@ class ExecutorOptions:
     models: OwnedOptions = owned("Options of --mode {}", model_groups)
 
     def mode_for(self, timeout: float | None) -> str:
-        """Return the execution model that is meant; a timeout needs a process that can be killed."""
+        """Return the mode, or the default: in-process for one process, unless a timeout needs a process to kill."""
         one = self.models.of(MultiprocessOptions).processes == 1 and timeout is None
         return self.mode or ("in-process" if one else "multiprocess")
 

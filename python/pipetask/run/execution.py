@@ -39,14 +39,14 @@ _LOG = logging.getLogger(__name__)
 class Execution:
     """A graph that an execution model has agreed to execute; `begin` makes one.
 
-    Whoever begins it makes the repository ready, and lets it `run`.
+    The caller then prepares the repository, and calls `run`.
     """
 
     executor: QuantumExecutor
     context: ExecutionContext
     options: ExecutionOptions
     unwanted: frozenset[int]
-    """Positions of quanta that nobody asked for."""
+    """Positions of quanta that were not selected."""
 
     collected: OutcomeCollector
 
@@ -63,7 +63,7 @@ class Execution:
         later: Continuation | None = None,
         hand_over: Callable[[str, str], None] = lambda batch_run, directory: None,
     ) -> Iterator[Execution]:
-        """Decide which quanta are executed, and in which order; touch nothing.
+        """Decide which quanta are executed, and in which order; nothing is written.
 
         Until the context ends, SIGINT, SIGTERM, SIGHUP and SIGQUIT ask the execution to stop.
 
@@ -74,7 +74,7 @@ class Execution:
         file
             The graph.
         spec
-            Where quanta read and write; how they are run is taken from the options.
+            Where quanta read and write; the options say how they are run.
         options
             How to execute.
         earlier
@@ -82,9 +82,9 @@ class Execution:
         fixup
             Adds ordering to the graph.
         later
-            What begins and ends the run in other processes, for models that need that.
+            What other processes need to begin and end the run; for batch models.
         hand_over
-            What such models call to let a run directory have the output run.
+            What a batch model calls to reserve the output run for its run directory.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class Execution:
         excluded = earlier.done | unwanted
         structure = fix_up(file, fixup, excluded) if fixup else file.structure
         stream = EnumeratedGraph(structure, file, excluded)
-        # Jobs elsewhere have no use for a folder that ends with this process.
+        # Jobs cannot use a folder that is removed when this process ends.
         shared = nullcontext() if executor.traits.batch else shared_datastore_cache()
         with stop_on_signals() as stop, shared as cache:
             if executor.traits.in_process and not executor.traits.implicit_threads:
@@ -126,7 +126,7 @@ class Execution:
         *,
         init_only: bool = False,
     ) -> RunSummary:
-        """Execute the quanta; whatever ends that, there is one outcome of each quantum, and sinks hear of the end.
+        """Execute the quanta.  However that ends, there is one outcome for each quantum, and sinks are told the end.
 
         Parameters
         ----------
@@ -163,13 +163,13 @@ class Execution:
         return summary
 
     def _execute(self, audience: Audience, registrar: Registrar | DiskWriter | None) -> PipetaskError | None:
-        """Execute; return what broke the execution off, if anything did."""
+        """Execute; return the error that ended the execution early, if there was one."""
         stream = self.context.graph
         try:
             with closing(self.executor.execute(stream, self.context)) as executed:
                 for outcome in chain(_done_already(stream, self.context.done - self.unwanted), executed):
                     self._take(outcome, audience, registrar)
-        except BaseException as raised:  # a run that ends still has to say how
+        except BaseException as raised:  # the summary says how the run ended
             _LOG.debug("The execution broke off:", exc_info=True)
             if isinstance(raised, PipetaskError):
                 return raised
@@ -186,12 +186,14 @@ class Execution:
             return
         if registrar is not None and outcome.outputs is not None:
             registrar.register(outcome.outputs)
-            if registrar.failed:  # what is done is safe; more would only be more to register later
+            if (
+                registrar.failed
+            ):  # what is done is safe in the datastore; stop before more has to be registered later
                 self.context.stop.ask("outputs could not be registered")
         audience.note(told)
 
     def _account_for_all(self, number: int, error: PipetaskError | None, audience: Audience) -> None:
-        """Take note of quanta that the execution model gave no outcome of, because it broke off."""
+        """Make outcomes for quanta that have none because the execution ended early."""
         if len(self.collected) == number:
             return
         reason = "the run broke off" if error else "the execution model has not said what became of it"
@@ -239,7 +241,7 @@ def _completed(
 def _done_already(stream: EnumeratedGraph, done: frozenset[int]) -> Iterator[QuantumOutcome]:
     if not done:
         return
-    for _ in stream:  # so that every quantum has its id
+    for _ in stream:  # assigns an id to each quantum
         pass
     for id in sorted(stream.id(position) for position in done):
         yield QuantumOutcome(id, Status.SKIPPED, reason="done already: its metadata is in the output run")

@@ -1,4 +1,4 @@
-"""Wires a graph, an execution model and the sinks together."""
+"""Connects a graph, an execution model, the registry and the sinks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class QuantumGraphExecutor:
     options
         How to execute.
     sinks
-        What is told about each outcome, besides the registry, and in the end about the whole run.
+        What receives each outcome, and the summary at the end; the registry need not be among them.
 
     Raises
     ------
@@ -78,7 +78,7 @@ class QuantumGraphExecutor:
         self._fixup = load_graph_fixup(fixup) if fixup else None
 
     def check_repository(self) -> None:
-        """Check, before a graph is built for it, that the repository can be written to, if it will be.
+        """Check before a graph is built that the repository can be written to, if the model executes quanta.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class QuantumGraphExecutor:
                 pass
 
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
-        """Let the execution model begin to import the tasks of the graph that is executed next.
+        """Let the execution model start to import the tasks of the graph that is executed next.
 
         Parameters
         ----------
@@ -110,8 +110,8 @@ class QuantumGraphExecutor:
         Returns
         -------
         summary
-            What became of each quantum.  A failed quantum is an outcome here and not an exception; and what has ended
-            a run that had begun is its ``error``.
+            What became of each quantum.  A failed quantum is an outcome and not an exception.  If something ended a run
+            that had begun, that is the summary's ``error``.
 
         Raises
         ------
@@ -196,7 +196,7 @@ class QuantumGraphExecutor:
                 "the option out, or give the graph another run with update-graph-run."
             )
         if self._options.pre_update.when is PreUpdate.SKIP and not options.extend_run:
-            # The run exists because somebody made it for this execution, which is no extension.
+            # The run was made for this execution, so this does not extend an earlier one.
             options = replace(options, extend_run=True)
         return replace(options, output_run=in_graph)
 
@@ -213,7 +213,7 @@ class QuantumGraphExecutor:
 
 
 def _hand_over(butler: Butler, run: str, lease: Lease | None, batch_run: str, directory: str) -> None:
-    """Let a run directory have the output run; at no moment nobody has it."""
+    """Reserve the output run for a run directory, before this process gives it up."""
     note_batch(butler, run, batch_run, directory)
     if lease is not None:
         lease.release()
@@ -222,7 +222,7 @@ def _hand_over(butler: Butler, run: str, lease: Lease | None, batch_run: str, di
 def _warn_of_missing_inputs(
     structure: GraphStructure, not_run: frozenset[int], unwanted: frozenset[int]
 ) -> None:
-    """Warn of quanta that are asked for and need others that neither are nor have been run."""
+    """Warn of selected quanta that need others which are not selected and have not been run."""
     if not not_run:
         return
     needy = [
@@ -232,6 +232,6 @@ def _warn_of_missing_inputs(
     ]
     if needy:
         _LOG.warning(
-            "%d of the quanta asked for need others that have not been run; without inputs they may find no work.",
+            "%d of the selected quanta need others that have not been run; without inputs they may find no work.",
             len(needy),
         )

@@ -73,7 +73,7 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
         How to execute.  By default it is verified that the registry is ready, as it is after
         ``SeparablePipelineExecutor.pre_execute_qgraph``.
     sinks
-        What is told about each outcome, and in the end about the whole run.
+        What receives each outcome, and the summary at the end.
 
     Notes
     -----
@@ -135,7 +135,7 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
         return self._kept.report
 
     def _write_provenance(self, graph: str, provenance: str) -> None:
-        # pipe_base reads what quanta have left in the datastore; "dry run": it is not to register that once more.
+        # pipe_base reads what quanta have written to the datastore; "dry run" keeps it from registering that again.
         config = AggregatorConfig(output_path=provenance, dry_run=True)
         try:
             aggregate_graph(graph, self._butler_config, config)

@@ -33,9 +33,9 @@ CHUNK = 1000
 class QuantumBackedGraphExecutor:
     """Executes quantum graphs with one execution model, through quantum-backed butlers only.
 
-    The registry is neither read nor written; its database need not be there.  What is done already (its metadata is
-    in the datastore) is skipped, and what failed attempts have left is replaced.  Before it, `init_output_run` writes
-    init-outputs; after it, ``butler transfer-from-graph`` or ``butler aggregate-graph`` registers what was written.
+    The registry is neither read nor written, and its database need not exist.  Quanta whose metadata is in the
+    datastore are skipped, and what failed attempts have left is replaced.  Call `init_output_run` first, to write
+    init-outputs; run ``butler transfer-from-graph`` or ``butler aggregate-graph`` afterwards, to register the outputs.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class QuantumBackedGraphExecutor:
     options
         How to execute.  Of a graph file, only the quanta that are selected here are read.
     sinks
-        What is told about each outcome, and in the end about the whole run.
+        What receives each outcome, and the summary at the end.
 
     Raises
     ------
@@ -84,8 +84,8 @@ class QuantumBackedGraphExecutor:
         Returns
         -------
         summary
-            What became of each quantum.  A failed quantum is an outcome here and not an exception; and what has ended
-            a run that had begun is its ``error``.
+            What became of each quantum.  A failed quantum is an outcome and not an exception.  If something ended a run
+            that had begun, that is the summary's ``error``.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class QuantumBackedGraphExecutor:
         )
 
     def _earlier(self, file: GraphFile, butler: WorkerButler) -> EarlierAttempts:
-        """Look for what is done, if nobody will execute it: otherwise workers look, each for its quanta."""
+        """Look for quanta that are done, for a model that does not execute; otherwise each worker looks for its own."""
         if self._executor.traits.executes or self._options.no_existing_outputs:
             return EarlierAttempts()
         return EarlierAttempts(done=_stored(file, butler))

@@ -18,7 +18,7 @@ VARIABLE = "PIPETASK_CONFIG"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a site may override."""
+    """What a site can override."""
 
     pool: Mapping[str, Any]
     """Fields of `pipetask.executors.pool.bundling.BundlePolicy`."""

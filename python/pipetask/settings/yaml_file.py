@@ -82,7 +82,7 @@ def sections(
 
 
 def check_key(key: object, known: Collection[str], what: str) -> None:
-    """Refuse a key that nobody knows.
+    """Refuse an unknown key.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def check_key(key: object, known: Collection[str], what: str) -> None:
     Raises
     ------
     UsageError
-        With the key that was probably meant.
+        With a suggestion if another key is similar.
     """
     if key not in known:
         raise UsageError(f"{what} {key!r} is unknown{did_you_mean(str(key), known)}")
