@@ -109,7 +109,7 @@ def test_a_dead_server_costs_nothing_else(
         assert not list(scratch.iterdir())
     else:
         assert [outcome.status for outcome in lost] == [Status.KILLED]
-        assert "how is not known" in (lost[0].reason or "")
+        assert "the cause is not known" in (lost[0].reason or "")
 
 
 def test_an_idle_worker_that_is_killed_leaves_no_log(tmp_path: Path, scratch: Path) -> None:

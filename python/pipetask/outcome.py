@@ -1,4 +1,4 @@
-"""What became of one quantum."""
+"""How a quantum ended: its status, what it used, its error, and the outputs that are to be registered."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Usage:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return both ends of a text that is longer than so many characters, and one that is not as it is."""
+    """Return a text as it is, or only its two ends if it has more characters than that."""
     if len(text) <= longest:
         return text
     half = longest // 2
@@ -179,7 +179,7 @@ def shortened(text: str, longest: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class QuantumError:
-    """An exception as text, so that it survives any process boundary."""
+    """An exception as text, which can be sent to any process."""
 
     type_name: str
     """Full name of the exception class."""
@@ -187,25 +187,25 @@ class QuantumError:
     message: str
 
     traceback: str = field(repr=False)
-    """The formatted traceback, causes included, of the process that raised."""
+    """The formatted traceback of the process that raised, including causes."""
 
     exit_code: int | None = None
     """The exit code that the exception's class asks for, such as `REPEATABLE_ERROR` or `INVALID_QUANTUM`."""
 
     @property
     def size(self) -> int:
-        """Number of characters of its texts."""
+        """Number of characters in its texts."""
         return len(self.message) + len(self.traceback)
 
     def shortened(self, longest: int) -> QuantumError:
-        """Return the same with both ends of texts that are longer than so many characters."""
+        """Return a copy that keeps only the two ends of texts that have more characters than that."""
         message, text = shortened(self.message, longest), shortened(self.traceback, longest)
         return replace(self, message=message, traceback=text)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredOutputs:
-    """What a quantum left in the datastore, for the registry's writer."""
+    """What a quantum has left in the datastore, for the registrar."""
 
     datasets: list[tuple[str, uuid.UUID, tuple[Any, ...]]]
     """Dataset type name, dataset ID and full data ID values of each dataset that is stored."""
@@ -214,12 +214,12 @@ class StoredOutputs:
     """Datastore records by datastore name, as `lsst.daf.butler.Datastore.export_records` returns them."""
 
     absent: list[tuple[str, uuid.UUID, tuple[Any, ...]]]
-    """Predicted outputs that are not stored and that an earlier attempt may have registered."""
+    """Predicted outputs that are not stored, and that an earlier attempt may have registered."""
 
 
 @dataclass(slots=True)  # not frozen: that would triple the time to make one
 class QuantumOutcome:
-    """What became of one quantum: exactly one is made for each quantum an executor takes."""
+    """How one quantum ended.  An execution model yields exactly one of these for each quantum that it takes."""
 
     id: int
     """Position of the quantum in the enumeration of its graph."""
@@ -227,7 +227,7 @@ class QuantumOutcome:
     status: Status
 
     start: float | None = None
-    """When it started, in seconds since 1970-01-01 UTC; `None` if it never did."""
+    """When it started, in seconds since 1970-01-01 UTC; `None` if it never started."""
 
     end: float | None = None
     host: str | None = None
@@ -241,30 +241,30 @@ class QuantumOutcome:
     """The signal that ended the process, for `Status.KILLED` and `Status.TIMED_OUT`."""
 
     exit_code: int | None = None
-    """The exit code of the process, where it ended by itself in the middle of the quantum."""
+    """The exit code of the process, if it exited in the middle of the quantum."""
 
     blocked_by: int | None = None
-    """For `Status.BLOCKED`: the id of the quantum upstream that went wrong first."""
+    """For `Status.BLOCKED`: the id of the upstream quantum that went wrong first."""
 
     caveats: int = 0
     """`lsst.pipe.base.QuantumSuccessCaveats` of a success, as an integer."""
 
     reason: str | None = None
-    """One line for a person, where the status alone does not say why."""
+    """One line that says why, if the status alone does not."""
 
     log: str | None = None
-    """Where the log is, if it is not the log dataset in the butler."""
+    """Path of the log, if it is not the log dataset in the butler."""
 
     outputs: StoredOutputs | None = field(default=None, repr=False)
 
     out_of_memory: bool = False
-    """Whether the kernel killed its process for want of memory, for `Status.KILLED`."""
+    """For `Status.KILLED`: whether the kernel killed the process because memory ran out."""
 
     attempt: int = 1
-    """Which attempt at the quantum in this run it was, from 1."""
+    """Which attempt at the quantum in this run this is, counted from 1."""
 
     earlier: tuple[QuantumOutcome, ...] = ()
-    """Outcomes of the attempts before it in this run, oldest first."""
+    """Outcomes of earlier attempts in this run, oldest first."""
 
     def to_wire(self) -> tuple[Any, ...]:
         """Return the outcome as a tuple of plain values, which pickles five times as fast.
@@ -293,12 +293,12 @@ class QuantumOutcome:
 
     @property
     def text_size(self) -> int:
-        """Number of characters of its error, and of those of earlier attempts."""
+        """Number of characters in its error and in those of earlier attempts."""
         own = self.error.size if self.error is not None else 0
         return own + sum(each.text_size for each in self.earlier)
 
     def with_short_texts(self, longest: int) -> QuantumOutcome:
-        """Return a copy whose errors have only both ends of texts that are longer than so many characters."""
+        """Return a copy whose errors keep only the two ends of texts that have more characters than that."""
         error = self.error.shortened(longest) if self.error is not None else None
         earlier = tuple(each.with_short_texts(longest) for each in self.earlier)
         return replace(self, error=error, earlier=earlier)

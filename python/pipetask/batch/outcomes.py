@@ -1,9 +1,9 @@
-"""What jobs leave behind: one file for each attempt at a node, which grows by a record with each quantum that ends.
+"""Files of outcomes: one for each attempt at a node.  A job appends a record whenever a quantum ends.
 
 A file begins with a line that says what it is, and in which version (`VERSION`); then come records.  A record is its
 length, a checksum, and a pickled dictionary, written in one call.  So no outcome is lost when a job is killed, and a
-record that was half written is recognised.  The file's name has the node's number and the nanosecond at which the
-attempt began, so that attempts on different machines do not meet.
+half-written record is recognised.  The file's name contains the node's number and the nanosecond at which the attempt
+began, so that attempts on different machines use different files.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ _FIRST_LINE = f"{_TITLE}{VERSION}\n".encode()
 _HEAD = struct.Struct("<II")
 _SUFFIX = ".outcomes"
 _SHARD = 1000
-"""Nodes whose files share a folder."""
+"""Number of nodes whose files share a folder."""
 
 
 @dataclass
 class Attempt:
-    """One attempt at a node, as far as it got."""
+    """One attempt at a node, as far as it has got."""
 
     number: int
-    """The node's."""
+    """Number of the node."""
 
     path: Path
     start: float
     host: str
     memory: int | None
-    """Memory that the job had asked for, in megabytes."""
+    """Memory that the job had requested, in megabytes."""
 
     exit_code: int | None = None
-    """`None`: it runs, or was killed."""
+    """`None` if it is running or was killed."""
 
     outcomes: list[QuantumOutcome] = field(default_factory=list)
 
@@ -62,16 +62,16 @@ class AttemptWriter:
     Parameters
     ----------
     folder
-        Where all outcomes of the run are.
+        Folder with all outcomes of the run.
     number
-        The node's number.
+        Number of the node.
     host, memory
-        Where it runs, and the memory that the job has asked for, in megabytes.
+        Host that it runs on, and memory that the job has requested, in megabytes.
 
     Raises
     ------
     PipetaskError
-        If it cannot write.
+        If the file cannot be written.
     """
 
     def __init__(self, folder: Path, number: int, host: str, memory: int | None):
@@ -89,11 +89,11 @@ class AttemptWriter:
         self._write(begin, before=_FIRST_LINE)
 
     def outcome(self, outcome: QuantumOutcome) -> None:
-        """Write down what became of a quantum."""
+        """Record how a quantum ended."""
         self._write(to_record(outcome))
 
     def end(self, exit_code: int) -> None:
-        """Write down that the attempt is over, and close the file; when the job says so, it is on disk."""
+        """Record the end of the attempt, close the file, and return when it is on disk."""
         self._write({"record": "end", "exit_code": exit_code})
         os.close(self._file)
         sync_files([str(self._path)])
@@ -111,7 +111,7 @@ class AttemptWriter:
 
 
 def attempts_of(folder: Path, number: int) -> list[Attempt]:
-    """Return all attempts at a node, oldest first."""
+    """Read all attempts at a node, oldest first."""
     return [
         _read(path) for path in sorted(_shard(folder, number).glob(f"{number:06}-*{_SUFFIX}"), key=_began)
     ]
@@ -123,7 +123,7 @@ def attempts_by_node(folder: Path, numbers: Collection[int] | None = None) -> It
     Parameters
     ----------
     folder
-        Where all outcomes of the run are.
+        Folder with all outcomes of the run.
     numbers
         The only nodes to read; all if `None`.
     """
@@ -150,14 +150,14 @@ def _began(path: Path) -> int:
 
 
 class AttemptTails:
-    """Reads attempts while they grow.
+    """Reads files of attempts while jobs append to them.
 
     Parameters
     ----------
     folder
-        Where all outcomes of the run are.
+        Folder with all outcomes of the run.
     since
-        Attempts that began earlier, in seconds since 1970-01-01 UTC, are left out.
+        Leave out attempts that began before this moment, in seconds since 1970-01-01 UTC.
     """
 
     def __init__(self, folder: Path, since: float = 0.0):
@@ -167,7 +167,7 @@ class AttemptTails:
         self._closed: set[str] = set()
 
     def news(self) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
-        """Yield each attempt that has grown, with the outcomes that are new; those are kept nowhere."""
+        """Yield each attempt that has grown, with its new outcomes, which are not kept."""
         for shard in sorted(self._folder.iterdir()):
             for entry in os.scandir(shard):
                 # One that has ended does not grow, and in the end nearly all have ended.
@@ -188,7 +188,7 @@ class AttemptTails:
             yield attempt, fresh
 
     def running(self) -> list[Attempt]:
-        """Return the attempts that have begun and not ended, as far as one knows."""
+        """Return the attempts that have begun and have no end record yet."""
         return [attempt for attempt, _ in self._open.values()]
 
 
@@ -203,7 +203,7 @@ def _read(path: Path) -> Attempt:
 
 
 def _grow(attempt: Attempt, offset: int) -> int:
-    """Read whole records from some place on, and return where the next would begin."""
+    """Read all complete records from an offset on, and return the offset after them."""
     with attempt.path.open("rb") as file:
         file.seek(offset)
         content = file.read()
@@ -245,7 +245,7 @@ def _has_first_line(path: Path, content: bytes) -> bool:
 
 
 def _records(content: bytes, at: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield whole records with their sizes; what follows a damaged one was cut off."""
+    """Yield complete records with their sizes; stop at a damaged one, which was cut off."""
     while at + _HEAD.size <= len(content):
         length, checksum = _HEAD.unpack_from(content, at)
         body = content[at + _HEAD.size : at + _HEAD.size + length]

@@ -1,4 +1,4 @@
-"""The sinks that a command gives a run."""
+"""Choose the sinks for a run of the command."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["sinks_for"]
 
 
 def sinks_for(commands: Commands, *, summary: str | None = None, progress: Sink | None = None) -> list[Sink]:
-    """Return the sinks of a run: what is kept comes first, then what is shown.
+    """Return the sinks of a run: first those that write files, then those that print.
 
     Parameters
     ----------
     commands
-        Gives the commands that run single quanta again, for the report.
+        Returns commands that run single quanta again, for the report.
     summary
-        Where to write the summary, if anywhere.
+        Where to write the summary file, if one is wanted.
     progress
-        Shows how the run gets on.
+        Shows the progress of the run.
 
     Raises
     ------

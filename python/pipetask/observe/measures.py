@@ -1,4 +1,4 @@
-"""What quanta of each task have used: figures for a report, whatever measures there are."""
+"""Means and peaks of what the quanta of each task have used."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class MeasureColumn:
     """Such as ``mean time``."""
 
     cells: dict[str, str] = field(default_factory=dict)
-    """Text by label; a label is left out if no quantum of its has this measure."""
+    """Text by label; labels without any known value are left out."""
 
 
 def measure_columns(summary: RunSummary) -> list[MeasureColumn]:
-    """Return all measures that any quantum has, in the order in which `Usage` has them."""
+    """Return a column for each measure with any known value, in the order of the fields of `Usage`."""
     values: dict[str, dict[str, _Values]] = {each.name: {} for each in fields(Usage)}
     for outcome in summary.outcomes:
         if outcome.usage is None:

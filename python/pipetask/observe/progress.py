@@ -1,4 +1,4 @@
-"""Show how a run gets on: a live table on a terminal, now and then a line elsewhere."""
+"""Show the progress of a run: a live table on a terminal, or a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINE_INTERVAL = 5.0
 
 
 class TableProgress(Sink):
-    """A live table on a terminal.
+    """Shows a live table on a terminal.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class TableProgress(Sink):
         )
         try:
             self._live.start()
-        except RuntimeError:  # no thread can be started: the terminal is to be as it was
+        except RuntimeError:  # no thread can be started: restore the terminal
             self._live.stop()
             raise
 
@@ -57,7 +57,7 @@ class TableProgress(Sink):
         self._tally.count(outcome)
 
     def end(self, summary: RunSummary) -> None:
-        """Take the table away; the report shows the final figures."""
+        """Remove the table; the report shows the final numbers."""
         if self._live is not None:
             self._live.stop()
 
@@ -67,12 +67,12 @@ class TableProgress(Sink):
 
 
 class LineProgress(Sink):
-    """A line every few seconds, for logs.
+    """Writes a line every few seconds, for logs.
 
     Parameters
     ----------
     stream
-        Where lines go.
+        Where to write.
     interval
         Seconds between two lines.
     """
@@ -85,7 +85,7 @@ class LineProgress(Sink):
         self._tally: Tally | None = None
 
     def begin(self, graph: EnumeratedGraph, totals: dict[str, int], activity: Activity) -> None:
-        """Start to write."""
+        """Start writing."""
         self._tally = Tally(graph, totals, activity)
         self._thread = threading.Thread(target=self._write, name="progress", daemon=True)
         self._thread.start()
@@ -106,12 +106,12 @@ class LineProgress(Sink):
         while not self._over.wait(self._interval):
             try:
                 print(progress_line(self._tally), file=self._stream, flush=True)
-            except OSError:  # nobody reads it any more
+            except OSError:  # the reader of the stream is gone
                 return
 
 
 def progress_line(tally: Tally) -> str:
-    """Return the figures in one line."""
+    """Return the numbers in one line."""
     rows = list(tally.rows())
     whole = tally.sum(rows)
     parts = [

@@ -1,4 +1,4 @@
-"""Say at the end what became of a run."""
+"""Print a report at the end of a run."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ __all__ = [
 ]
 
 RunAlone: TypeAlias = Callable[[object], str]
-"""Returns the command that runs the quantum with some UUID alone."""
+"""Returns the command that runs only the quantum with a given UUID."""
 
 Commands: TypeAlias = Callable[[RunSummary], RunAlone]
-"""Looks at a run and returns what knows such commands."""
+"""Returns such a function for a run."""
 
 MOST_FAILURES = 20
-"""Failures that are printed in full; the summary file has all."""
+"""Number of failures that are printed; the summary file has all."""
 
 _STYLES = {Kind.DONE: "green", Kind.HANDED_ON: "cyan", Kind.FAILED: "bold red", Kind.NOT_RUN: "yellow"}
 
 _COLUMNS = sorted(Status, key=lambda status: list(Kind).index(status.kind))
 
 _GAP = 2
-"""Blanks between two columns."""
+"""Number of blanks between two columns."""
 
 
 class ReportSink(Sink):
-    """Prints what became of a run.
+    """Prints a report of a run.
 
     Parameters
     ----------
     console
         Where to print.
     commands
-        Gives the commands that run single quanta again.
+        Returns commands that run single quanta again.
     """
 
     def __init__(self, console: Console, commands: Commands):
@@ -64,16 +64,16 @@ class ReportSink(Sink):
 
 
 def print_report(console: Console, summary: RunSummary, run_alone: RunAlone) -> None:
-    """Print a table by label, then each failure with the command that runs it alone.
+    """Print a table of tasks, then each failure with a command that runs only that quantum.
 
     Parameters
     ----------
     console
         Where to print.
     summary
-        What became of the run.
+        The summary of the run.
     run_alone
-        Returns the command that runs the quantum with some UUID alone.
+        Returns the command that runs only the quantum with a given UUID.
     """
     if summary.outcomes:
         console.print(_table(summary, console.width))
@@ -88,7 +88,7 @@ def print_report(console: Console, summary: RunSummary, run_alone: RunAlone) -> 
 
 
 def debug_command(butler: str, graph: str, quantum_id: object) -> str:
-    """Return the command that runs one quantum alone under the debugger."""
+    """Return the command that runs only one quantum, in the debugger."""
     words = ["pipetask", "run", "-b", butler, "-g", graph, "--qgraph-node-id", str(quantum_id)]
     return shlex.join([*words, "--extend-run", "--clobber-outputs", "--pdb"])
 
@@ -96,7 +96,7 @@ def debug_command(butler: str, graph: str, quantum_id: object) -> str:
 def quantum_backed_debug_command(
     butler: str, graph: str, search_path: Sequence[str], quantum_id: object
 ) -> str:
-    """Return the command that runs one quantum alone under the debugger, without a registry."""
+    """Return the command that runs only one quantum, in the debugger and without a registry."""
     words = ["pipetask", "run-qbb", butler, graph, "--qgraph-node-id", str(quantum_id)]
     if search_path:
         words += ["--config-search-path", ",".join(search_path)]
@@ -126,7 +126,7 @@ def _table(summary: RunSummary, width: int) -> Table:
 
 
 def _that_fit(columns: list[MeasureColumn], width: int) -> list[MeasureColumn]:
-    """Return as many columns as fit into some width: with their headings on two lines, if they do not fit on one."""
+    """Return as many columns as fit into a width; split headings into two lines if that is needed."""
     if sum(map(_needed, columns)) <= width:
         return columns
     columns = [replace(column, heading=column.heading.replace(" ", "\n")) for column in columns]
@@ -167,7 +167,7 @@ def _print_failure(
 
 
 def _attempt(outcome: QuantumOutcome) -> str:
-    """Return one line for an attempt that was not the last."""
+    """Return one line about an attempt that was not the last."""
     error = outcome.error
     what = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
     log = f"; log: {outcome.log}" if outcome.log is not None else ""

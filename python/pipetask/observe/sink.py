@@ -1,4 +1,4 @@
-"""What is told about the outcomes of a run, and about its end."""
+"""Sinks: receivers of the outcomes of a run and of its summary."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Sink:
-    """Receives each outcome of a run, in the order they end, and then the summary of all.
+    """Receives each outcome of a run, in the order in which quanta end, and then the summary.
 
-    What a sink raises is reported once, and the sink is told nothing more; it neither ends the run nor changes its exit
-    code.  What must stop a run before it begins belongs into the sink's constructor.
+    An exception that a sink raises is reported once, and the sink is not called again.  It neither ends the run nor
+    changes its exit code.  What has to stop a run before it begins belongs in the sink's constructor.
     """
 
     def begin(self, graph: EnumeratedGraph, totals: dict[str, int], activity: Activity) -> None:
@@ -32,15 +32,15 @@ class Sink:
         Parameters
         ----------
         graph
-            Looks up what an id means.
+            Looks up labels and data IDs by id.
         totals
-            How many quanta of each label take part.
+            Number of quanta that take part, by label.
         activity
-            Tells which quanta run right now.
+            Tells which quanta are running now.
         """
 
     def note(self, outcome: QuantumOutcome) -> None:
-        """Take note of an outcome."""
+        """Receive an outcome."""
 
     def end(self, summary: RunSummary) -> None:
         """Finish, however the run ended.
@@ -48,12 +48,12 @@ class Sink:
         Parameters
         ----------
         summary
-            What became of each quantum, and of the run; outputs are registered by now, or never will be.
+            The summary.  All outputs that can be registered have been.
         """
 
 
 class Audience(Sink):
-    """The sinks of a run as one, told in the order given.
+    """Several sinks as one; they are called in the order given.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What became of a run."""
+"""The summary of a run: all outcomes, counts, and the exit code."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["OutcomeCollector", "RunSummary"]
 
 
 MOST_TEXT = 100_000_000
-"""Characters of errors that are kept as they came …"""
+"""Number of characters of errors that are kept unchanged in a run."""
 
 SHORT_TEXT = 1000
-"""… and how much is kept of each text after that: where so much fails, the first failures tell why."""
+"""Number of characters that are kept of each text after that; the first failures are enough to tell what is wrong."""
 
 
 @dataclass(frozen=True, repr=False)
 class RunSummary:
-    """What became of each quantum of a run, and of the run as a whole."""
+    """How each quantum of a run ended, and the run as a whole."""
 
     graph: EnumeratedGraph
     header: Any
     """The graph's header."""
 
     outcomes: list[QuantumOutcome]
-    """One for each quantum, in the order they ended."""
+    """One for each quantum, in the order in which they ended."""
 
     counts: Mapping[str, Counter[Status]]
     """Number of quanta by label and status."""
@@ -47,17 +47,17 @@ class RunSummary:
     """The signal that stopped it, if one did."""
 
     error: PipetaskError | None = None
-    """What went wrong with the run itself, rather than with a quantum."""
+    """An error of the run itself, rather than of a quantum."""
 
     unregistered: int = 0
-    """Number of quanta whose outputs are in the datastore and could not be registered."""
+    """Number of quanta whose outputs are in the datastore but could not be registered."""
 
     goes_on: bool = False
-    """Whether this is the state of a run elsewhere that has not come to its end."""
+    """Whether this is the state of a batch run that has not ended."""
 
     @property
     def failures(self) -> list[QuantumOutcome]:
-        """Outcomes of quanta that themselves went wrong."""
+        """Outcomes of the quanta that failed, as opposed to those that were not run."""
         return [outcome for outcome in self.outcomes if outcome.status.is_failure]
 
     @property
@@ -76,7 +76,7 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """What a command should exit with.
+        """The exit code for a command.
 
         As LSST's users know it: 21 after an invalid quantum, 20 after a repeatable error that ended the run
         (``--fail-fast``), 1 after any other failure; 128 plus the signal after a signal.
@@ -98,12 +98,12 @@ class RunSummary:
 
 
 class OutcomeCollector:
-    """Collects outcomes for a `RunSummary`: one of each quantum, whatever an execution model does.
+    """Collects outcomes for a `RunSummary`; it takes one for each quantum, even if an execution model yields more.
 
     Parameters
     ----------
     graph
-        The stream of quanta.
+        The quanta.
     header
         The graph's header.
     """
@@ -119,7 +119,7 @@ class OutcomeCollector:
         self._clock = time.monotonic()
 
     def note(self, outcome: QuantumOutcome) -> bool:
-        """Take note of an outcome; return whether it is the first of its quantum, and counts."""
+        """Add an outcome; return whether it is the first of its quantum, because no other counts."""
         if self._ended[outcome.id]:
             return False
         self._ended[outcome.id] = True
@@ -128,7 +128,7 @@ class OutcomeCollector:
         return True
 
     def _lean(self, outcome: QuantumOutcome) -> QuantumOutcome:
-        """Return what is kept of an outcome: of 82,000 failures, 200 kB of text each would be 16 GB."""
+        """Return the outcome with texts that are not too long: 82,000 failures with 200 kB each would need 16 GB."""
         if not (size := outcome.text_size):
             return outcome
         self._text += size
@@ -138,12 +138,12 @@ class OutcomeCollector:
         return len(self._outcomes)
 
     def missing(self, reason: str) -> Iterator[QuantumOutcome]:
-        """Yield an outcome for each quantum of the stream that has none.
+        """Yield an outcome for each quantum that has none.
 
         Parameters
         ----------
         reason
-            Why it has none.
+            Why there is none.
         """
         for quantum in self._graph:
             if not self._ended[quantum.id]:
@@ -164,17 +164,17 @@ class OutcomeCollector:
         Parameters
         ----------
         stop
-            Whether it was asked to stop.
+            The request to stop, if there was one.
         fail_fast
-            Whether the first failure was to end it.
+            Whether the first failure was to end the run.
         error
-            What went wrong with the run itself.
+            An error of the run itself.
         unregistered
             Number of quanta whose outputs could not be registered.
         elsewhere
-            Whether quanta have run in other processes before, so that the run took the time that they took.
+            Whether the quanta were run by other processes before; then the time of the run is theirs.
         goes_on
-            Whether quanta still run elsewhere.
+            Whether quanta are still running elsewhere.
         """
         start, end = self._start, self._start + time.monotonic() - self._clock
         if elsewhere:

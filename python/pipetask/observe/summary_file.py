@@ -1,4 +1,4 @@
-"""The summary as JSON: the fields of LSST's ``Report``, and more."""
+"""The summary as a JSON file: the fields of LSST's ``Report``, and more."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def _camel_case(name: str) -> str:
 
 
 _MEASURES = [(_camel_case(field.name), field.name) for field in fields(Usage)]
-"""Measures by the name that they have in the file."""
+"""Name of each measure in the file, and of its field."""
 
 
 class SummarySink(Sink):
-    """Knows at the end of a run what its summary says.
+    """Makes the content of a run's summary.
 
     Parameters
     ----------
@@ -52,19 +52,19 @@ class SummarySink(Sink):
         self._labels: list[str] = []
 
     def begin(self, graph: EnumeratedGraph, totals: dict[str, int], activity: Activity) -> None:
-        """Open the graph file, which may be gone at the end."""
+        """Open the graph file, because it may be gone at the end."""
         if isinstance(file := graph.source, GraphFile):
             self._labels = list(file.pipeline.tasks)
-            with suppress(Exception):  # then there are no numbers of datasets
+            with suppress(Exception):  # the summary then has no numbers of datasets
                 self._datasets = DatasetCounts(file.path)
 
     def fields(self, summary: RunSummary) -> Iterator[tuple[str, Any]]:
-        """Yield the fields of a summary; those with something for each quantum are iterators.
+        """Yield the fields of a summary; those that have an item for each quantum are iterators.
 
         Parameters
         ----------
         summary
-            What became of the run.
+            The summary of the run.
 
         Notes
         -----
@@ -107,7 +107,7 @@ class SummarySink(Sink):
         }
 
     def _count_datasets(self, summary: RunSummary) -> dict[str, Mapping[str, Counter[str]]]:
-        """Return numbers of inputs and outputs; nothing if the graph file was cut, or is another by now."""
+        """Return numbers of inputs and outputs; nothing if the graph file has been cut or replaced."""
         if self._datasets is None:
             return {}
         try:
@@ -118,7 +118,7 @@ class SummarySink(Sink):
 
 
 class SummaryFile(SummarySink):
-    """Writes the summary of a run as JSON, whole or not at all.
+    """Writes the summary of a run as JSON: the whole file, or nothing.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class SummaryFile(SummarySink):
     Raises
     ------
     UsageError
-        If it is clear now that it cannot be written there.
+        If it is already clear that it cannot be written there.
     """
 
     def __init__(self, uri: str, command_line: Sequence[str]):
@@ -140,7 +140,7 @@ class SummaryFile(SummarySink):
             _check(self._place)
 
     def end(self, summary: RunSummary) -> None:
-        """Write it."""
+        """Write the file."""
         try:
             with _whole(self._place) as out:
                 _write_json(self.fields(summary), out)
@@ -150,16 +150,16 @@ class SummaryFile(SummarySink):
 
 
 class RegisteredSummary(SummaryFile):
-    """A summary that is the sign that all is registered, and so is not written where something is not."""
+    """A summary file whose existence means that all outputs are registered."""
 
     def end(self, summary: RunSummary) -> None:
-        """Write it, unless the run itself went wrong."""
+        """Write the file, unless something could not be registered."""
         if summary.error is None and not summary.unregistered:
             super().end(summary)
 
 
 def _place(uri: str) -> Path | ResourcePath:
-    """Return where a URI leads from here; a task may change the working directory."""
+    """Return the absolute place of a URI, because a task may change the working directory."""
     if "://" not in uri:
         return Path(uri).absolute()
     place = ResourcePath(uri)
@@ -179,17 +179,17 @@ def _check(path: Path) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    """Return whether something is there that must not be replaced: a pipe, say, or a terminal."""
+    """Return whether the path is something that must not be replaced, such as a pipe or a terminal."""
     return path.exists() and not path.is_file()
 
 
 def _whole(place: Path | ResourcePath) -> AbstractContextManager[TextIO]:
-    """Open a file that appears only when all of it has been written."""
+    """Open a file that appears only when it is complete."""
     if not isinstance(place, Path):
         return _written_there(place)
     if _is_special(place):
         return place.open("w", encoding="utf-8")
-    return _written_beside(place.resolve())  # what a link leads to is replaced, and not the link
+    return _written_beside(place.resolve())  # replace the target of a link, not the link
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def _written_there(uri: ResourcePath) -> Iterator[TextIO]:
 
 
 def _clear_away(path: Path) -> None:
-    """Remove what killed commands have left of this file."""
+    """Remove temporary files that killed commands have left."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         number = left.name.rpartition(".")[2]
         if number.isdecimal() and not psutil.pid_exists(int(number)):
@@ -224,7 +224,7 @@ def _written_beside(path: Path) -> Iterator[TextIO]:
 
 
 def _write_json(fields: Iterator[tuple[str, Any]], out: TextIO) -> None:
-    """Write an object a field at a time, and a list an item at a time: of many quanta the whole text would be large."""
+    """Write an object field by field, and its lists item by item: the whole text may be large."""
     before = "{\n"
     for name, value in fields:
         out.write(f"{before}  {json.dumps(name)}: ")
@@ -324,7 +324,7 @@ def _earlier_attempt(outcome: QuantumOutcome) -> dict[str, Any]:
 
 
 def _usage(usage: Usage | None) -> dict[str, float] | None:
-    """Return all measures that are known, by the names of their fields, in the case of this file."""
+    """Return the measures that are known, by their names in the file."""
     if usage is None:
         return None
     measures = ((name, getattr(usage, field)) for name, field in _MEASURES)

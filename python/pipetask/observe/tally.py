@@ -1,4 +1,4 @@
-"""The figures that a display shows."""
+"""Counts and rates for progress displays."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ..outcome import Kind, QuantumOutcome, Status
 __all__ = ["Tally", "TallyRow"]
 
 WINDOW = 30.0
-"""Seconds over which the rate is taken."""
+"""Number of seconds over which rates are computed."""
 
 
 @dataclass(frozen=True)
 class TallyRow:
-    """The figures of one task label, or of all."""
+    """The numbers of one task, or of all tasks together."""
 
     label: str
     total: int
     done: int
-    """Succeeded, skipped, or without work."""
+    """Those whose dependents may run."""
 
     running: int
     failed: int
     blocked: int
-    """Blocked or cancelled."""
+    """Those that were not run to their end: blocked or cancelled."""
 
     rate: float
-    """Quanta that ended, per second, lately."""
+    """Quanta per second that have ended recently."""
 
     @property
     def left(self) -> int:
@@ -42,14 +42,14 @@ class TallyRow:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated time to the end, `None` if one cannot know."""
+        """Estimated seconds until the end; `None` if that cannot be estimated."""
         if not self.left:
             return 0.0
         return self.left / self.rate if self.rate else None
 
 
 class Tally:
-    """Counts outcomes by label; may be read from another thread while it counts."""
+    """Counts outcomes by label.  Another thread may read it meanwhile."""
 
     def __init__(self, graph: EnumeratedGraph, totals: dict[str, int], activity: Activity):
         self._graph = graph
@@ -69,7 +69,7 @@ class Tally:
                 self._recent[label].append(time.monotonic())
 
     def rows(self) -> Iterator[TallyRow]:
-        """Yield the figures of each label, in pipeline order."""
+        """Yield the numbers of each label, in pipeline order."""
         running = Counter(self._graph.label(id) for id in self._activity.running())
         now = time.monotonic()
         with self._lock:
@@ -77,7 +77,7 @@ class Tally:
                 yield self._row(label, total, running[label], now)
 
     def sum(self, rows: list[TallyRow]) -> TallyRow:
-        """Return the figures of all labels together."""
+        """Return the sum of some rows."""
         return TallyRow(
             "all",
             total=sum(row.total for row in rows),
@@ -90,7 +90,7 @@ class Tally:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return time.monotonic() - self._start
 
     def _row(self, label: str, total: int, running: int, now: float) -> TallyRow:

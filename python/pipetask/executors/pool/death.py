@@ -1,4 +1,4 @@
-"""Say why a worker died."""
+"""Explain why a worker died."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .ending import Ending
 __all__ = ["CUT_OFF", "Death", "explain_death"]
 
 CUT_OFF = 90
-"""Exit code of a worker whose task has closed the descriptors by which it talks to the foreman."""
+"""Exit code of a worker whose task has closed the pipes between worker and foreman."""
 
 _MORE_MEMORY = "give it more memory, or run fewer processes"
 
@@ -24,7 +24,7 @@ _CAUSES: dict[int, str] = {
     signal.SIGABRT: "compiled code gave up (a failed assertion, or an uncaught C++ exception)",
     signal.SIGFPE: "an arithmetic error in compiled code",
     signal.SIGILL: "a library that was built for another processor",
-    signal.SIGTERM: "somebody asked the process to end; a batch system does so at its time limit",
+    signal.SIGTERM: "another process asked it to end; a batch system does so at its time limit",
     signal.SIGXCPU: "the limit of processor time (ulimit -t)",
     signal.SIGXFSZ: "the limit of file size (ulimit -f)",
 }
@@ -73,9 +73,7 @@ def explain_death(
         case Status.KILLED:
             reason = f"{fault}: it was killed, with all that it had started"
         case None if exit_code is None:
-            reason = (
-                "its process died; how is not known, as the server that had started it was killed as well"
-            )
+            reason = "its process died; the cause is not known, because the server that had started it was killed, too"
         case None if number == signal.SIGKILL and out_of_memory:
             reason = f"its process was killed by the kernel's out-of-memory killer: {_MORE_MEMORY}"
         case None if number is not None:

@@ -1,4 +1,4 @@
-"""Start worker processes: by a server that forks them, or each as a new interpreter."""
+"""Start worker processes: forked by a server, or each as a new interpreter."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MODULES = (
     "pipetask.executors.pool.worker",
     "pipetask.executors.pool.preload",
 )
-"""What the server imports once, so that no worker has to."""
+"""Modules that the server imports once for all workers."""
 
 PATIENCE = 30.0
-"""Seconds to wait for the import of tasks, once there is work (this process has imported them itself by then)."""
+"""Seconds to wait for the import of tasks once there is work (this process has imported them itself by then)."""
 
 
 class WorkerProcess:
@@ -44,7 +44,7 @@ class WorkerProcess:
     status
         Descriptor from which its ending can be read; at end of file if the server that would send it is gone.
     interpreter
-        The process itself, if this process has started it.
+        The process, if it is a child of this process.
     """
 
     def __init__(self, pid: int, status: int, interpreter: subprocess.Popen[bytes] | None = None):
@@ -52,13 +52,13 @@ class WorkerProcess:
         self._status = status
         self._interpreter = interpreter
         self.sentinel = status
-        """Becomes readable when it dies."""
-        # A server may die before its workers, so better ask the kernel than the server.
-        with contextlib.suppress(AttributeError, OSError):  # not Linux; dead already
+        """Becomes readable when the process dies."""
+        # Ask the kernel, not the server: that may die before its workers.
+        with contextlib.suppress(AttributeError, OSError):  # not Linux, or already dead
             self.sentinel = os.pidfd_open(pid)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for its death; return whether it is dead."""
+        """Wait until it dies; return whether it is dead."""
         return _readable([self.sentinel], seconds)
 
     def ending(self) -> Ending:
@@ -83,7 +83,7 @@ class Launcher(Protocol):
         """Begin to import task classes, so that workers need not."""
 
     def get_ready(self, stop: StopRequest) -> None:
-        """Wait until workers can be started quickly, or until a stop is asked for."""
+        """Wait until workers can be started quickly, or until a stop is requested."""
 
     def start(self, pipes: Sequence[int]) -> WorkerProcess:
         """Start a worker that waits for its recipe.
@@ -102,7 +102,7 @@ class Launcher(Protocol):
         """
 
     def close(self) -> None:
-        """End what was started to start workers."""
+        """End the processes that start workers."""
 
 
 class Spawner:
@@ -111,14 +111,14 @@ class Spawner:
     Parameters
     ----------
     variables
-        What to set in its environment.
+        Variables to set in its environment.
     """
 
     def __init__(self, variables: Mapping[str, str]):
         self._variables = variables
 
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
-        """Do nothing: there is nobody who could import for others."""
+        """Do nothing: each interpreter has to import for itself."""
 
     def get_ready(self, stop: StopRequest) -> None:
         """Do nothing."""
@@ -135,14 +135,14 @@ class Spawner:
 
 
 class ForkServer:
-    """Has a server fork workers, which begin with all that it has imported.
+    """Starts workers through a server that forks them, so that they have what it has imported.
 
-    Starting it takes a moment, and goes on in the background.
+    The server starts in the background.
 
     Parameters
     ----------
     variables
-        What to set in the environment of workers.
+        Variables to set in the environment of workers.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
@@ -153,7 +153,7 @@ class ForkServer:
         self._process, self._channel = _start_interpreter(MODULES, variables)
 
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
-        """Begin to import task classes, so that workers need not; those of another graph are given up."""
+        """Begin to import task classes, so that workers need not; forget those of another graph."""
         tasks = tuple(dict.fromkeys(task_names()))
         if tasks == self._tasks:
             return
@@ -163,13 +163,13 @@ class ForkServer:
         with theirs:
             try:
                 send_request(self._channel, Preload(self._tasks), [theirs.fileno()])
-            except ConnectionError:  # it died, and is replaced when it is needed
+            except ConnectionError:  # it has died, and will be replaced when it is needed
                 ours.close()
                 return
         self._preloaded, self._loading = ours, True
 
     def get_ready(self, stop: StopRequest) -> None:
-        """Wait until the tasks are imported, or will not be, or a stop is asked for."""
+        """Wait until the tasks are imported, or it is clear that they will not be, or a stop is requested."""
         deadline = time.monotonic() + PATIENCE
         while self._preloaded is not None and self._loading and not stop:
             left = deadline - time.monotonic()
@@ -215,7 +215,7 @@ class ForkServer:
         )
 
     def _channels(self) -> Iterator[socket.socket]:
-        """Yield whom to ask, one after the other until one answers."""
+        """Yield servers to ask until one answers."""
         if self._preloaded is not None and not self._loading:
             yield self._preloaded
             self._give_up_preloaded("the process that did it has died")
@@ -236,7 +236,7 @@ class ForkServer:
 
 
 def preparation() -> dict[str, Any]:
-    """Return what a worker needs to know of this process before it can take its recipe."""
+    """Return what a worker has to know about this process before it can unpickle its recipe."""
     data = spawn.get_preparation_data("pipetask-worker")
     return data | {"authkey": bytes(data["authkey"])}
 
@@ -252,7 +252,7 @@ def _start_interpreter(
     )
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     with theirs:
-        # In a session of its own, it does not get the terminal's Ctrl-C, which is for this process.
+        # In its own session it does not receive the terminal's Ctrl-C, which is for this process.
         process = subprocess.Popen(
             [spawn.get_executable(), *flags, "-c", code],
             stdin=subprocess.DEVNULL,
@@ -264,7 +264,7 @@ def _start_interpreter(
 
 
 def _request(channel: socket.socket, request: Request, pipes: Sequence[int]) -> int:
-    """Ask for a worker; return the descriptor that its status comes from."""
+    """Request a worker; return the descriptor from which its status can be read."""
     status, theirs = os.pipe()
     try:
         send_request(channel, request, [*pipes, theirs])

@@ -1,4 +1,4 @@
-"""What the operating system lets a run have."""
+"""Limits of the operating system."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ...errors import UsageError
 __all__ = ["check_descriptors"]
 
 PER_WORKER = 7
-"""Descriptors that the parent keeps for a worker: pipes (orders, tokens and their source, results), marks,
+"""Descriptors that the parent keeps for each worker: pipes (orders, tokens and their source, results), marks,
 status, death."""
 
 REST = 40
-"""Descriptors for all else: the registry, the graph, the server, files that are open for a moment."""
+"""Descriptors for everything else: registry, graph, server, files that are open for a moment."""
 
 
 def check_descriptors(processes: int) -> None:
-    """Make sure that there are descriptors for so many workers; the limit is raised where that is allowed.
+    """Make sure that there are enough descriptors for a number of workers; raise the limit if that is allowed.
 
     Raises
     ------
     UsageError
-        If there are too few.
+        If the limit is too low.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = _n_open()

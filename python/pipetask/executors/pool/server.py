@@ -1,10 +1,10 @@
 """The server: a process that has imported what workers need, and forks them.
 
-It holds nothing of a run: no thread, no open file.  What it is asked for comes through a socket, together with the
-descriptors of the new worker's pipes; when the socket's other end is closed, it ends.
+It has nothing that belongs to a run: no threads, no open files.  Requests come through a socket, together with the
+descriptors of the new worker's pipes.  The server ends when the other end of the socket is closed.
 
 Two of these make one ``forkserver``: the first has imported our own packages; a fork of it imports the graph's tasks.
-Where that goes wrong (see `preload`), the fork is given up, and the first is still clean.
+If that goes wrong (see `preload`), the fork is abandoned, and the first server is still clean.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Become:
 class Preload:
     """Request: fork a server that has imported these task classes, and end the one before.  Descriptor: its socket.
 
-    It sends one line when it is done: nothing, or why it cannot be used.  Without tasks, there is none any more.
+    It sends one line when it is ready: empty, or the reason why it cannot be used.  A request without tasks only ends
+    the server before.
     """
 
     tasks: tuple[str, ...]
@@ -64,7 +65,7 @@ Request = Fork | Become | Preload
 
 
 def send_request(channel: socket.socket, request: Request, descriptors: Sequence[int]) -> None:
-    """Ask a server for something."""
+    """Send a request to a server."""
     body = pickle.dumps(request)
     socket.send_fds(channel, [_LENGTH.pack(len(body))], descriptors)
     channel.sendall(body)
@@ -73,7 +74,7 @@ def send_request(channel: socket.socket, request: Request, descriptors: Sequence
 def _receive_request(channel: socket.socket) -> tuple[Request | None, list[int]]:
     header, descriptors, _, _ = socket.recv_fds(channel, _LENGTH.size, 8)
     for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)  # programs that a task starts have no business with our pipes
+        os.set_inheritable(descriptor, False)  # programs that a task starts must not have our pipes
     body = b""
     while header and len(body) < _LENGTH.unpack(header)[0]:
         body += (part := channel.recv(_LENGTH.unpack(header)[0] - len(body)))
@@ -83,7 +84,7 @@ def _receive_request(channel: socket.socket) -> tuple[Request | None, list[int]]
 
 
 def send_number(descriptor: int, number: int) -> None:
-    """Write a number, unless nobody wants it any more."""
+    """Write a number, unless the reader is gone."""
     with contextlib.suppress(BrokenPipeError):
         os.write(descriptor, _NUMBER.pack(number))
 
@@ -102,9 +103,9 @@ def main(descriptor: int, modules: Sequence[str] = ()) -> NoReturn:
     descriptor
         The socket.
     modules
-        What to import first.
+        Names of modules to import first.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
     for name in modules:
         with contextlib.suppress(ImportError):
             __import__(name)
@@ -115,7 +116,7 @@ class _Server:
     def __init__(self, channel: socket.socket):
         self._channel = channel
         self._children: dict[int, int | None] = {}
-        """Whom to tell how each of them ended."""
+        """Status descriptor of each child, by process ID."""
         self._wakeups = os.pipe()
         for end in self._wakeups:
             os.set_blocking(end, False)
@@ -175,13 +176,13 @@ class _Server:
             be()
 
     def _end_servers(self) -> None:
-        """End a server below this one, which may hang in an import."""
+        """Kill a server that this one has forked; it may hang in an import."""
         for pid, status in self._children.items():
             if status is None:
                 os.kill(pid, signal.SIGKILL)
 
     def _forget(self, but: int | None = None) -> None:
-        """Let go of all that is the server's, in a process that is no longer this server."""
+        """Close everything that belongs to the server, in a process that is no longer the server."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._channel.close()
@@ -205,13 +206,13 @@ def _be_server_with(tasks: Sequence[str], descriptor: int) -> NoReturn:
 
     channel = socket.socket(fileno=descriptor)
     reason = import_tasks(tasks)
-    with contextlib.suppress(OSError):  # too late, or the parent is gone: the next request says so
+    with contextlib.suppress(OSError):  # too late, or the parent is gone: the next request will fail
         channel.sendall(f"{reason or ''}\n".encode())
     _Server(channel).serve()
 
 
 def _be_worker(pipes: Sequence[int]) -> NoReturn:
-    """Run quanta; what to run them with is the first that comes through the pipe of orders."""
+    """Run quanta; the recipe is the first thing that comes through the pipe of orders."""
     from .worker import work
 
     *readable, writable, marks = pipes
@@ -235,7 +236,7 @@ def _be_worker(pipes: Sequence[int]) -> NoReturn:
 
 @contextlib.contextmanager
 def _last_words() -> Iterator[None]:
-    """End this process if it raises: what it was forked from must not go on in it."""
+    """End this process if the block raises, so that it does not continue the code that has forked it."""
     try:
         yield
     except BaseException:
