@@ -35,6 +35,8 @@ from repository_dump import read_files, read_registry
 
 from conftest import Repository  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 MakeRepository = Callable[..., Repository]
 PIPELINES = {
     "all succeed": MockPipeline(2, 2),

@@ -22,6 +22,8 @@ from toy_pipelines import SHAPES
 
 from conftest import Finished, Repository, environment, run_pipetask  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 MakeRepository = Callable[..., Repository]
 
 

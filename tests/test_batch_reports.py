@@ -19,6 +19,8 @@ from test_condor_status import ENDED, STARTED, SUBMITTED
 
 from conftest import Finished, Repository  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 
 class Run:
     """A run of two nodes, whose logs a test writes."""

@@ -141,6 +141,7 @@ def test_whatever_the_graph_each_quantum_is_written_once_and_needs_nothing_but_s
         assert {rows[before][0].number for before in row.needs} <= {node.number, *node.needs}
 
 
+@pytest.mark.slow
 def test_several_at_a_time(write: Write, tmp_path: Path) -> None:
     directory = write()
     assert run_node(directory, "0", processes=2) == ExitCode.DONE
@@ -163,6 +164,7 @@ def test_what_was_never_begun_is_blocked_by_what_failed_above_it(write: Write, t
     assert not Ledger(directory).all_done()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(drawn=random_graphs(), size=st.integers(1, 4), bad=st.sets(st.integers(0, 9), max_size=3))
 def test_however_quanta_are_packed_those_run_that_would_run_here(
@@ -239,6 +241,7 @@ def test_what_raises_is_run_again_as_often_as_configured(write: Write, tmp_path:
     assert all("KeyError" in each.error.traceback for each in (*failure.earlier, failure))
 
 
+@pytest.mark.slow
 def test_attempts_of_several_jobs_are_told_in_one_outcome(write: Write, tmp_path: Path) -> None:
     directory = write(Recorder(tmp_path, bombs=((0, "fail"),)), error_retries=1)
     for _ in range(2):
@@ -259,6 +262,7 @@ def test_want_of_memory_is_told_to_the_batch_system(write: Write, tmp_path: Path
     assert work.attempts(0) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_job_leaves_what_it_had_finished_and_the_next_one_is_careful(
     write: Write, tmp_path: Path
 ) -> None:
@@ -281,6 +285,7 @@ def test_an_interrupted_job_says_so(write: Write, tmp_path: Path) -> None:
     assert attempt.outcomes[0].status is Status.CANCELLED
 
 
+@pytest.mark.slow
 def test_a_failure_names_the_command_that_runs_it_again(write: Write, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail_until_defused"),))
     directory = write(work, error_retries=1)

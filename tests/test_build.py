@@ -446,6 +446,7 @@ class Mermaid:
 """
 
 
+@pytest.mark.slow
 def test_pictures_are_rendered_by_what_pipe_base_uses(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def failing(make_repository: Callable[..., Repository]) -> Repository:
 WAYS = {"-j 1": (run_forked, ()), "-j 2": (run_pipetask, ("-j", "2"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_summary_is_a_report_and_more(way: str, failing: Repository, tmp_path: Path) -> None:
     run, more = WAYS[way]
@@ -237,6 +238,7 @@ def test_quanta_start_in_the_order_of_the_plan(repository: Repository, tmp_path:
     assert [quantum["quantumId"] for quantum in started] == [row["quantumId"] for row in plan]
 
 
+@pytest.mark.slow
 def test_dry_run_says_what_is_done_already(failing: Repository, tmp_path: Path) -> None:
     assert run_forked(*failing.arguments()).code == 1
     plan = read_plan(failing, tmp_path, "--extend-run")

@@ -183,6 +183,7 @@ def test_failed_quantum_is_replaced_with_clobber_outputs_only(tmp_path: Path) ->
 # Somebody else has made the registry ready.
 
 
+@pytest.mark.slow
 def test_pre_update_can_be_done_beforehand(root: Path, tmp_path: Path) -> None:
     at_once = Path(shutil.copytree(root, tmp_path / "at_once"))
     usual = [*CHAIN, *INPUT, *NEW_TYPES]
@@ -210,6 +211,7 @@ def remove_dataset_type(butler: Butler) -> None:
     butler.registry.removeDatasetType("isr_log")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [(take_out_of_chain, "'u/out'"), (remove_config, "isr_config"), (remove_dataset_type, "isr_log")],
@@ -253,6 +255,7 @@ def test_task_that_cannot_be_constructed(tmp_path: Path) -> None:
     assert_takes_all_back(root, command, "ValueError: no such calibration", "u/out/run", "--log-level DEBUG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prune", ["unstore", "purge"])
 def test_nothing_is_pruned_when_the_new_run_cannot_be_begun(prune: str, root: Path) -> None:
     assert run_forked(*arguments(root, 1, *CHAIN, *INPUT, *NEW_TYPES)).code == 0
@@ -263,6 +266,7 @@ def test_nothing_is_pruned_when_the_new_run_cannot_be_begun(prune: str, root: Pa
     assert read_chain(root, "u/out") == ["u/out/1", "input_run"]
 
 
+@pytest.mark.slow
 def test_config_that_conflicts_with_the_run(root: Path) -> None:
     assert run_forked(*arguments(root, 1, *CHAIN, *INPUT, *NEW_TYPES, "--no-versions")).code == 0
     with Butler.from_config(str(root), writeable=True) as butler:
@@ -275,6 +279,7 @@ def test_config_that_conflicts_with_the_run(root: Path) -> None:
     assert_takes_all_back(root, command, "u/out/1", "gather_config", "use a new run")
 
 
+@pytest.mark.slow
 def test_graph_that_conflicts_with_the_run(root: Path) -> None:
     with Butler.from_config(str(root), writeable=True) as butler:
         SMALL.build_graph(butler, root / "other.qg", run="u/out/1")
@@ -295,6 +300,7 @@ def test_dataset_types_are_registered_all_or_none(root: Path) -> None:
     assert "isr_log" not in {row["name"] for row in read_registry(root)["dataset_type"]}
 
 
+@pytest.mark.slow
 def test_run_in_use_elsewhere_is_not_purged(root: Path) -> None:
     """The last step fails, and all before it is taken back."""
     assert run_forked(*arguments(root, 1, *CHAIN, *INPUT, *INIT)).code == 0

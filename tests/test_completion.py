@@ -67,12 +67,14 @@ def test_files_are_left_to_the_shell() -> None:
     assert complete("pipetask", "run", "-g", "gra") == ["file,gra"]
 
 
+@pytest.mark.slow
 def test_task_labels_come_from_the_pipeline_file(pipeline: Path) -> None:
     offered = complete("pipetask", "run", "-p", str(pipeline), "--delete", "make")
     assert sorted(offered) == ["plain,makeCoadd", "plain,makeWarp"]
     assert complete("pipetask", "run", "-p", str(pipeline), "--select-tasks", "st") == ["plain,step1"]
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_does_not_load_offers_nothing(tmp_path: Path) -> None:
     assert complete("pipetask", "run", "-p", str(tmp_path / "none.yaml"), "--delete", "make") == []
 

@@ -14,6 +14,8 @@ from repository_dump import read_registry
 
 from conftest import Finished, Repository, run_pipetask  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 
 def condor(repository: Repository, run_dir: Path, *more: str) -> Finished:
     return run_pipetask(*repository.arguments("--mode", "condor", "--run-dir", str(run_dir), *more))

@@ -23,6 +23,7 @@ from pipetask.testing import CallSpec, enumerated
 from conftest import Repository  # isort: skip
 
 
+@pytest.mark.slow
 def test_settings_of_a_run_are_those_it_was_written_with(repository: Repository, tmp_path: Path) -> None:
     run_dir = str(tmp_path / "run")
     words = ("--mode", "condor", "--no-submit", "--run-dir", run_dir, "--condor", "labels.isr.request_cpus=3")

@@ -141,6 +141,7 @@ ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30
 SAYABLE = ANY.filter(lambda text: not re.search(r"[\n\r]|\$\$|\$\(DOLLAR\)", text, re.IGNORECASE))
 
 
+@pytest.mark.slow
 @given(label=ANY)
 def test_whatever_a_label_is_a_node_has_a_plain_name(label: str) -> None:
     text, nodes = text_of({label: 2}, [], 1)

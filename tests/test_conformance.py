@@ -30,7 +30,10 @@ MODELS: dict[str, Callable[[], QuantumExecutor]] = {
 }
 
 
-@pytest.fixture(params=MODELS)
+SLOW = {"forkserver", "spawn"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS])
 def model(request: pytest.FixtureRequest) -> QuantumExecutor:
     return MODELS[request.param]()
 

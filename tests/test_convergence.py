@@ -22,6 +22,8 @@ from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files
 
+pytestmark = pytest.mark.slow
+
 SMALL = MockPipeline(exposures=1, detectors=1)
 CHAIN = OutputOptions(output="u/out", inputs=("input_chain",))
 

@@ -32,6 +32,8 @@ from conftest import Finished, Repository, run_pipetask  # isort: skip
 from test_equivalence import sky_survey  # isort: skip
 from test_runs import state  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 MakeRepository = Callable[..., Repository]
 RUN = "u/out/run"
 BUTLERS = ("quantum-backed", "full")

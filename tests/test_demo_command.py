@@ -15,6 +15,10 @@ import pipetask_demo
 
 from conftest import environment, run_pipetask  # isort: skip
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_the_demo_finds_the_variable_star(tmp_path: Path) -> None:
     folder = tmp_path / "my demo"

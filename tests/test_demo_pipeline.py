@@ -178,6 +178,7 @@ def test_every_patch_pixel_has_one_owner() -> None:
 # The repository and the graph
 
 
+@pytest.mark.slow
 def test_repository_has_what_was_simulated(butler: Butler) -> None:
     stored = butler.get("raw", instrument=CAMERA, exposure=VISIT.id, detector=DETECTOR.id)
     raw = simulate_exposure(VISIT, DETECTOR, make_stars())

@@ -89,6 +89,7 @@ def calls(file: Path, function: str, module: str) -> int:
     )
 
 
+@pytest.mark.slow
 def test_the_profile_has_every_quantum(observed: Observed) -> None:
     """Those of all workers, in one file; its name does not matter."""
     assert observed.done.code == 0, observed.done.err
@@ -136,6 +137,7 @@ def execute(repository: Repository, model: QuantumExecutor, **execution: object)
     return executor.execute(str(repository.graph))
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_knew_is_lost_and_that_is_said(
     make_repository: MakeRepository, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,6 +153,7 @@ def test_what_a_killed_worker_knew_is_lost_and_that_is_said(
     assert "There is no profile of workers that were killed (1)." in caplog.text
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_interrupted_still_tells(
     make_repository: MakeRepository, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +175,7 @@ class BreaksOff(InProcessExecutor):
         raise RuntimeError("the model is broken")
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_off_leaves_its_profile(repository: Repository, tmp_path: Path) -> None:
     file = tmp_path / "profile"
     summary = execute(repository, BreaksOff(), profile=ProfileOptions(profile=str(file)))
@@ -210,6 +214,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_coverage_without_a_report_can_be_combined(repository: Repository, elsewhere: Path) -> None:
     """As scripts around LSST's command do."""
     done = run_forked(*repository.arguments("--coverage", "--no-cov-report"))
@@ -220,6 +225,7 @@ def test_coverage_without_a_report_can_be_combined(repository: Repository, elsew
     assert [path.name for path in elsewhere.iterdir()] == [".coverage"]
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_its_coverage(make_repository: MakeRepository, elsewhere: Path) -> None:
     config = {"broken_where": "exposure=0"}
     pipeline = MockPipeline(1, 1, task_classes={"isr": BrokenTask}, configs={"isr": config})
@@ -233,6 +239,7 @@ def test_a_failed_run_leaves_its_coverage(make_repository: MakeRepository, elsew
     assert raised in (data.lines(odd_tasks.__file__) or [])
 
 
+@pytest.mark.slow
 def test_coverage_of_nothing_is_said(repository: Repository, elsewhere: Path) -> None:
     done = run_forked(*repository.arguments("--coverage", "--cov-packages", "no_such_package"))
     assert done.code == 0, done.err
@@ -344,6 +351,7 @@ def bombed(folder: Path, where: str) -> MockPipeline:
     return MockPipeline(3, 1, task_classes={"isr": BombTask}, configs={"isr": config})
 
 
+@pytest.mark.slow
 def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepository, tmp_path: Path) -> None:
     repository = make_repository(bombed(tmp_path, "exposure IN (0, 1)"))
     timeout = 6
@@ -368,6 +376,7 @@ def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepositor
     assert "timed" not in shown
 
 
+@pytest.mark.slow
 def test_what_had_failed_before_its_worker_died_has_failed(
     make_repository: MakeRepository, tmp_path: Path
 ) -> None:
@@ -388,6 +397,7 @@ def test_what_had_failed_before_its_worker_died_has_failed(
     assert "6 succeeded, 1 failed, 2 blocked" in shown
 
 
+@pytest.mark.slow
 def test_a_debugger_that_fails_does_not_hide_the_failure(
     make_repository: MakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

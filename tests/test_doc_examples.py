@@ -33,6 +33,7 @@ def run_example(name: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_running_and_looking_at_a_graph(tmp_path: Path) -> None:
     out = run_example("run_graph.py", tmp_path)
     assert out.splitlines()[-2:] == (EXAMPLES / "run_graph.txt").read_text().splitlines()[-2:]
@@ -41,6 +42,7 @@ def test_running_and_looking_at_a_graph(tmp_path: Path) -> None:
     assert lines[0].startswith("0 isr")
 
 
+@pytest.mark.slow
 def test_building_a_graph(tmp_path: Path) -> None:
     SHAPES["exposures"].make(tmp_path)
     counts, status = run_example("build_graph.py", tmp_path).splitlines()
@@ -48,6 +50,7 @@ def test_building_a_graph(tmp_path: Path) -> None:
     assert status == "succeeded {'succeeded': 5}"
 
 
+@pytest.mark.slow
 def test_listing_failures(tmp_path: Path) -> None:
     pipeline = MockPipeline(configs={"isr": {"fail_condition": "exposure=0 AND detector=1"}})
     graph = pipeline.make(tmp_path / "repo")
@@ -58,6 +61,7 @@ def test_listing_failures(tmp_path: Path) -> None:
     assert "failed: Simulated failure" in line
 
 
+@pytest.mark.slow
 def test_the_test_of_an_execution_model() -> None:
     words = [
         sys.executable,

@@ -37,6 +37,8 @@ from conftest import Repository  # isort: skip
 from test_faults import wait_for  # isort: skip
 from test_runs import bombed  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 QUANTA = 10
 BOMBED_QUANTA = 14
 MODELS = {"in-process": InProcessExecutor, "-j 2": lambda: MultiprocessExecutor(2)}

@@ -29,6 +29,8 @@ from toy_work import Recorder
 from conftest import TESTS, environment  # isort: skip
 from test_conformance import execute  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 pool = partial(MultiprocessExecutor, 2)
 
 

@@ -69,6 +69,7 @@ def test_in_this_process(four_exposures: Repository, fixup: str) -> None:
     assert began(summary) == [3, 2, 1, 0]
 
 
+@pytest.mark.slow
 def test_in_workers(four_exposures: Repository) -> None:
     summary = execute(four_exposures, MultiprocessExecutor(3), LAST_FIRST)
     assert summary.exit_code == 0
@@ -128,6 +129,7 @@ def test_what_is_done_keeps_the_order(four_exposures: Repository) -> None:
         )  # there is nothing to order
 
 
+@pytest.mark.slow
 @pytest.mark.peer
 def test_a_failure_blocks_what_waits_for_it(make_repository: MakeRepository) -> None:
     """As with LSST's command, that ends with the same files and rows."""

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsst.daf.butler import DatasetRef, Quantum
@@ -126,6 +127,7 @@ def open_graph(path: Path) -> PredictedQuantumGraph:
         return reader.finish()
 
 
+@pytest.mark.slow
 def test_a_part_of_a_graph_is_a_graph_that_says_the_same(make_repository: Any, tmp_path: Path) -> None:
     graph = make_repository(MockPipeline(exposures=3)).graph
     quanta = [pair for task in open_graph(graph).quanta_by_task.values() for pair in task.items()]
@@ -158,6 +160,7 @@ def bring(run_dir: Path, node: str, sandbox: Path) -> None:
             shutil.copy(run_dir / name, sandbox)
 
 
+@pytest.mark.slow
 def test_a_job_runs_from_its_part_alone(repository: Repository, tmp_path: Path) -> None:
     run_dir, sandbox = tmp_path / "run", tmp_path / "sandbox"
     options = ["--mode", "condor", "--run-dir", str(run_dir), "--no-submit", "--bundle-size", "8"]

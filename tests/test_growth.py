@@ -42,6 +42,8 @@ from pipetask.testing import MockPipeline, enumerated
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.growth import WANTED, Spent, call_functions, chains, walk, write_dag  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 MakeRepository = Callable[..., Repository]
 
 MANY = MockPipeline(exposures=8, detectors=4)

@@ -111,6 +111,7 @@ def purge(root: Path) -> Finished:
     return run_forked("purge", "-b", str(root), "u/out", "--no-confirm")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_written_to_is_not_removed(repository: Repository) -> None:
     assert run_forked(*repository.arguments()).code == 0
     before = comparable_registry(repository.root), read_files(repository.root)
@@ -142,6 +143,7 @@ def test_a_run_that_another_writes_to_is_left_alone(repository: Repository) -> N
     assert (comparable_registry(repository.root), read_files(repository.root)) == before
 
 
+@pytest.mark.slow
 def test_a_run_that_another_writes_to_is_not_pruned(repository: Repository) -> None:
     assert run_forked(*repository.arguments("--init-only")).code == 0
     with Butler.from_config(str(repository.root), writeable=True) as butler:
@@ -166,6 +168,7 @@ def execute_when_told(root: Path, extend: bool, gate: int) -> None:
     assert executor.execute(str(root / "graph.qg")).exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extend", [False, True])
 def test_of_several_at_once_one_gets_it(extend: bool, repository: Repository, tmp_path: Path) -> None:
     alone = Path(shutil.copytree(repository.root, tmp_path / "alone"))
@@ -207,6 +210,7 @@ def held(repository: Repository) -> tuple[Repository, Continuation]:
     return repository, later
 
 
+@pytest.mark.slow
 def test_a_run_directory_keeps_its_run_until_it_is_over(held: tuple[Repository, Continuation]) -> None:
     repository, later = held
     done = run_forked(*repository.arguments("--extend-run"))
@@ -223,6 +227,7 @@ def test_a_run_directory_keeps_its_run_until_it_is_over(held: tuple[Repository, 
     assert run_forked(*repository.arguments("--extend-run")).code == 0
 
 
+@pytest.mark.slow
 def test_a_run_can_be_taken_over_for_good(held: tuple[Repository, Continuation]) -> None:
     repository, later = held
     assert run_forked(*repository.arguments("--extend-run", "--take-over")).code == 0
@@ -230,6 +235,7 @@ def test_a_run_can_be_taken_over_for_good(held: tuple[Repository, Continuation])
     assert run_forked(*repository.arguments("--extend-run")).code == 0
 
 
+@pytest.mark.slow
 def test_a_run_is_not_removed_while_a_run_directory_has_it(repository: Repository, tmp_path: Path) -> None:
     directory = tmp_path / "batch"
     directory.mkdir()
@@ -242,6 +248,7 @@ def test_a_run_is_not_removed_while_a_run_directory_has_it(repository: Repositor
     assert purge(repository.root).code == 0, "what has it is gone"
 
 
+@pytest.mark.slow
 def test_nobody_takes_over_from_the_living(held: tuple[Repository, Continuation]) -> None:
     repository, _ = held
     with another_has_it(repository.root):
@@ -253,6 +260,7 @@ def batch(repository: Repository, run_dir: Path, *more: str) -> Finished:
     return run_forked(*repository.arguments(*words))
 
 
+@pytest.mark.slow
 def test_at_no_moment_nobody_has_a_run_that_becomes_a_batch(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +278,7 @@ def test_at_no_moment_nobody_has_a_run_that_becomes_a_batch(
     assert (done.code, f"held by run directory {tmp_path / 'batch'}" in done.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_run_whose_first_job_makes_the_registry_ready_is_held_before(
     repository: Repository, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def check(names: tuple[str, ...], found: list[dict[str, Any]]) -> None:
     assert len({each["process"]["random"] for each in found}) == len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [0, 1, 2])
 def test_what_can_be_put_back_is(processes: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = MultiprocessExecutor(processes) if processes else InProcessExecutor()
@@ -59,6 +60,7 @@ def test_what_can_be_put_back_is(processes: int, tmp_path: Path, caplog: pytest.
     assert line.startswith("Task guilty leaves behind, first in guilty (number=")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_worker_is_replaced_where_something_stays(
     processes: int, tmp_path: Path, caplog: pytest.LogCaptureFixture

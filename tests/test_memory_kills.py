@@ -72,6 +72,7 @@ def test_without_control_groups_nobody_is_counted(tmp_path: Path, monkeypatch: p
     assert memory_kills.oom_kills() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bomb", "known"), [("eat_memory", True), ("kill_self", False)])
 def test_a_kill_for_want_of_memory_is_told_from_others(
     group: MemoryGroup, tmp_path: Path, bomb: str, known: bool

@@ -192,6 +192,7 @@ def test_an_outcome_survives_the_wire(outcome: QuantumOutcome) -> None:
     assert QuantumOutcome.from_wire(outcome.to_wire()) == outcome
 
 
+@pytest.mark.slow
 def test_a_table_is_shown_on_a_terminal(make_repository: object) -> None:
     repository: Repository = make_repository(MockPipeline(1, 4, configs={"isr": {"sleep": 0.5}}))  # type: ignore[operator]
     primary, secondary = pty.openpty()

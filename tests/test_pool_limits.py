@@ -31,6 +31,8 @@ from toy_work import Recorder
 from test_conformance import execute  # isort: skip
 from test_faults import once_begun, wait_for  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -33,6 +33,8 @@ from conftest import run_pipetask  # isort: skip
 from test_faults import wait_for  # isort: skip
 from test_lease import RUN, another_has_it, check_that_others_notice, check_that_the_dead_do_not_keep_it  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 GOOD = MockPipeline(exposures=3)
 BAD = MockPipeline(exposures=3, configs={"characterize": {"fail_condition": "exposure=1 AND detector=0"}})
 NAMESPACE = "twin"

@@ -18,6 +18,8 @@ import noted_tasks  # isort: skip
 from conftest import Repository, run_pipetask  # isort: skip
 from test_conformance import execute  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import os, socket, threading, time, traceback
 from pathlib import Path

@@ -22,6 +22,8 @@ from conftest import Repository, environment, start_pipetask  # isort: skip
 from test_faults import wait_for  # isort: skip
 from test_runs import registered  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 FAILING = MockPipeline(configs={"characterize": {"fail_condition": "exposure = 0 AND detector = 1"}})
 
 

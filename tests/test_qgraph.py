@@ -247,6 +247,7 @@ def counts(path: Path) -> dict[str, int]:
 # What LSST's command cannot do, or does otherwise.
 
 
+@pytest.mark.slow
 def test_part_of_a_graph_can_be_saved_and_executed(shapes: Shapes, tmp_path: Path) -> None:
     """LSST's command cannot write what it has read."""
     shape, part = shapes("rc2"), tmp_path / "part.qg"
@@ -361,6 +362,7 @@ RETAIN = ("--skip-existing-in", "u/out", "--retained-dataset-types", "FOLDER/ret
 ANCHOR = ("--prune-unanchored-quanta", "isr:gather", "--delete", "characterize")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(NEWER, reason="this pipe_base has them")
 @pytest.mark.parametrize("arguments", [RETAIN, ANCHOR[:2]], ids=["retain", "anchor"])
 def test_options_that_pipe_base_does_not_have_are_refused(arguments: tuple[str, ...], shapes: Shapes) -> None:

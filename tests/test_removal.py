@@ -216,6 +216,7 @@ def test_runs_go_with_their_files_and_nothing_else_does(make: Callable[[Layout],
         assert butler.get("image", instrument="Mock", detector=1, collections="other") == {"name": "inputs"}
 
 
+@pytest.mark.slow
 def test_outputs_of_a_run_are_gone_after_a_purge(repository: Repository) -> None:
     before = content(repository.root)
     assert run_forked(*repository.arguments()).code == 0
@@ -274,6 +275,7 @@ NOT_AS_THE_PEER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOT_AS_THE_PEER)
 def test_just_what_the_rule_says_is_removed(name: str, make: Callable[[Layout], Path]) -> None:
     case = NOT_AS_THE_PEER[name]
@@ -391,6 +393,7 @@ def answer(process: subprocess.Popen[str], reply: str, meanwhile: Callable[[], o
     return Finished(process.returncode, out + rest, err, 0.0)
 
 
+@pytest.mark.slow
 def test_interrupt_at_the_question(make: Callable[[Layout], Path]) -> None:
     root = make(SIMPLE)
     before = content(root)
@@ -401,6 +404,7 @@ def test_interrupt_at_the_question(make: Callable[[Layout], Path]) -> None:
     assert content(root) == before
 
 
+@pytest.mark.slow
 def test_no_standard_input(make: Callable[[Layout], Path]) -> None:
     root = make(SIMPLE)
     before = content(root)
@@ -430,6 +434,7 @@ def test_a_plan_that_no_longer_holds_is_refused(name: str, make: Callable[[Layou
     assert content(root) == changed
 
 
+@pytest.mark.slow
 def test_what_changes_before_the_answer(make: Callable[[Layout], Path]) -> None:
     root = make(SIMPLE)
     changed: list[Any] = []
@@ -490,6 +495,7 @@ def test_files_that_cannot_be_deleted_are_told_of(make: Callable[[Layout], Path]
     assert read_collections(root) == set(SIMPLE) - {"u/out", "u/out/1", "u/out/2"}
 
 
+@pytest.mark.slow
 def test_the_trash_of_others_is_not_emptied(make: Callable[[Layout], Path]) -> None:
     root = make({**SIMPLE, "u/empty/1": TAGGED, "u/empty": ["u/empty/1"]})
     with Butler.from_config(str(root), writeable=True) as butler, butler.transaction():
@@ -560,6 +566,7 @@ def shared(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[But
         yield butler
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     kinds=st.lists(st.tuples(NAMES, KINDS), unique_by=lambda pair: pair[0], min_size=3),

@@ -269,6 +269,7 @@ def options(root: Path, *graphs: str, **more: Any) -> ReportCommand:
     return ReportCommand(repo=str(root), qgraphs=tuple(str(root / graph) for graph in graphs), **more)
 
 
+@pytest.mark.slow
 def test_reports_can_be_had_without_the_command(repositories: Callable[[str], Path]) -> None:
     root = repositories("failing")
     report = report_on_graph(options(root, "graph.qg"))
@@ -280,6 +281,7 @@ def test_reports_can_be_had_without_the_command(repositories: Callable[[str], Pa
     assert [quantum.data_id for quantum in summary.tasks["characterize"].failed_quanta] == [failed["data_id"]]
 
 
+@pytest.mark.slow
 def test_attempts_follow_each_other_in_time(repositories: Callable[[str], Path]) -> None:
     root = repositories("retried")
     graphs = ATTEMPTS.split()
@@ -288,6 +290,7 @@ def test_attempts_follow_each_other_in_time(repositories: Callable[[str], Path])
     assert report_on_attempts(options(root, *reversed(graphs))).summary == expected
 
 
+@pytest.mark.slow
 def test_data_ids_are_in_order(repositories: Callable[[str], Path], tmp_path: Path) -> None:
     case = Case("failing_often", "--force-v2")
     finished = run_forked(*case.arguments(repositories("failing_often"), tmp_path / "report.json"))
@@ -298,6 +301,7 @@ def test_data_ids_are_in_order(repositories: Callable[[str], Path], tmp_path: Pa
     assert data_ids == sorted(data_ids)
 
 
+@pytest.mark.slow
 def test_no_failed_quantum_is_left_out_of_the_table(tmp_path: Path) -> None:
     """LSST's command leaves out all but the first and the last if each task has as many failures."""
     pipeline = MockPipeline(exposures=3, detectors=1, configs={"isr": {"fail_condition": "detector = 0"}})

@@ -84,6 +84,7 @@ def policy(**rule: object) -> RetryPolicy:
 CHAIN = ({"a": 2, "b": 2}, [(0, 2), (1, 3)])
 
 
+@pytest.mark.slow
 def test_what_succeeds_at_last_has_succeeded(model: QuantumExecutor, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail_twice"),))
     outcomes = execute(model, enumerated(*CHAIN), work, retries=policy(error_retries=2), fail_fast=True)
@@ -95,6 +96,7 @@ def test_what_succeeds_at_last_has_succeeded(model: QuantumExecutor, tmp_path: P
     assert (outcomes[1].attempt, outcomes[1].earlier) == (1, ())
 
 
+@pytest.mark.slow
 def test_what_fails_to_the_end_has_failed_once(model: QuantumExecutor, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail"),))
     outcomes = execute(model, enumerated(*CHAIN), work, retries=policy(error_retries=2))
@@ -104,6 +106,7 @@ def test_what_fails_to_the_end_has_failed_once(model: QuantumExecutor, tmp_path:
     assert work.attempts(0) == 3
 
 
+@pytest.mark.slow
 def test_a_label_has_its_own_rule(model: QuantumExecutor, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail"), (1, "fail")))
     rules = RetryPolicy(RetryRule(error_retries=1), {"b": RetryRule()})
@@ -111,6 +114,7 @@ def test_a_label_has_its_own_rule(model: QuantumExecutor, tmp_path: Path) -> Non
     assert [work.attempts(0), work.attempts(1)] == [2, 1]
 
 
+@pytest.mark.slow
 def test_a_killed_quantum_is_tried_again(tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "die_once"),))
     outcomes = execute(MultiprocessExecutor(2), enumerated(*CHAIN), work, retries=policy(retries=1))
@@ -122,6 +126,7 @@ def test_a_killed_quantum_is_tried_again(tmp_path: Path) -> None:
     Path(before.log or "").parent.rmdir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timeouts", [True, False])
 def test_timeouts_are_tried_again_where_asked(tmp_path: Path, timeouts: bool) -> None:
     work = Recorder(tmp_path, bombs=((0, "hang_once"),))
@@ -135,6 +140,7 @@ def test_timeouts_are_tried_again_where_asked(tmp_path: Path, timeouts: bool) ->
     assert outcomes[0].status is (Status.SUCCEEDED if timeouts else Status.TIMED_OUT)
 
 
+@pytest.mark.slow
 def test_others_run_while_one_waits_for_its_next_attempt(model: QuantumExecutor, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail_once"),))
     execute(model, enumerated({"a": 4}), work, retries=policy(error_retries=1, delay=0.5))
@@ -143,6 +149,7 @@ def test_others_run_while_one_waits_for_its_next_attempt(model: QuantumExecutor,
     assert all(float((tmp_path / f"{id}.end").read_text()) < second for id in (1, 2, 3))
 
 
+@pytest.mark.slow
 def test_a_stop_ends_the_waiting_with_the_failure(model: QuantumExecutor, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((0, "fail"),))
     context = ExecutionContext(
@@ -193,6 +200,7 @@ def test_a_file_is_laid_over_the_options(tmp_path: Path) -> None:
     assert made.rule("gather") == RetryRule(2, 1, delay=5.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["-j", "2"], ["--output-butler", "full"]], ids=str)
 def test_a_repository_after_retries_is_like_any_other(
     make_repository: Callable[..., Repository], tmp_path: Path, options: list[str]

@@ -177,6 +177,7 @@ def exception(report: dict[str, Any]) -> str | None:
 # What only ours does.
 
 
+@pytest.mark.slow
 def test_graph_goes_when_all_went_well(copy: Callable[..., Path], scratch: Path) -> None:
     finished = run_forked(*running(copy("rc2"), *ONE, *NEW))
     assert finished.code == 0, finished.err
@@ -195,6 +196,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", [False, True], ids=["kept for the user", "saved by the user"])
 def test_command_of_the_report_runs_a_failure_alone(
     saved: bool, copy: Callable[..., Path], scratch: Path, tmp_path: Path
@@ -213,6 +215,7 @@ def test_command_of_the_report_runs_a_failure_alone(
     assert "failed: 1 failed" in again.err
 
 
+@pytest.mark.slow
 def test_many_workers_read_the_graph(copy: Callable[..., Path], tmp_path: Path) -> None:
     folder, graph = copy("rc2"), tmp_path / "graph.qg"
     finished = run_pipetask(*running(folder, *ONE, *NEW, "-j", "2", "-q", str(graph)))
@@ -243,6 +246,7 @@ def test_nothing_is_executed(
     assert not list(scratch.iterdir())
 
 
+@pytest.mark.slow
 def test_graph_from_a_file_can_be_kept_and_shown(copy: Callable[..., Path], tmp_path: Path) -> None:
     folder, graph, again = copy("rc2"), tmp_path / "graph.qg", tmp_path / "copy.qg"
     assert run_forked(*running(folder, *ONE, "-q", str(graph), "--show", "workflow")).code == 0

@@ -287,6 +287,7 @@ registry:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("-j", "2"), ("--mode", "dry-run")])
 def test_the_database_need_not_be_there(more: tuple[str, ...], make_repository: MakeRepository) -> None:
     repository = make_repository(MockPipeline(datastore_records=False))

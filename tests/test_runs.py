@@ -20,6 +20,8 @@ from pipetask.testing import MockPipeline
 from conftest import Repository, run_pipetask, start_pipetask  # isort: skip
 from test_faults import wait_for  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 MakeRepository = Callable[..., Repository]
 LABELS = ("isr", "characterize", "gather")
 MODES = {"in-process": ["-j", "1"], "multiprocess": ["-j", "2"]}

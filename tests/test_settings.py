@@ -62,6 +62,7 @@ def test_a_bad_file_is_refused(
     assert words in str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_refused_by_the_command(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_missing_file_is_refused_by_the_command(
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_mode_named_by_the_site(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

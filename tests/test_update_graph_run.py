@@ -62,6 +62,7 @@ def test_graph_is_the_peers(
     assert not made_up(before) & made_up(read_graph(str(tmp_path / "ours.qg")))
 
 
+@pytest.mark.slow
 def test_new_graph_can_be_executed(repository: Repository, tmp_path: Path) -> None:
     """The old one, too, and both into the same chain."""
     new = tmp_path / "new.qg"
