@@ -296,6 +296,7 @@ SPOILERS: dict[str, Spoiler] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPOILERS)
 def test_comparison_notices(name: str, make_repository: Callable[..., Any], tmp_path: Path) -> None:
     repository = make_repository(MockPipeline(1, 1))

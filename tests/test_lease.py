@@ -132,6 +132,7 @@ def test_children_of_the_dead_do_not_keep_it(repository: Repository) -> None:
         os.kill(int(children[0]), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_run_that_another_writes_to_is_left_alone(repository: Repository) -> None:
     before = comparable_registry(repository.root), read_files(repository.root)
     with another_has_it(repository.root):

@@ -331,6 +331,7 @@ def test_configuration_is_searched_where_the_user_says(
     assert not any(path.startswith("moved/u/out/run/exposure_summary/") for path in theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [(), ("-j", "2"), ("--mode", "example_executor:ReverseLabelExecutor")])
 def test_what_is_done_is_skipped(initialized: Callable[..., Repository], mode: tuple[str, ...]) -> None:
     repository = initialized()
@@ -345,6 +346,7 @@ def test_what_is_done_is_skipped(initialized: Callable[..., Repository], mode: t
     assert {path: (repository.root / path).stat().st_mtime_ns for path in outputs(repository.root)} == before
 
 
+@pytest.mark.slow
 def test_existence_is_not_checked_if_the_user_says_so(initialized: Callable[..., Repository]) -> None:
     repository = initialized(MockPipeline(1, 1))
     for _ in range(2):
@@ -354,6 +356,7 @@ def test_existence_is_not_checked_if_the_user_says_so(initialized: Callable[...,
     assert "3 planned" in run_qbb(repository, "--no-existing-outputs", "--mode", "dry-run").err
 
 
+@pytest.mark.slow
 def test_debris_and_unfinished_successes_are_replaced(initialized: Callable[..., Repository]) -> None:
     """A quantum killed while it wrote an output, and one killed between its metadata and its log."""
     repository = initialized(MockPipeline(1, 1))
@@ -371,6 +374,7 @@ def test_debris_and_unfinished_successes_are_replaced(initialized: Callable[...,
     assert json.loads(debris.read_text())
 
 
+@pytest.mark.slow
 def test_only_the_quanta_that_are_asked_for_are_read(
     initialized: Callable[..., Repository], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +399,7 @@ def test_only_the_quanta_that_are_asked_for_are_read(
         GraphFile(str(repository.graph))
 
 
+@pytest.mark.slow
 def test_a_legacy_graph_has_an_identifier_to_check(tmp_path: Path) -> None:
     GRAPHS["legacy"].make(tmp_path / "repo")
     repository = Repository(tmp_path / "repo", tmp_path / "repo" / "graph.qgraph")
@@ -419,6 +424,7 @@ def assert_one_line(finished: Finished, code: int, *says: str) -> None:
         assert part in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [(), ("-j", "2")], ids=["-j 1", "-j 2"])
 def test_a_failure_is_reported_with_the_command_that_runs_it_alone(
     mode: tuple[str, ...], initialized: Callable[..., Repository], tmp_path: Path
@@ -440,6 +446,7 @@ def test_a_failure_is_reported_with_the_command_that_runs_it_alone(
     assert 'raise ValueError("bomb") from cause' in again.out
 
 
+@pytest.mark.slow
 def test_a_timeout_at_j_1(initialized: Callable[..., Repository], tmp_path: Path) -> None:
     repository = initialized(bombed("hang", tmp_path))
     done = run_qbb(repository, "--timeout", "3")
@@ -447,6 +454,7 @@ def test_a_timeout_at_j_1(initialized: Callable[..., Repository], tmp_path: Path
     assert "8 succeeded, 1 timed-out, 1 blocked" in done.err
 
 
+@pytest.mark.slow
 def test_what_a_signal_has_stopped_can_be_completed(
     initialized: Callable[..., Repository], tmp_path: Path
 ) -> None:
@@ -463,6 +471,7 @@ def test_what_a_signal_has_stopped_can_be_completed(
     assert len([path for path in outputs(repository.root) if "_metadata/" in path]) == 10
 
 
+@pytest.mark.slow
 def test_workers_share_a_cache_that_goes_away(
     initialized: Callable[..., Repository], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,6 +484,7 @@ def test_workers_share_a_cache_that_goes_away(
     assert not Path(folders.pop()).exists()
 
 
+@pytest.mark.slow
 def test_recording_what_runs(
     initialized: Callable[..., Repository], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -490,6 +500,7 @@ def test_recording_what_runs(
     assert len(list(tmp_path.glob(".coverage.*"))) == 2
 
 
+@pytest.mark.slow
 def test_python_interface(make_repository: MakeRepository) -> None:
     from pipetask.executors.in_process import InProcessExecutor
     from pipetask.options.execution import ExecutionOptions, QuantumBackedOptions
