@@ -146,6 +146,14 @@ def test_names_in_docstrings_and_pages_exist() -> None:
     assert not missing
 
 
+def test_links_of_pages_outside_the_documentation_lead_somewhere() -> None:
+    """Sphinx looks at the others."""
+    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    links = {link for page in pages for link in re.findall(r"\]\(([^):#]+)[)#]", page.read_text())}
+    assert len(links) > 15
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_decisions_are_numbered_dated_and_found() -> None:
     text = (ROOT / "doc/architecture/decisions.md").read_text()
     headings = re.findall(r"^## D(\d+): .+ \((\d{4}-\d\d-\d\d)\)$", text, re.MULTILINE)
