@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import NamedTuple
 
 import pipetask
-
-ROOT = Path(pipetask.__file__).parent
+from house import ROOT, between_rooms, imports
 
 FLOORS = [
     {"errors", "lsst_internals"},
@@ -54,72 +51,6 @@ WITHOUT_LSST = {
 """Rooms, and modules of other rooms, that are imported before it is clear that a run will need LSST's slow packages."""
 
 
-class Import(NamedTuple):
-    """One import statement."""
-
-    module: str
-    """Where it stands."""
-
-    room: str
-    target: str
-    """A module of ours, or the name of another package."""
-
-    target_room: str
-
-    inside: bool
-    """Whether the target is ours."""
-
-    at_once: bool
-    """Whether importing the module executes it."""
-
-    for_types: bool
-    """Whether nothing ever executes it."""
-
-
-def _room(parts: list[str]) -> str:
-    return parts[0] if parts else ""
-
-
-def _statements(tree: ast.Module) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool, bool]]:
-    at_once = {id(node) for node in tree.body}
-    guards = (node for node in tree.body if isinstance(node, ast.If))
-    for_types = {
-        id(node) for guard in guards if "TYPE_CHECKING" in ast.unparse(guard.test) for node in ast.walk(guard)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node, id(node) in at_once, id(node) in for_types
-
-
-def _targets(node: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[tuple[str, bool]]:
-    if isinstance(node, ast.Import):
-        yield from ((alias.name, False) for alias in node.names)
-    elif not node.level:
-        yield node.module or "", False
-    else:
-        base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])
-        if base:
-            yield from ((_module([*base, alias.name]), True) for alias in node.names)
-        else:
-            yield from ((alias.name, True) for alias in node.names)
-
-
-def _module(parts: list[str]) -> str:
-    """Return the module that an imported name stands for, or is defined in."""
-    path = ROOT.joinpath(*parts)
-    return ".".join(parts if path.is_dir() or path.with_suffix(".py").exists() else parts[:-1])
-
-
-def imports() -> Iterator[Import]:
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = list(path.relative_to(ROOT).with_suffix("").parts)
-        package, module = parts[:-1], [part for part in parts if part != "__init__"]
-        for node, at_once, for_types in _statements(ast.parse(path.read_text())):
-            for target, inside in _targets(node, package):
-                room = _room(target.split("."))
-                yield Import(".".join(module), _room(module), target, room, inside, at_once, for_types)
-
-
 def test_every_room_is_on_a_floor() -> None:
     rooms = {"" if path.stem == "__init__" else path.stem for path in ROOT.glob("*.py")}
     rooms |= {path.parent.name for path in ROOT.glob("*/__init__.py")}
@@ -129,13 +60,12 @@ def test_every_room_is_on_a_floor() -> None:
 
 def test_imports_go_down() -> None:
     height = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-    ours = [each for each in imports() if each.inside and each.target_room != each.room]
+    ours = between_rooms(imports())
     assert len(ours) > 300, "they were found"
-    # The package names public classes from everywhere, and imports them when they are asked for.
     wrong = {
         (each.room, each.target_room): each.module
         for each in ours
-        if height[each.target_room] >= height[each.room] and each.room
+        if height[each.target_room] >= height[each.room]
     }
     assert {pair: wrong[pair] for pair in wrong.keys() - EXCEPTIONS.keys()} == {}
     assert EXCEPTIONS.keys() - wrong.keys() == set(), "no longer needed: take it off the list"
