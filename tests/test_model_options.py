@@ -24,6 +24,7 @@ from pipetask.settings.site import VARIABLE
 from pipetask.testing import CallSpec, enumerated
 
 from conftest import environment  # isort: skip
+from test_completion import complete  # isort: skip
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def make(*arguments: str, command: str = "run") -> Any:
 def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
     own = find_executor(mode).options_group
     assert own is not None
-    shown = [each for group in BUILT_IN[mode] for each in declared(group)]
+    shown = [each for group in BUILT_IN[mode].groups for each in declared(group)]
     assert {each.identity for each in declared(own)} == {each.identity for each in shown}
 
 
@@ -222,6 +223,9 @@ def test_options_of_a_plugin_are_like_others(install: Install) -> None:
     assert (
         "Options of --mode queued:\n  --queue [short|long]  Name of the queue.  [default: short]" in help_of()
     )
+    assert complete("pipetask", "run", "--que") == ["plain,--queue"]
+    assert complete("pipetask", "run", "--queue", "l") == ["plain,long"]
+    assert complete("pipetask", "run", "--mode", "que") == ["plain,queued"]
     assert make("--mode", "queued").options.queue == "short"
     assert make("--mode", "queued", "--queue", "long").options.queue == "long"
     Path("pipetask.yaml").write_text("run: {queue: long}\nall: {queue: short}\n")

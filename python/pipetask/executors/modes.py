@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from ..errors import UsageError, did_you_mean, reason_of
+from ..options.owners import BUILT_IN
 from ..settings.plugins import BATCH_SYSTEMS, EXECUTORS, installed, load_class
 from ..settings.site import Settings
 from .base import QuantumExecutor
 
 __all__ = ["find_executor", "load_mode", "mode_names"]
 
-_OWN = {
-    "in-process": "pipetask.executors.in_process:InProcessExecutor",
-    "multiprocess": "pipetask.executors.pool:MultiprocessExecutor",
-    "dry-run": "pipetask.executors.dry_run:DryRunExecutor",
-    "condor": "pipetask.batch.condor:CondorSystem",
-}
-
 
 def mode_names() -> list[str]:
     """Return the names of all installed execution models."""
     plugins = sorted(installed(EXECUTORS) | installed(BATCH_SYSTEMS))
-    return list(dict.fromkeys([*_OWN, *Settings.load().modes, *plugins]))
+    return list(dict.fromkeys([*BUILT_IN, *Settings.load().modes, *plugins]))
 
 
 def find_executor(mode: str) -> type[QuantumExecutor]:
@@ -64,7 +58,9 @@ def load_mode(name: str) -> object:
     ImportError, AttributeError
         If it cannot be imported; or whatever else importing its module raises.
     """
-    path = _OWN.get(name) or installed(EXECUTORS).get(name) or installed(BATCH_SYSTEMS).get(name)
+    if name in BUILT_IN:
+        return load_class(BUILT_IN[name].path)
+    path = installed(EXECUTORS).get(name) or installed(BATCH_SYSTEMS).get(name)
     path = path or Settings.load().modes.get(name, name)
     if not {".", ":"} & set(path):
         raise UsageError(f"--mode {name}: no such mode{did_you_mean(name, mode_names())}")

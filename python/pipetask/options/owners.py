@@ -22,15 +22,27 @@ from .condor import CondorOptions
 from .declaration import Declared, Option, declared
 from .models import DryRunOptions, InProcessOptions, MultiprocessOptions
 
-__all__ = ["BUILT_IN", "model_groups", "unusable_models", "without_clashes"]
+__all__ = ["BUILT_IN", "BuiltIn", "model_groups", "unusable_models", "without_clashes"]
 
-BUILT_IN: Mapping[str, tuple[type[Any], ...]] = {
-    "in-process": (InProcessOptions,),
-    "multiprocess": (MultiprocessOptions,),
-    "dry-run": (DryRunOptions,),
-    "condor": (BatchOptions, CondorOptions),
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """An execution model that comes with pipetask."""
+
+    path: str
+    """Its class path, or that of its batch system."""
+
+    groups: tuple[type[Any], ...]
+    """The groups of its options."""
+
+
+BUILT_IN: Mapping[str, BuiltIn] = {
+    "in-process": BuiltIn("pipetask.executors.in_process:InProcessExecutor", (InProcessOptions,)),
+    "multiprocess": BuiltIn("pipetask.executors.pool:MultiprocessExecutor", (MultiprocessOptions,)),
+    "dry-run": BuiltIn("pipetask.executors.dry_run:DryRunExecutor", (DryRunOptions,)),
+    "condor": BuiltIn("pipetask.batch.condor:CondorSystem", (BatchOptions, CondorOptions)),
 }
-"""The groups of the models that come with the package, by mode."""
+"""The execution models that come with pipetask, by mode."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,8 @@ class _Plugins:
 
 def model_groups() -> dict[str, tuple[type[Any], ...]]:
     """Return the groups of options of all execution models, by mode; those of the package come first."""
-    return {**BUILT_IN, **_plugins(os.environ.get(VARIABLE), tuple(sys.path)).groups}
+    own = {mode: model.groups for mode, model in BUILT_IN.items()}
+    return {**own, **_plugins(os.environ.get(VARIABLE), tuple(sys.path)).groups}
 
 
 def unusable_models() -> Mapping[str, str]:
