@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from lsst.daf.butler import Butler
 
+from forked import run_forked
 from in_process import run_here
 from pipetask import BatchExecutor, BatchOptions, ExecutionContext
 from pipetask.batch.ledger import Ledger
@@ -29,10 +31,20 @@ from conftest import Repository, run_pipetask  # isort: skip
 pytestmark = pytest.mark.slow
 
 
+class ForkBench(LocalBench):
+    """Runs commands in forks, which have imported everything."""
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        if command[1:3] != ("-m", "pipetask.cli"):
+            return super().run(*command)
+        done = run_forked(*command[3:])
+        return subprocess.CompletedProcess(command, done.code, done.out, done.err)
+
+
 class TestLocalBatchSystem(BatchConformance):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Bench:
-        return LocalBench("pipetask.testing.local_batch:LocalBatchSystem", tmp_path)
+        return ForkBench("pipetask.testing.local_batch:LocalBatchSystem", tmp_path)
 
 
 Run = Callable[..., RunDirectory]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Self
 
@@ -41,8 +42,9 @@ class CondorSystem(BatchSystem):
 
     def __init__(self, options: CondorOptions | None = None):
         self._options = options or CondorOptions()
-        # Once here, so that a wrong setting is refused before anything is read.
-        self._configuration = self._load()
+        # At once, so that a wrong setting is refused before anything is read.  Commands about a run that has been
+        # written need none of this, and to read the YAML takes longer than to read their logs.
+        self._loaded = self._load() if options is not None else None
 
     @classmethod
     def how_to_ask_for_cpus(cls, number: int) -> str:
@@ -60,8 +62,8 @@ class CondorSystem(BatchSystem):
 
     def for_run(self, labels: Sequence[str], retries: RetryPolicy) -> Self:
         """Let what the run itself asks for go before the settings for HTCondor."""
-        system = type(self)(self._options)
-        system._configuration = self._load(labels).with_retries(retries, labels)
+        system = copy(self)
+        system._loaded = self._load(labels).with_retries(retries, labels)
         return system
 
     def shares_files(self, labels: Collection[str]) -> bool:
@@ -95,6 +97,11 @@ class CondorSystem(BatchSystem):
     def restart(self, directory: RunDirectory) -> Restarted:
         """Submit the DAG again, with a rescue file that names what is done."""
         return restart(directory)
+
+    @property
+    def _configuration(self) -> CondorConfiguration:
+        self._loaded = self._loaded or self._load()
+        return self._loaded
 
     def _load(self, labels: Collection[str] | None = None) -> CondorConfiguration:
         return CondorConfiguration.load(self._options.condor_config, self._options.condor, labels)

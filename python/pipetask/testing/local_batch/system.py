@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from threading import Thread
 
 from ...batch.exit_codes import ExitCode
 from ...batch.ledger import Ledger, Remainder
@@ -141,5 +142,6 @@ def _start(directory: RunDirectory, done: Sequence[str], memory: Mapping[str, in
                 start_new_session=True,
             )
         os.pwrite(lock, f"{driver.pid:<10}".encode(), 0)
-    driver.returncode = 0  # nobody waits for it
+    # It outlives this process; if it does not, no zombie is left.
+    Thread(target=driver.wait, daemon=True).start()
     return str(driver.pid), False
