@@ -172,10 +172,10 @@ CASES = {
     ),
     "no graph": Case("no graph at|{tmp}/none.qg|check the name", graph="{tmp}/none.qg"),
     "a truncated graph": Case(
-        "{tmp}/truncated.qg|truncated|write it anew", prepare=a_truncated_graph, graph="{tmp}/truncated.qg"
+        "{tmp}/truncated.qg|truncated|build it again", prepare=a_truncated_graph, graph="{tmp}/truncated.qg"
     ),
     "a text file for a graph": Case(
-        "{tmp}/text.qg|no quantum graph|write it anew",
+        "{tmp}/text.qg|not a quantum graph|build it again",
         prepare=a_text_file_named_as_a_graph,
         graph="{tmp}/text.qg",
     ),

@@ -271,7 +271,7 @@ def test_the_example_of_the_guide_means_what_it_says() -> None:
         ("universe=grid", "universe cannot be 'grid': choose one of vanilla, local, container"),
         ("labels.is.request_cpus=2", "label 'is' is unknown: did you mean 'isr'"),
         ("labels.other.request_cpus=2", "label 'other' is unknown: there are isr"),
-        ("labels.isr=2", "label 'isr' does not hold settings"),
+        ("labels.isr=2", "label 'isr' has no settings"),
         ("dagman.max_idl=2", "did you mean 'max_idle'"),
         ("nodes.frist.universe=local", "node 'frist' is unknown: did you mean 'first'"),
         ("nodes.final.file_system=transfer", "the final job needs all of the run directory"),
@@ -321,10 +321,10 @@ def test_an_expression_is_taken_as_htcondor_reads_it(text: str) -> None:
     ("content", "message"),
     [
         ("job: {}", "section 'job' is unknown: did you mean 'jobs'"),
-        ("[1]", "does not hold sections"),
+        ("[1]", "has no sections"),
         ("{", "cannot be read"),
-        ("jobs: 3", "does not hold settings"),
-        ("labels: {a: 3}", "label 'a' does not hold settings"),
+        ("jobs: 3", "has no settings"),
+        ("labels: {a: 3}", "label 'a' has no settings"),
     ],
 )
 def test_a_file_that_means_nothing_is_refused(tmp_path: Path, content: str, message: str) -> None:

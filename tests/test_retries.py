@@ -180,7 +180,7 @@ def test_a_stop_ends_the_waiting_with_the_failure(model: QuantumExecutor, tmp_pa
         ("isr: {exceptions: 3}", "exceptions cannot be 3"),
         ("isr: {retrys: 1}", "did you mean 'retries'"),
         ("iso: {retries: 1}", "did you mean 'isr'"),
-        ("isr: 3", "does not hold settings"),
+        ("isr: 3", "has no settings"),
         ("[", "cannot be read"),
     ],
 )

@@ -127,7 +127,7 @@ def _content(path: str, ctx: click.Context) -> dict[str, dict[str, Any]]:
     except UsageError as error:
         raise click.UsageError(str(error), ctx) from error
     if not all(isinstance(part, dict) for part in content.values()):
-        raise click.UsageError(f"{path} does not hold sections, one for each command, with options.", ctx)
+        raise click.UsageError(f"{path} has no sections, one for each command, with options.", ctx)
     return content
 
 

@@ -1,5 +1,5 @@
-"""What developers of tasks look at: where the time goes, and which lines are run.
+"""Profiling and line coverage, for developers of tasks.
 
 A profiler and a tracer see one process.  So each has two sides here: one in the process that executes a graph, which
-brings everything together, and a `workers.Recorder` that worker processes carry with them.
+combines all results, and a `workers.Recorder` that is sent to worker processes.
 """

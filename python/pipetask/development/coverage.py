@@ -1,4 +1,4 @@
-"""Record which lines of code are run, in this process and all of its workers."""
+"""Record line coverage of this process and all of its workers."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["HTML_FOLDER", "record_coverage"]
 _LOG = logging.getLogger(__name__)
 
 HTML_FOLDER = "covhtml"
-"""Where the report goes, in the working directory."""
+"""Folder of the report, in the working directory."""
 
 _QUIET = ["no-data-collected", "module-not-imported", "module-not-measured"]
-"""Warnings about one process are no news: others may have run, or imported, what it has not."""
+"""Warnings that are useless for one of several processes: others may have run or imported the code."""
 
 
 @contextmanager
 def record_coverage(options: CoverageOptions) -> Iterator[None]:
-    """Record which lines and branches are run while the context lasts, if that is asked for.
+    """Record lines and branches executed in the context, if the options ask for that.
 
-    Within another such context this one does nothing, as everything is being recorded.
+    Inside another such context, this one does nothing.
 
     Parameters
     ----------
     options
-        What to look at, and whether to write a report.
+        Which packages to record, and whether to write a report.
 
     Raises
     ------
@@ -47,15 +47,15 @@ def record_coverage(options: CoverageOptions) -> Iterator[None]:
 
     Notes
     -----
-    In the working directory, this leaves a data file ``.coverage.*``, for ``coverage combine``, and a report in
-    `HTML_FOLDER`.  They are written after an error, too.
+    It writes a data file ``.coverage.*`` for ``coverage combine`` and a report in `HTML_FOLDER` to the working
+    directory, also after an error.
     """
     if not options.coverage or _is_active():
         yield
         return
     _check_installed()
     with TemporaryDirectory(prefix="pipetask-coverage-") as name:
-        folder, report = Path(name), Path(HTML_FOLDER).absolute()  # a task may go elsewhere
+        folder, report = Path(name), Path(HTML_FOLDER).absolute()  # a task may change the working directory
         tracer = _tracer(options.cov_packages, data_suffix=True)
         with recorded_in_workers(_CoverageRecorder(folder, options.cov_packages)):
             tracer.start()
@@ -132,7 +132,7 @@ def _report(tracer: Coverage, folder: Path) -> None:
 
     try:
         tracer.html_report(directory=str(folder), ignore_errors=True)
-    except (CoverageException, OSError) as error:  # what the quanta did counts for more
+    except (CoverageException, OSError) as error:  # the result of the run is more important
         _LOG.error("There is no coverage report: %s.", reason_of(error))
     else:
         _LOG.info("Coverage report written to %s.", folder)

@@ -22,12 +22,12 @@ _LOG = logging.getLogger(__name__)
 
 @contextmanager
 def record_profile(options: ProfileOptions) -> Iterator[None]:
-    """Record where the time goes while the context lasts, if that is asked for.
+    """Profile the code in the context, if the options ask for that.
 
     Parameters
     ----------
     options
-        The file to write, which `pstats` reads whatever its name, as from `lsst.utils.timer.profile`.
+        The file to write, in the format of `pstats`.
 
     Raises
     ------
@@ -36,14 +36,14 @@ def record_profile(options: ProfileOptions) -> Iterator[None]:
 
     Notes
     -----
-    The file is written after an error, too.  It holds the sums over this process and its workers, each from the
-    moment in which it could run quanta; what a worker that was killed has recorded is lost, and a warning says so.
+    The file is written after an error, too.  It has the sums over this process and its workers, each from the moment
+    when it was ready to run quanta.  The records of a worker that was killed are lost, with a warning.
     """
     if not options.profile:
         yield
         return
     profiler = cProfile.Profile()
-    file = Path(options.profile).absolute()  # a task may go elsewhere
+    file = Path(options.profile).absolute()  # a task may change the working directory
     with TemporaryDirectory(prefix="pipetask-profile-") as name:
         folder = Path(name)
         with recorded_in_workers(_ProfileRecorder(folder)):
@@ -84,7 +84,7 @@ def _write(path: Path, profiler: cProfile.Profile, of_workers: Iterable[Path]) -
         stats.add(str(each))
     try:
         stats.dump_stats(path)
-    except OSError as error:  # what the quanta did counts for more
+    except OSError as error:  # the result of the run is more important
         _LOG.error("The profile could not be written to %s: %s.", path, error.strerror)
     else:
         _LOG.info("Profile written to %s.", path)

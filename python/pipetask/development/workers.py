@@ -1,4 +1,4 @@
-"""What worker processes record for the process that starts them."""
+"""Records that worker processes make for the process that starts them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Recorder(Protocol):
     """Records something in a worker; can be pickled."""
 
     def record(self) -> AbstractContextManager[None]:
-        """Record as long as the context lasts, and then write it where it will be found."""
+        """Record during the context, and then write the records for `collect`."""
 
 
 _wanted: list[Recorder] = []
-"""A tracer belongs to its whole process, and so does what it wants of the workers."""
+"""Recorders for workers that are started; global like the tracer of a process."""
 
 
 @contextmanager
 def recorded_in_workers(recorder: Recorder) -> Iterator[None]:
-    """Let workers that are started from here on carry a recorder."""
+    """Let all workers that are started in the context use a recorder."""
     _wanted.append(recorder)
     try:
         yield
@@ -37,13 +37,13 @@ def recorded_in_workers(recorder: Recorder) -> Iterator[None]:
 
 
 def wanted_recorders() -> tuple[Recorder, ...]:
-    """Return the recorders that a worker which is started now has to carry."""
+    """Return the recorders for a worker that is started now."""
     return tuple(_wanted)
 
 
 @contextmanager
 def recording(recorders: Iterable[Recorder]) -> Iterator[None]:
-    """Record, in a worker, while it runs quanta."""
+    """Record in a worker while it runs quanta."""
     with ExitStack() as stack:
         for recorder in recorders:
             stack.enter_context(recorder.record())
@@ -52,9 +52,9 @@ def recording(recorders: Iterable[Recorder]) -> Iterator[None]:
 
 @contextmanager
 def own_file(folder: Path) -> Iterator[Path]:
-    """Give a worker a file of its own to write, which counts when the context has ended.
+    """Yield a file for one worker, which is valid when the context has ended.
 
-    Until then an empty file stands for it, so that `collect` knows of workers that were killed.
+    Until then it is an empty file, so that `collect` can count workers that were killed.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def own_file(folder: Path) -> Iterator[Path]:
 
 
 def collect(folder: Path, what: str) -> list[Path]:
-    """Return what workers have written, and warn of those that could not.
+    """Return the files of all workers, and warn about workers that could not write theirs.
 
     Parameters
     ----------
     folder
-        Where they write.
+        The folder with the files.
     what
-        What they write, for a person.
+        What they write, for the warning.
     """
     files = [path for path in sorted(folder.iterdir()) if path.suffix != ".new"]
     written = [path for path in files if path.stat().st_size]

@@ -1,1 +1,1 @@
-"""Quantum graphs: their structure, the order of their quanta, and the files that hold them."""
+"""Quantum graphs: structure, order of quanta, and files."""

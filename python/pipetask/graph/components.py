@@ -1,4 +1,4 @@
-"""A whole quantum graph in memory: read it, or a part of it; write it, draw it, sum it up."""
+"""A quantum graph in memory: read all or some of it, write it, draw it, summarize it."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ __all__ = [
 
 
 def read_graph(path: str, selection: GraphSelection | None = None) -> PredictedQuantumGraphComponents:
-    """Read a graph with all that its quanta read and write.
+    """Read a graph including the datasets of its quanta.
 
     Parameters
     ----------
     path
         A ``.qg`` file, or a legacy ``.qgraph``.
     selection
-        Which quanta, if not all, and which identifier a legacy file must have.
+        Which quanta are read (by default all), and the identifier that a legacy file must have.
 
     Returns
     -------
     components
-        A graph of these quanta alone, which can be written and executed.
+        A graph of only these quanta, which can be written and executed.
 
     Raises
     ------
     PipetaskError
-        If it cannot be read, with the reason, or does not have what is selected.
+        If it cannot be read, with the reason, or lacks a selected quantum.
     """
     selection = selection or GraphSelection()
     with (
@@ -65,33 +65,33 @@ def read_graph(path: str, selection: GraphSelection | None = None) -> PredictedQ
 
 
 def check_graph_name(uri: str) -> None:
-    """Refuse a name that cannot be a graph's, before the work and not after it.
+    """Refuse a name that a graph file cannot have, before the graph is built.
 
     Raises
     ------
     UsageError
-        If the name says neither of the two formats.
+        If the name has neither of the two endings.
     """
     if ResourcePath(uri, forceDirectory=False).getExtension() not in (".qg", ".qgraph"):
         raise UsageError(
-            f"{uri!r} cannot be the name of a quantum graph, it has to end in '.qg' (or '.qgraph')."
+            f"{uri!r} cannot be the name of a quantum graph: it must end in '.qg' (or '.qgraph')."
         )
 
 
 def write_graph(components: PredictedQuantumGraphComponents, uri: str) -> None:
-    """Write a graph; a local file is complete as soon as it is there.
+    """Write a graph; a local file appears only when it is complete.
 
     Parameters
     ----------
     components
         The graph.
     uri
-        Where to; a name in ``.qgraph`` means the legacy format.
+        The file; ``.qgraph`` selects the legacy format.
 
     Raises
     ------
     UsageError
-        If the name says neither of the two formats.
+        If the name has neither of the two endings.
     """
     check_graph_name(uri)
     target = ResourcePath(uri, forceDirectory=False)
@@ -104,21 +104,21 @@ def write_graph(components: PredictedQuantumGraphComponents, uri: str) -> None:
 
 
 def update_output_run(graph: str, run: str, output: str) -> None:
-    """Write a copy of a graph that has another output run, and new IDs of its quanta and their outputs.
+    """Write a copy of a graph with another output run, and new IDs of its quanta and their outputs.
 
     Parameters
     ----------
     graph
         A ``.qg`` file, or a legacy ``.qgraph``.
     run
-        The output RUN collection, which need not exist.
+        The new output RUN collection, which need not exist.
     output
-        Where to write; what is there is replaced.
+        The file to write; an existing file is replaced.
 
     Raises
     ------
     UsageError
-        If the run or the file cannot have such a name.
+        If the name of the run or the file is invalid.
     PipetaskError
         If the graph cannot be read.
     """
@@ -130,7 +130,7 @@ def update_output_run(graph: str, run: str, output: str) -> None:
 
 
 def draw_graph(saved: GraphSaveOptions, graph: PredictedQuantumGraph) -> None:
-    """Draw a graph in the languages that are asked for.
+    """Draw a graph in the formats that the options ask for.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def write_graph_summary(graph: PredictedQuantumGraph, uri: str) -> None:
     graph
         The graph, with the datasets of its quanta.
     uri
-        Where to.
+        The file to write.
     """
     report = Report(qgraphSummary=graph._make_summary())  # pipe_base has no public name for it
     with ResourcePath(uri, forceDirectory=False).open("w") as out:

@@ -2,11 +2,11 @@
 
 The order
 ---------
-The enumeration is topological, and it finishes chains that it has begun before it opens new ones: it takes the
-final quanta (those that nobody waits for) by the order of the tasks in the pipeline, then by data ID, and before each
-of them comes all that it still needs, found by a depth-first walk with the same order among equals.  So the first
-final product is complete as early as it can be, then the second.  The same graph is always enumerated in the same
-order, so that ``id`` names a quantum of a graph for good.  Executors start ready quanta in the order of their ids.
+The enumeration is topological, and finishes one chain before it starts the next: it takes the final quanta (those
+without dependents) in the order of the tasks in the pipeline, then by data ID.  Each is preceded by all its
+prerequisites that have not come yet, found by a depth-first walk with the same order among equals.  So each final
+product is completed as early as possible.  The same graph is always enumerated in the same order, so ``id`` identifies
+a quantum of a graph permanently.  Executors start ready quanta in the order of their ids (see D3).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _NOT_YET = -1
 
 
 class QuantumSource(Protocol):
-    """Where the content of a quantum is read from, when somebody asks for it."""
+    """Reads the content of quanta on demand."""
 
     def task_node(self, label: str) -> TaskNode:
         """Return the task node with this label."""
 
     def quantum(self, quantum_id: uuid.UUID) -> Quantum:
-        """Return the quantum with this ID, dataset refs and all."""
+        """Return the quantum with this ID, including its dataset refs."""
 
 
 class QuantumData:
@@ -53,8 +53,7 @@ class QuantumData:
 
     Notes
     -----
-    Everything but ``id`` is looked up when it is asked for, so that whoever needs only the structure pays for
-    nothing else.
+    Everything except ``id`` is looked up on access, so that code which needs only the structure reads nothing else.
     """
 
     __slots__ = ("_graph", "id", "position")
@@ -66,7 +65,7 @@ class QuantumData:
 
     @property
     def prerequisites(self) -> frozenset[int]:
-        """The ids that must finish first, every one smaller than ``id``."""
+        """The ids that must finish first, all smaller than ``id``."""
         return self._graph.prerequisites(self.position)
 
     @property
@@ -81,7 +80,7 @@ class QuantumData:
 
     @property
     def quantum_id(self) -> uuid.UUID:
-        """The ID that the quantum has in its graph."""
+        """The UUID of the quantum in its graph."""
         return self._graph.structure.quantum_id(self.position)
 
     @property
@@ -96,7 +95,7 @@ class QuantumData:
 
     @property
     def quantum(self) -> Quantum:
-        """The `lsst.daf.butler.Quantum`, read anew from the graph at each access; structure alone never pays."""
+        """The `lsst.daf.butler.Quantum`, read from the graph file on each access."""
         return self._graph.source.quantum(self.quantum_id)
 
     def __repr__(self) -> str:
@@ -113,10 +112,10 @@ class EnumeratedGraph:
     structure
         The graph's nodes and edges.
     source
-        Where content is read from.
+        Reads the content of quanta.
     exclude
-        Positions that are left out of the stream (because they are done already, say).  They keep their ids, and
-        nothing waits for them.
+        Positions that are left out of the stream, for instance because they are done.  They keep their ids, and nothing
+        waits for them.
 
     Notes
     -----
@@ -151,7 +150,7 @@ class EnumeratedGraph:
         return _reached(self._ids[position], "position", position)
 
     def prerequisites(self, position: int) -> frozenset[int]:
-        """Return the ids of the quanta that one at this position waits for."""
+        """Return the ids of the prerequisites of the quantum at this position."""
         ids, exclude = self._ids, self.exclude
         row = self.structure.needed_by(position)
         if exclude:
@@ -171,7 +170,7 @@ class EnumeratedGraph:
         return self.structure.quantum_id(self.position(id))
 
     def describe(self, id: int) -> str:
-        """Return label and data ID, for a person."""
+        """Return label and data ID, for messages."""
         values = ", ".join(f"{name}={value!r}" for name, value in self.data_id(id).items())
         return f"{self.label(id)} ({values})"
 

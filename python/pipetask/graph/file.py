@@ -1,4 +1,4 @@
-"""A quantum graph on disk: whatever a caller has is brought into a ``.qg`` file, and read as little as needed."""
+"""A quantum graph on disk: any form of a graph becomes a ``.qg`` file, of which only what is needed is read."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ GraphLike: TypeAlias = (
     "GraphFile | str | Path | ResourcePath"
     " | PredictedQuantumGraphComponents | PredictedQuantumGraph | QuantumGraph"
 )
-"""What can be executed: a ``.qg`` or legacy ``.qgraph`` file, open or not, or a graph of pipe_base's in memory."""
+"""A graph that can be executed: a ``.qg`` or legacy ``.qgraph`` file, or an in-memory graph of pipe_base."""
 
 
 Announce: TypeAlias = Callable[[Callable[[], Sequence[str]]], None]
-"""Is given a function that returns the full names of a graph's task classes."""
+"""Receives a function that returns the full names of the graph's task classes."""
 
 
 class GraphFile:
-    """A ``.qg`` file, of which structure and init-quanta have been read.
+    """An open ``.qg`` file whose structure and init-quanta have been read.
 
     Parameters
     ----------
     path
         The file.
     quantum_ids
-        The quanta that matter, if not all do; nothing is read of others.
+        The quanta to read; by default all.
     announce
-        Is told how to learn the names of the task classes, before they are imported, which may take long.
+        Receives a function that returns the names of the task classes, before they are imported, which may be slow.
 
     Attributes
     ----------
@@ -70,9 +70,9 @@ class GraphFile:
     init
         The graph without quanta: header, pipeline, init-inputs and init-outputs.
     structure
-        Who is there and who waits for whom.
+        The quanta and their dependencies.
     read_time
-        Seconds that reading took.
+        Time that reading took, in seconds.
 
     Raises
     ------
@@ -120,7 +120,7 @@ class GraphFile:
             reader.close()
 
     def producers(self, label: str, dataset_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
-        """Return, for those of some datasets that quanta of a task write, the positions of these; all are read."""
+        """Return the positions of the quanta of a task that write some datasets; this reads all quanta of the task."""
         found: dict[uuid.UUID, int] = {}
         ids = {self.structure.quantum_id(position): position for position in self.structure.positions(label)}
         with closing(QuantumReader(self.path)) as reader:
@@ -131,7 +131,7 @@ class GraphFile:
         return found
 
     def unwanted(self, quantum_ids: Collection[uuid.UUID] | None) -> frozenset[int]:
-        """Return the positions of all other quanta than these; `None`: all are wanted.
+        """Return the positions of all quanta except these; none if these are `None`.
 
         Raises
         ------
@@ -154,21 +154,21 @@ class GraphFile:
         selection: GraphSelection | None = None,
         announce: Announce | None = None,
     ) -> Iterator[GraphFile]:
-        """Open a graph, in whatever form it comes; files made for that are removed at the end.
+        """Open a graph in any form; temporary files are removed at the end.
 
         Parameters
         ----------
         graph
-            The graph; one that is open already is passed on.
+            The graph; one that is already open is yielded as it is.
         selection
-            What of it is read, and which identifier it must have; by default all, and any.
+            Which quanta are read (by default all), and the identifier that a legacy file must have.
         announce
-            Is told how to learn the names of the task classes, if possible before they are imported.
+            Receives a function that returns the names of the task classes, if possible before they are imported.
 
         Raises
         ------
         PipetaskError
-            If it cannot be read, with the reason, or does not have what is selected.
+            If it cannot be read, with the reason, or lacks a selected quantum.
         """
         if isinstance(graph, GraphFile):
             if announce is not None:
@@ -186,7 +186,7 @@ class GraphFile:
 def _read_part(
     reader: PredictedQuantumGraphReader, quantum_ids: Collection[uuid.UUID], path: str
 ) -> ThinGraph:
-    """Make the thin graph of a few quanta from their datasets, without reading that of all."""
+    """Make the thin graph of a few quanta from their datasets, without reading the whole thin graph."""
     try:
         read_datasets(reader, quantum_ids)
     except LookupError as error:
@@ -200,7 +200,7 @@ def _read_part(
 
 
 def _task_names(path: str) -> list[str]:
-    """Read the names of a graph's task classes, and import none."""
+    """Read the names of a graph's task classes, without importing them."""
     with PredictedQuantumGraph.open(path, import_mode=TaskImportMode.DO_NOT_IMPORT) as reader:
         return [node.task_class_name for node in reader.components.pipeline_graph.tasks.values()]
 
@@ -226,7 +226,7 @@ def _as_file(graph: GraphLike, selection: GraphSelection, path: Path) -> str:
 
 
 def load_whole(path: str) -> QuantumGraph:
-    """Read a whole graph into memory, as the class that pipe_base's reports take.
+    """Read a whole graph into memory, as the class that pipe_base's reports need.
 
     Parameters
     ----------
@@ -257,11 +257,13 @@ def _checked(uri: ResourcePath, selection: GraphSelection, converted: Path) -> s
     match _existing(uri).getExtension():
         case ".qg":
             if selection.qgraph_id is not None:
-                _LOG.warning("--qgraph-id is not checked: %s has no identifier, no .qg file has.", _name(uri))
+                _LOG.warning(
+                    "--qgraph-id is not checked: %s has no identifier; .qg files never have one.", _name(uri)
+                )
             return _name(uri)
         case ".qgraph":
             _LOG.warning(
-                "%s has the legacy format and is converted; write '.qg' files to save the time.", _name(uri)
+                "%s has the legacy format and is converted; use '.qg' files to avoid that.", _name(uri)
             )
             with _said_plainly(_name(uri)):
                 old = _load_legacy(uri, selection)
@@ -272,7 +274,7 @@ def _checked(uri: ResourcePath, selection: GraphSelection, converted: Path) -> s
 
 
 def _load_legacy(uri: ResourcePath, selection: GraphSelection) -> QuantumGraph:
-    # Without any quanta such a graph has no init-outputs either, and they are what one wants then.
+    # Without any quanta, such a graph would have no init-outputs either, which are needed here.
     quantum_ids = selection.quantum_ids or None
     try:
         graph = QuantumGraph.loadUri(uri, nodes=quantum_ids)
@@ -304,8 +306,10 @@ def _said_plainly(name: str) -> Iterator[None]:
         ) from error
     except (zipfile.BadZipFile, EOFError) as error:
         raise PipetaskError(
-            f"{name} is truncated or is no quantum graph ({error}): write it anew."
+            f"{name} is truncated or is not a quantum graph ({error}): build it again."
         ) from error
     except Exception as error:
         reason = f"{type(error).__name__}: {reason_of(error)}"
-        raise PipetaskError(f"{name} cannot be read as a quantum graph ({reason}): write it anew.") from error
+        raise PipetaskError(
+            f"{name} cannot be read as a quantum graph ({reason}): build it again."
+        ) from error

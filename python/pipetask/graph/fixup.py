@@ -1,4 +1,4 @@
-"""Ordering that a plug-in adds to a graph: pipe_base's `ExecutionGraphFixup`."""
+"""Additional dependencies from a plug-in: pipe_base's `ExecutionGraphFixup`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load_graph_fixup(name: str) -> ExecutionGraphFixup:
     Raises
     ------
     UsageError
-        If it cannot be imported or made, or is no `ExecutionGraphFixup`.
+        If it cannot be imported or called, or does not give an `ExecutionGraphFixup`.
     """
     try:
         factory = doImportType(name)
@@ -61,17 +61,17 @@ def fix_up(file: GraphFile, fixup: ExecutionGraphFixup, excluded: Container[int]
     fixup
         Adds edges.
     excluded
-        Positions of quanta that are not to be run.  The fixup does not see them, so that what it orders before and
-        after them is ordered all the same.
+        Positions of quanta that will not run.  The fixup does not see them, so that the order of the quanta before and
+        after them is kept.
 
     Raises
     ------
     PipetaskError
-        If the fixup raises, if it does anything but add edges, or if they make a cycle.
+        If the fixup raises, does anything but add edges, or makes a cycle.
 
     Notes
     -----
-    Attributes of nodes are ``task_label``, ``data_id`` and ``pipeline_node``.  A fixup of the old kind, with
+    Attributes of nodes are ``task_label``, ``data_id`` and ``pipeline_node``.  A fixup with the old interface,
     ``fixupQuanta`` instead of ``fixup_graph``, needs the whole graph in memory, with all datasets.
     """
     structure = file.structure
@@ -118,7 +118,7 @@ def _apply(
 ) -> None:
     try:
         fixup.fixup_graph(xgraph, quanta_by_task)
-    except NotImplementedError:  # the old kind
+    except NotImplementedError:  # the old interface
         old = _read(file, datasets=True).to_old_quantum_graph()
         wanted = old.subset([node for node in old if node.nodeId in xgraph])
         xgraph.add_edges_from((a.nodeId, b.nodeId) for a, b in fixup.fixupQuanta(wanted).graph.edges)
@@ -127,9 +127,7 @@ def _apply(
 def _check(name: str, before: networkx.DiGraph, after: networkx.DiGraph) -> None:
     """Refuse anything but new edges without a cycle."""
     if foreign := after.nodes - before.nodes:
-        raise PipetaskError(
-            f"{name} adds {foreign.pop()}, which is not the ID of a quantum that is to be run."
-        )
+        raise PipetaskError(f"{name} adds {foreign.pop()}, which is not the ID of a quantum that will run.")
     if lost := before.nodes - after.nodes:
         raise PipetaskError(f"{name} removes {_describe(before, lost.pop())}; it may only add ordering.")
     if lost := before.edges - after.edges:

@@ -1,4 +1,4 @@
-"""When not to look for garbage."""
+"""Pause the garbage collector while a large graph is read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["keep_what_is_there", "uncollected"]
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Do without Python's collector of reference cycles, for code that makes a great many objects and no garbage.
+    """Pause Python's cyclic garbage collector, for code that makes many objects and no garbage.
 
-    The collector goes through all objects there are whenever their number has grown by a quarter.  While a large graph
-    is read, that takes longer than anything else, and finds nothing.
+    The collector examines all objects whenever their number has grown by a quarter.  While a large graph is read, that
+    takes longer than anything else, and finds nothing.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -26,5 +26,5 @@ def uncollected() -> Iterator[None]:
 
 
 def keep_what_is_there() -> None:
-    """Have the collector leave alone what has been made so far, for a process that needs most of it to its end."""
+    """Exclude all existing objects from garbage collection, in a process that needs most of them to its end."""
     gc.freeze()

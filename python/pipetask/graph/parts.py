@@ -1,4 +1,4 @@
-"""Write some quanta of a graph file as a graph file of their own."""
+"""Write graph parts: some quanta of a graph file as a separate graph file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["write_parts"]
 
 
 def write_parts(path: str, parts: Iterable[tuple[Path, Iterable[uuid.UUID]]]) -> None:
-    """Write parts of a graph, each of which can be read and executed like a whole one.
+    """Write graph parts, each of which can be read and executed like a whole graph.
 
     Parameters
     ----------
     path
-        The graph file; it is opened once, and one part at a time is in memory.
+        The graph file.  It is opened once, and one part at a time is in memory.
     parts
         The new ``.qg`` files, and the IDs of the quanta of each.
 
@@ -50,7 +50,7 @@ def write_parts(path: str, parts: Iterable[tuple[Path, Iterable[uuid.UUID]]]) ->
 
 
 def _needed_records(components: PredictedQuantumGraphComponents) -> DimensionDataAttacher:
-    """Return the dimension records of all data IDs of a part, and no others: those with regions are large."""
+    """Return only the dimension records of the data IDs of a part: records with regions are large."""
     assert components.dimension_data is not None, "a reader has read it"
     data_ids: dict[DimensionGroup, list[DataCoordinate]] = defaultdict(list)
     for dimensions, values in dict.fromkeys(_data_ids(components)):
@@ -66,7 +66,7 @@ def _needed_records(components: PredictedQuantumGraphComponents) -> DimensionDat
 def _data_ids(
     components: PredictedQuantumGraphComponents,
 ) -> Iterator[tuple[DimensionGroup, tuple[DataIdValue, ...]]]:
-    """Yield dimensions and values of the data IDs of quanta, and of the datasets that they read and write."""
+    """Yield dimensions and values of the data IDs of quanta and of their datasets."""
     tasks, dataset_types = components.pipeline_graph.tasks, components.pipeline_graph.dataset_types
     for quantum in components.quantum_datasets.values():
         yield tasks[quantum.task_label].dimensions, tuple(quantum.data_coordinate)

@@ -1,4 +1,4 @@
-"""Read quanta from a graph file, a bundle at a time."""
+"""Read quanta from a graph file, several at a time."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lsst.pipe.base.quantum_graph import (
 
 __all__ = ["QuantumReader", "load_storage_classes", "read_datasets"]
 
-# CPython issue 127847: reading two members of a zip file by turns, with seeks, ends up in the wrong place.  With all
-# addresses read first there is only one member to seek in.  To go when Python 3.13.2 is the oldest 3.13 in use.
+# CPython issue 127847: alternately reading two members of a zip file, with seeks, reads from the wrong place.  If all
+# addresses are read first, there is only one member to seek in.  Remove this when Python 3.13.2 is the oldest 3.13.
 _SEEKS_GO_ASTRAY = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
 
 _PAGE = 1 << 16
-"""Bytes of the table of addresses that are read at a time.
+"""Bytes of the address table that are read at a time.
 
-With the default a single quantum costs reading all of it; and with very small pages, to read all of a large table takes
-long, since to go back in a zip file means to begin anew.
+With the default, reading one quantum reads the whole table.  With very small pages, reading the whole of a large table
+is slow, because going back in a zip file means reading it again from the start.
 """
 
 
 def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uuid.UUID]) -> None:
-    """Read what some quanta read and write into the components of an open graph file.
+    """Read the datasets of some quanta into the components of an open graph file.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uui
     Raises
     ------
     LookupError
-        If the file does not have one of them.
+        If the file lacks one of them.
     """
     if _SEEKS_GO_ASTRAY:
         reader.address_reader.read_all()
@@ -50,16 +50,16 @@ def read_datasets(reader: PredictedQuantumGraphReader, quantum_ids: Iterable[uui
 
 
 def load_storage_classes(config: str, search_path: Sequence[str] = ()) -> ButlerConfig:
-    """Make the storage classes known that a repository defines: a graph that names one can only be read then.
+    """Load the storage classes that a repository defines, which a graph may refer to.
 
-    To open a butler does that as well, but often a graph is read first.
+    Opening a butler does that, too, but a graph is often read earlier.
 
     Parameters
     ----------
     config
         The repository.
     search_path
-        More folders to search for configuration.
+        Additional folders to search for configuration.
 
     Returns
     -------
@@ -113,7 +113,7 @@ class QuantumReader:
         Returns
         -------
         quanta
-            Task node and quantum by ID.  Nothing of them is kept here.
+            Task node and quantum by ID.  The reader does not keep them.
         """
         ids = list(quantum_ids)
         components = self.part(ids)
@@ -122,7 +122,7 @@ class QuantumReader:
         return {id: (tasks[components.quantum_datasets[id].task_label], quanta[id]) for id in ids}
 
     def part(self, quantum_ids: Iterable[uuid.UUID]) -> PredictedQuantumGraphComponents:
-        """Read some quanta with what they share with all others; counts and thin graph are not theirs.
+        """Read some quanta together with header and pipeline; counts and thin graph are those of the whole graph.
 
         Parameters
         ----------
@@ -132,9 +132,9 @@ class QuantumReader:
         Raises
         ------
         LookupError
-            If the file does not have one of them.
+            If the file lacks one of them.
         """
-        # Components of their own for each bundle, so that memory does not grow with what was read before.
+        # New components for each call, so that memory does not grow with the number of quanta read.
         components = PredictedQuantumGraphComponents(
             header=self._shared.header.model_copy(),
             pipeline_graph=self._shared.pipeline_graph,
@@ -142,7 +142,7 @@ class QuantumReader:
             init_quanta=self._shared.init_quanta,
         )
         self._reader.components = components
-        # To go back in a member of a zip file means to read it again from its beginning.
+        # Going back in a member of a zip file means reading it again from its start.
         find = self._reader.address_reader.find
         read_datasets(self._reader, sorted(quantum_ids, key=lambda id: find(id).addresses[0].offset))
         return components

@@ -1,4 +1,4 @@
-"""The bare structure of a quantum graph: who is there, and who waits for whom.
+"""The structure of a quantum graph: quanta and their dependencies, without content.
 
 A node is an integer, its *position*: nodes are sorted by task (in pipeline order) and data ID.  Edges are two
 compressed sparse rows of 32-bit integers, so that a million quanta take tens of megabytes.
@@ -36,7 +36,7 @@ class GraphStructure:
     data_values
         Required data ID values of each quantum, in the order of positions.
     edges
-        Array of shape ``(n_edges, 2)``: positions of a quantum and of one that waits for it.
+        Array of shape ``(n_edges, 2)``: positions of a quantum and of a dependent.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class GraphStructure:
         Parameters
         ----------
         counts
-            Number of quanta by task label; positions run through the labels in this order.
+            Number of quanta by task label; positions follow this order of labels.
         edges
-            Pairs of positions: a quantum, and one that waits for it.
+            Pairs of positions: a quantum, and a dependent.
         """
         size = sum(counts.values())
         pairs = np.array(list(edges) if not isinstance(edges, np.ndarray) else edges, dtype=np.int32)
@@ -86,7 +86,7 @@ class GraphStructure:
         Parameters
         ----------
         edges
-            Pairs of positions: a quantum, and one that is to wait for it.
+            Pairs of positions: a quantum, and a new dependent.
         """
         firsts = np.repeat(np.arange(self._size), np.diff(np.asarray(self.successor_starts)))
         own = np.column_stack((firsts, np.asarray(self.successors)))
@@ -135,15 +135,15 @@ class GraphStructure:
         return dict(zip(names, self._data_values[position], strict=True))
 
     def needed_by(self, position: int) -> Sequence[int]:
-        """Return the positions of the quanta that one waits for."""
+        """Return the positions of the prerequisites of a quantum."""
         return self.predecessors[self.predecessor_starts[position] : self.predecessor_starts[position + 1]]
 
     def waiting_for(self, position: int) -> Sequence[int]:
-        """Return the positions of the quanta that wait for one."""
+        """Return the positions of the dependents of a quantum."""
         return self.successors[self.successor_starts[position] : self.successor_starts[position + 1]]
 
     def depth_first(self) -> Iterator[int]:
-        """Yield positions in topological order, each chain finished before a new one is begun.
+        """Yield positions in topological order, finishing each chain before the next one is started.
 
         Raises
         ------
@@ -152,9 +152,9 @@ class GraphStructure:
 
         Notes
         -----
-        A depth-first walk from each final quantum (one that nobody waits for), in the order of positions, back to
-        all that it needs; a quantum comes when the last of what it needs has come.  Apart from the graph this holds
-        one byte a node and the path of the walk.
+        A depth-first walk from each final quantum (one without dependents), in the order of positions, back to its
+        prerequisites; a quantum is yielded after the last of these.  Besides the graph, this needs one byte for each
+        node, and the path of the walk.
         """
         starts, predecessors = self.predecessor_starts, self.predecessors
         ends = np.diff(np.asarray(self.successor_starts)) == 0
@@ -167,9 +167,9 @@ class GraphStructure:
             push, pop = stack.append, stack.pop
             while stack:
                 position = pop()
-                if position < 0:  # all that it needs has come
+                if position < 0:  # all prerequisites have been yielded
                     position = ~position
-                elif state[position]:  # reached through another quantum meanwhile
+                elif state[position]:  # meanwhile reached through another quantum
                     continue
                 elif (first := starts[position]) != (last := starts[position + 1]):
                     state[position] = 1
@@ -177,7 +177,7 @@ class GraphStructure:
                     if last - first == 1 and not state[needed := predecessors[first]]:
                         push(needed)  # the common case, without the slice
                         continue
-                    # Backwards, so that the lowest position ends on top of the stack.
+                    # In reverse, so that the lowest position is on top of the stack.
                     for needed in reversed(predecessors[first:last]):
                         if not state[needed]:
                             push(needed)
@@ -206,7 +206,7 @@ class _Numbers(Sequence[tuple[Any, ...]]):
 def _rows(
     edges: np.ndarray[Any, np.dtype[np.int32]], column: int, size: int
 ) -> tuple[array[int], array[int]]:
-    """Return, for the nodes in one column, where each one's row starts, and all rows, each sorted."""
+    """Return compressed rows for the nodes in one column: where each row starts, and all rows, each sorted."""
     order = np.lexsort((edges[:, 1 - column], edges[:, column]))
     starts = np.zeros(size + 1, dtype=np.int32)
     np.cumsum(np.bincount(edges[:, column], minlength=size), out=starts[1:])

@@ -1,7 +1,7 @@
-"""Who is there and who waits for whom, as a ``.qg`` file stores it, read without an object for everything in it.
+"""The thin graph of a ``.qg`` file (quanta and dependencies), read without making an object for each quantum.
 
-pipe_base's own way makes a model of each quantum and two UUIDs of each edge: 2 kB a quantum, before anything is done
-with them, and most of it stays with the process.  Here records are taken from the text one at a time.
+pipe_base makes a model of each quantum and two UUIDs of each edge.  That takes 2 kB for each quantum, most of which the
+process does not return.  Here, records are taken from the text one at a time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ThinGraph:
     """By task label: required data ID values and the 16 bytes of the UUID of each quantum."""
 
     edges: bytearray = field(default_factory=bytearray)
-    """The 32 bytes of two UUIDs for each edge: a quantum, and one that waits for it."""
+    """The 32 bytes of two UUIDs for each edge: a quantum, and a dependent."""
 
     @classmethod
     def read(cls, reader: PredictedQuantumGraphReader) -> ThinGraph:
@@ -47,7 +47,7 @@ class ThinGraph:
 
     @classmethod
     def of(cls, reader: PredictedQuantumGraphReader) -> ThinGraph:
-        """Return what pipe_base has read.
+        """Convert what pipe_base has read.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ def _widths(reader: PredictedQuantumGraphReader) -> dict[str, int]:
 
 
 def _rows(records: Iterable[dict[str, Any]], width: int) -> Iterator[tuple[tuple[Any, ...], bytes]]:
-    shared: dict[Any, Any] = {}  # the same few values come again and again
+    shared: dict[Any, Any] = {}  # the same few values are frequent
     for record in records:
         values = record["data_coordinate"][:width]
         yield tuple([shared.setdefault(value, value) for value in values]), _bytes_of(record["quantum_id"])
@@ -122,7 +122,7 @@ def _bytes_of(uuids: str) -> bytes:
 
 
 class _Text:
-    """A JSON text that is gone through in pieces.
+    """A JSON text that is parsed in pieces.
 
     Parameters
     ----------
@@ -136,19 +136,19 @@ class _Text:
         self._decode = json.JSONDecoder().raw_decode
 
     def value(self) -> Any:
-        """Take the value that comes next."""
+        """Return the next value."""
         value, self._at = self._decode(self._text, self._skip_blanks())
         return value
 
     def members(self) -> Iterator[str]:
-        """Go through an object: yield each name, and have the caller take what belongs to it."""
+        """Iterate over an object: yield each name, and let the caller take its value."""
         for _ in self._separated("{", "}"):
             name = self.value()
             self._take(":")
             yield name
 
     def items(self) -> Iterator[Any]:
-        """Go through an array."""
+        """Iterate over an array."""
         for _ in self._separated("[", "]"):
             yield self.value()
 

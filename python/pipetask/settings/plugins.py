@@ -1,4 +1,4 @@
-"""Execution models and batch systems that other packages bring, by entry point."""
+"""Execution models and batch systems of other packages, found by entry point."""
 
 from __future__ import annotations
 

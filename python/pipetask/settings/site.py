@@ -1,4 +1,4 @@
-"""Settings of a site: the shipped ``config/defaults.yaml``, and what a site lays over it."""
+"""Settings of a site: the shipped ``config/defaults.yaml``, and a site's file over it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Settings:
         Raises
         ------
         UsageError
-            If the site's file is not there, is no YAML, or has a key or a value that means nothing.
+            If the site's file does not exist, is not YAML, or has an unknown key or an invalid value.
         """
         content = read_shipped("defaults.yaml")
         if path := os.environ.get(VARIABLE):
@@ -55,7 +55,7 @@ def _overlay(base: dict[str, Any], site: dict[str, Any], path: str) -> None:
 
 
 def _fits(value: object, default: object) -> bool:
-    """Return whether a value can stand for a default: a text, a positive integer, or a positive number."""
+    """Return whether a value can replace a default: a text, a positive integer, or a positive number."""
     match default:
         case str():
             return isinstance(value, str)

@@ -1,4 +1,4 @@
-"""Reads YAML files that hold sections of settings."""
+"""Read YAML files with sections of settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_key", "read_sections", "read_shipped", "sections"]
 
 def read_shipped(name: str) -> dict[str, Any]:
     """Read a file of the package's ``config/``."""
-    # Imported late, here and below: help texts need no settings, and should be there at once.
+    # Imported late, here and below: help texts need no settings, and must be fast.
     from importlib.resources import files
 
     import yaml
@@ -30,17 +30,17 @@ def read_sections(path: str, named: str | None = None) -> dict[str, Any]:
     path
         The file.
     named
-        What errors call it, if not by its path.
+        Name of the file in error messages; its path by default.
 
     Returns
     -------
     content
-        What is in each section; nothing in it is checked.
+        The content of each section, unchecked.
 
     Raises
     ------
     UsageError
-        If it cannot be read, or holds no sections.
+        If it cannot be read, or has no sections.
     """
     import yaml
 
@@ -50,7 +50,7 @@ def read_sections(path: str, named: str | None = None) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise UsageError(f"{named or path} cannot be read: {reason}.") from error
     if not isinstance(content, dict | None):
-        raise UsageError(f"{named or path} does not hold sections with settings.")
+        raise UsageError(f"{named or path} has no sections with settings.")
     return {str(name): {} if values is None else values for name, values in (content or {}).items()}
 
 
@@ -64,20 +64,20 @@ def sections(
     content
         The sections.
     known
-        The names there are; `None` if any will do.
+        The valid names; `None` if any name is valid.
     what
-        Where they stand, and what kind of thing they are.
+        Where they come from, and what they are; used in messages.
 
     Raises
     ------
     UsageError
-        If a section is unknown, or holds something else than settings.
+        If a section is unknown, or contains something else than settings.
     """
     for section, values in content.items():
         if known is not None:
             check_key(section, known, what)
         if not isinstance(values, dict):
-            raise UsageError(f"{what} {section!r} does not hold settings.")
+            raise UsageError(f"{what} {section!r} has no settings.")
         yield section, values
 
 
@@ -89,9 +89,9 @@ def check_key(key: object, known: Collection[str], what: str) -> None:
     key
         The key.
     known
-        The keys there are.
+        The valid keys.
     what
-        Where it stands, and what kind of thing it names.
+        Where it comes from, and what it is; used in messages.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Files of datasets: where they are, how large they are, and when they are safely on disk."""
+"""Files of datasets: paths, sizes, and forcing them to disk."""

@@ -1,4 +1,4 @@
-"""Force to disk what was written, before something says that it was."""
+"""Force written files to disk before they are recorded as written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["DiskWriter", "sync_file_systems", "sync_files"]
 
 
 class DiskWriter:
-    """Takes the place of a registrar where there is no registry: at the end of the run, outputs are forced to disk.
+    """Replaces the registrar in runs without a registry: forces outputs to disk at the end of the run.
 
     Parameters
     ----------
@@ -30,15 +30,15 @@ class DiskWriter:
         self._folders = tuple(folders)
 
     def register(self, outputs: StoredOutputs) -> None:
-        """Do nothing: all is done at the end."""
+        """Do nothing: everything is done at the end."""
 
     def close(self) -> None:
-        """Force all to disk.
+        """Force all outputs to disk.
 
         Raises
         ------
         PipetaskError
-            If the disk does not take it.
+            If the disk cannot be written to.
         """
         try:
             sync_file_systems(self._folders)
@@ -49,19 +49,19 @@ class DiskWriter:
 
 
 def sync_files(paths: Iterable[str]) -> None:
-    """Force some files and the entries of their folders to disk, and nothing else.
+    """Force some files and their folder entries to disk, and nothing else.
 
-    For a few files: each costs a write of the file system's journal.
+    Use it for a few files: each costs a write to the journal of the file system.
 
     Parameters
     ----------
     paths
-        The files; one that is not there is passed over.
+        The files; missing ones are skipped.
 
     Raises
     ------
     OSError
-        If the disk does not take them.
+        If the disk cannot be written to.
     """
     folders: set[str] = set()
     for path in paths:
@@ -73,20 +73,20 @@ def sync_files(paths: Iterable[str]) -> None:
 
 
 def sync_file_systems(folders: Iterable[str]) -> None:
-    """Force to disk all that was written to the file systems that some folders are on.
+    """Force to disk everything that was written to the file systems of some folders.
 
-    For many files: the cost does not depend on their number.  A folder below the root of a datastore may be a link to
-    another file system, so name the folders that were written to.
+    Use it for many files: the cost does not depend on their number.  A folder below the root of a datastore may be a
+    link to another file system, so name the folders that were written to.
 
     Parameters
     ----------
     folders
-        The folders; one that is not there is passed over.
+        The folders; missing ones are skipped.
 
     Raises
     ------
     OSError
-        If the disk does not take it.
+        If the disk cannot be written to.
     """
     seen: set[int] = set()
     for folder in folders:

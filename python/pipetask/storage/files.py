@@ -1,4 +1,4 @@
-"""The files of datasets: where they are, how large their records say they are, and how large they are."""
+"""The files of datasets: their paths, their recorded sizes, and their actual sizes."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ __all__ = [
 ]
 
 Place: TypeAlias = "str | ResourcePath"
-"""A path on this machine, or where else a file is."""
+"""A path on this machine, or the URI of a file elsewhere."""
 
 _THREADS = 16
 _AT_A_TIME = 200
-"""Files that a thread looks at before it comes back for more."""
+"""Number of files that a thread checks at a time."""
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=,@")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """What a datastore record says about a file."""
+    """A file, as a datastore record describes it."""
 
     dataset_id: uuid.UUID
     place: Place
@@ -48,19 +48,19 @@ class RecordedFile:
     """In bytes; -1 if it was not recorded."""
 
     def agrees_with(self, size: int | None) -> bool:
-        """Return whether a file of this size, or `None` at all, can be the one that was recorded."""
+        """Return whether a file of this size (`None`: no file) can be the recorded one."""
         return size is not None and (size == self.size if self.size >= 0 else size > 0)
 
 
 def file_datastores(datastore: Any) -> dict[str, Any]:
-    """Return the datastores that keep files, by name: a datastore itself, or those that it is made of."""
+    """Return the file datastores by name: the datastore itself, or those in a chained one."""
     if (children := getattr(datastore, "datastores", None)) is not None:
         return {name: each for child in children for name, each in file_datastores(child).items()}
     return {datastore.name: datastore} if hasattr(datastore, "locationFactory") else {}
 
 
 def local_roots(datastore: Any, run: str) -> list[str]:
-    """Return the folders of this machine that a datastore keeps files in, and those of a run in them.
+    """Return the local folders in which a datastore keeps files, and the folders of a run in them.
 
     The latter may be links to other file systems.
     """
@@ -69,7 +69,7 @@ def local_roots(datastore: Any, run: str) -> list[str]:
 
 
 def recorded_files(datastore: Any, records: Mapping[str, Any]) -> Iterator[RecordedFile]:
-    """Yield the files of some datastore records.
+    """Yield the files that datastore records describe.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def recorded_files(datastore: Any, records: Mapping[str, Any]) -> Iterator[Recor
 
 
 def sizes_of(places: Sequence[Place]) -> list[int | None]:
-    """Return the size of each of some files, `None` for one that is not there.
+    """Return the sizes of files, `None` for missing ones.
 
-    Several are looked at at the same time, as on a slow store each look takes its time.
+    Several are checked in parallel, because each check may be slow.
     """
     if len(places) <= _AT_A_TIME:
         return [_size(place) for place in places]
@@ -101,7 +101,7 @@ def sizes_of(places: Sequence[Place]) -> list[int | None]:
 
 
 def uris_of(datastore: Any, refs: Iterable[DatasetRef]) -> dict[DatasetRef, list[ResourcePath]]:
-    """Return where the files of some datasets are, or would be, in each of the datastores that take them."""
+    """Return the URIs that the files of datasets have, or would have, in each datastore that accepts them."""
     found: dict[DatasetRef, list[ResourcePath]] = {ref: [] for ref in refs}
     for child in file_datastores(datastore).values():
         taken = [ref for ref in found if child.constraints.isAcceptable(ref)]
@@ -112,22 +112,22 @@ def uris_of(datastore: Any, refs: Iterable[DatasetRef]) -> dict[DatasetRef, list
 
 
 def local_paths(datastore: Any, refs: Iterable[DatasetRef]) -> list[str]:
-    """Return where on this machine the files of some datasets are, or would be."""
+    """Return the local paths that the files of datasets have, or would have."""
     return [uri.ospath for uris in uris_of(datastore, refs).values() for uri in uris if uri.isLocal]
 
 
 def remove_files(butler: LimitedButler, refs: Iterable[DatasetRef]) -> None:
-    """Remove the files of some datasets, whatever the butler knows of them."""
+    """Remove the files of datasets, whether or not the butler has records of them."""
     for uri in chain.from_iterable(uris_of(butler._datastore, refs).values()):
         with suppress(FileNotFoundError):
             uri.remove()
 
 
 def forget(butler: Butler, refs: Sequence[DatasetRef]) -> None:
-    """Take some datasets out of registry and datastore in one transaction, and then remove their files.
+    """Remove datasets from registry and datastore in one transaction, and then remove their files.
 
-    Unlike `lsst.daf.butler.Butler.pruneDatasets`, this leaves nothing in the trash if the process ends in the middle.
-    Datasets that are made again have the same IDs, and to empty the trash later would remove their files.
+    Unlike `lsst.daf.butler.Butler.pruneDatasets`, this leaves nothing in the trash if the process is killed meanwhile.
+    Datasets that are made again have the same IDs, and emptying the trash later would remove their files (see D31).
     """
     with butler.transaction():
         butler._datastore.forget(refs)
@@ -137,7 +137,7 @@ def forget(butler: Butler, refs: Sequence[DatasetRef]) -> None:
 
 def _place(datastore: Any, root: str | None, info: Any) -> Place:
     if root is not None and _PLAIN.issuperset(info.path) and not info.path.startswith("/"):
-        return f"{root}/{info.path}"  # what the lines below do, in a tenth of the time
+        return f"{root}/{info.path}"  # ten times as fast as the lines below
     uri = info.file_location(datastore.locationFactory).uri
     return uri.ospath if uri.isLocal else uri
 
