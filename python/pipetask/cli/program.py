@@ -55,6 +55,8 @@ class Interruption:
         for number in _SIGNALS:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self)
+        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+            signal.signal(signal.SIGUSR1, _nothing_runs)
         sys.unraisablehook = self._raise_again
 
     def _raise_again(self, lost: sys.UnraisableHookArgs) -> None:
@@ -83,6 +85,12 @@ class Interruption:
         for number in _SIGNALS:
             if signal.getsignal(number) is self:
                 signal.signal(number, signal.SIG_DFL)
+
+
+def _nothing_runs(number: int, frame: FrameType | None) -> None:
+    """Answer a SIGUSR1, which asks what the run does; while quanta run, the run itself answers."""
+    with suppress(OSError):
+        os.write(2, b"pipetask: no quantum runs at this moment\n")
 
 
 def as_program() -> int:

@@ -64,6 +64,17 @@ class Frontier:
         """When, by the clock, the next quantum that waits to be tried again is ready; `None` if none waits."""
         return self._later[0][0] if self._later else None
 
+    def describe(self) -> str:
+        """Return how many quanta it knows in which state, in one line."""
+        counts = {
+            "ready": self._ready,
+            "waiting for others": self._waiting,
+            "handed out": self._out,
+            "waiting for another attempt": self._later,
+        }
+        text = ", ".join(f"{len(found)} {what}" for what, found in counts.items())
+        return text if self._stream is None else f"{text}; more to come"
+
     def attempt(self, id: int) -> int:
         """Return which attempt at a quantum is the current or next one, from 1."""
         return 1 + len(self._failed.get(id, ()))

@@ -13,8 +13,10 @@ from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 
 from ..development.profile import record_profile
 from ..errors import PipetaskError, UsageError, one_line
+from ..executors.activity import Activity
 from ..executors.base import ExecutionContext, QuantumExecutor
 from ..executors.continuation import Continuation
+from ..executors.inquiry import answer_inquiries
 from ..executors.retries import RetryPolicy
 from ..executors.stop_signals import stop_on_signals
 from ..graph.enumeration import EnumeratedGraph
@@ -100,7 +102,8 @@ class Execution:
         stream = EnumeratedGraph(structure, file, excluded)
         # Jobs cannot use a folder that is removed when this process ends.
         shared = nullcontext() if executor.traits.batch else shared_datastore_cache()
-        with stop_on_signals() as stop, shared as cache:
+        activity = Activity()
+        with stop_on_signals() as stop, answer_inquiries(activity), shared as cache:
             if executor.traits.in_process and not executor.traits.implicit_threads:
                 limit_threads()
             context = ExecutionContext(
@@ -111,6 +114,7 @@ class Execution:
                 timeout=options.quantum.timeout,
                 registered_before=earlier.unsuccessful,
                 done=earlier.done,
+                activity=activity,
                 retries=RetryPolicy.from_options(options.retries, structure.labels),
                 later=later,
                 hand_over=hand_over,

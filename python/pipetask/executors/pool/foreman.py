@@ -11,12 +11,13 @@ import os
 import selectors
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Pipe
 from pathlib import Path
 
 from ...development.workers import wanted_recorders
-from ...errors import one_line, reason_of
+from ...errors import PipetaskError, one_line, reason_of
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome
 from ...runner.memory_kills import oom_kills
@@ -78,7 +79,7 @@ class Foreman:
         self._n_oom_kills = oom_kills()
         self._halt, self._halt_source = Pipe(duplex=False)
         self._scratch = _scratch_folder()
-        context.activity.report_with(self._running)
+        context.activity.report_with(self._running, self._state.describe)
 
     def outcomes(self) -> Iterator[QuantumOutcome]:
         """Run the stream; yield outcomes as they come.
@@ -103,6 +104,7 @@ class Foreman:
                 errors.append(error)
                 self._context.stop.ask(one_line(error))
         yield from state.take_outcomes()
+        self._explain(errors)
         if errors:
             raise errors[0]
 
@@ -115,6 +117,17 @@ class Foreman:
                 if len(assigned) > handle.unclaimed:
                     running.append(next(iter(assigned)))
         return running
+
+    def _explain(self, errors: Sequence[Exception]) -> None:
+        """Keep what is needed to understand errors of our own, which are no `PipetaskError`."""
+        ours = [error for error in errors if not isinstance(error, PipetaskError)]
+        if not ours:
+            return
+        path = self._scratch / "decisions.txt"
+        texts = ["".join(traceback.format_exception(error)) for error in ours]
+        with contextlib.suppress(OSError):
+            path.write_text("\n".join([*self._state.describe(), *texts]), errors="backslashreplace")
+            _LOG.error("This is an error in pipetask.  Please report it, with the file %s.", path)
 
     # What the state machine tells us to do
 
@@ -228,12 +241,14 @@ class Foreman:
                 handle.kill()
             handle.bury()
         self._handles.clear()
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("The pool at its end:\n%s", "\n".join(self._state.describe()))
         self._selector.close()
         self._halt.close()
         self._halt_source.close()
         with contextlib.suppress(OSError):
             (self._scratch / TERMINAL_LOCK).unlink(missing_ok=True)
-            self._scratch.rmdir()  # it stays if it holds the log of a quantum that was killed
+            self._scratch.rmdir()  # it stays if something is in it: the log of a quantum that was killed, say
 
 
 def _scratch_folder() -> Path:

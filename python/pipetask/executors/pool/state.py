@@ -123,6 +123,12 @@ class PoolState:
             deadlines += [worker.since + timeout for worker in self.workers.values() if worker.is_timed]
         return min(deadlines, default=None)
 
+    def describe(self) -> list[str]:
+        """Return lines about all workers and quanta, and the trace; may be called from any thread."""
+        now = self._clock()
+        workers = [worker.describe(now) for worker in list(self.workers.values())]
+        return [*workers, f"quanta: {self._frontier.describe()}", "last decisions:", *self.trace.lines()]
+
     def attempt(self, id: int) -> int:
         """Return which attempt at a quantum is the current one, from 1."""
         return self._frontier.attempt(id)

@@ -55,6 +55,20 @@ class WorkerState:
         """Whether there is a limit to what its quantum may take, if there is one at all."""
         return bool(self.assigned) and self.doomed is None and self.debugged is None
 
+    def describe(self, now: float) -> str:
+        """Return all of this in one line."""
+        states = {
+            "starting": not self.ready,
+            "leaving": self.leaving,
+            "in a debugger": self.debugged is not None,
+            f"killed ({self.doomed and self.doomed.value})": self.doomed is not None,
+            f"not believed ({self.fault})": self.fault is not None,
+        }
+        text = ", ".join(name for name, holds in states.items() if holds) or "ready"
+        ids = list(self.assigned)
+        work = f"quanta {', '.join(map(str, ids))} for {now - self.since:.3f} s" if ids else "nothing to do"
+        return f"worker {self.number} (process {self.pid}): {text}; {work}; backlog {self.backlog:.3f} s"
+
     def drop(self, id: int) -> QuantumData:
         """Remove a quantum that it has ended or that was taken back, with its share of the backlog."""
         quantum = self.assigned.pop(id)
