@@ -21,7 +21,10 @@ from ...runner import Ticket
 from ...runner.base import ExceptionHook
 from ..debugger import debugger_hook
 
-__all__ = ["TERMINAL_LOCK", "LeaveDebuggerError", "WorkerDebugger"]
+__all__ = ["TERMINAL_LOCK", "WORKER_TERMINAL", "LeaveDebuggerError", "WorkerDebugger", "stop_at_terminal"]
+
+WORKER_TERMINAL = "PIPETASK_WORKER_TERMINAL"
+"""Environment variable with the path of a terminal, where each worker stops in Python's debugger before it begins."""
 
 TERMINAL_LOCK = "terminal"
 """Name of a file, in a folder that all workers know, which is locked by the one that has the terminal."""
@@ -95,6 +98,29 @@ class WorkerDebugger:
             yield
         finally:
             termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
+
+
+def stop_at_terminal() -> None:
+    """Stop the calling function in Python's debugger, if a maintainer has named a terminal for that.
+
+    From then on the terminal is standard input and output of this process, and `breakpoint` stops there, too.
+    """
+    if (path := os.environ.get(WORKER_TERMINAL)) is None:
+        return
+    device = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    for number in (0, 1):
+        os.dup2(device, number)
+    os.close(device)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.breakpointhook = _stop_caller
+    _stop_caller(2)
+
+
+def _stop_caller(levels: int = 1) -> None:
+    import pdb
+
+    # Without a handler of pdb's for SIGINT: that signal is the foreman's, who interrupts quanta with it.
+    pdb.Pdb(nosigint=True).set_trace(sys._getframe(levels))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from ...runner.process_state import ProcessState
 from .death import CUT_OFF
 from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, Untidy, frame
 from .process_tree import adopt_orphans, kill_tree, lead_session
-from .terminal import TERMINAL_LOCK, LeaveDebuggerError, WorkerDebugger
+from .terminal import TERMINAL_LOCK, LeaveDebuggerError, WorkerDebugger, stop_at_terminal
 
 __all__ = ["WorkerRecipe", "work"]
 
@@ -98,6 +98,7 @@ class _Worker:
         faulthandler.enable(diary.descriptor)
         try:
             _die_with_foreman(self._orders, recipe.log)
+            stop_at_terminal()
             recipe.runner.prepare_process()
             runner = recipe.runner.open(self._debugger_hook(recipe))
         except BaseException as error:
