@@ -25,6 +25,8 @@ from test_conformance import execute  # isort: skip
 from test_faults import wait_for  # isort: skip
 from test_program import handles  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_command_answers_and_goes_on(make_repository: Callable[..., Repository], tmp_path: Path) -> None:
     config = {"bomb": "hang_until_defused", "bomb_where": "exposure=0", "bomb_folder": str(tmp_path)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -19,6 +20,8 @@ from pipetask.testing import enumerated
 from simulated_pool import SimulatedPool
 
 from test_enumeration import random_graphs  # isort: skip
+
+pytestmark = pytest.mark.slow
 
 RETRIES = st.sampled_from([RetryRule(), RetryRule(retries=1), RetryRule(retries=2, timeouts=True, delay=3.0)])
 

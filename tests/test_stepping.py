@@ -21,6 +21,8 @@ from toy_work import Recorder
 from conftest import Repository, environment  # isort: skip
 from test_conformance import execute  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 
 class Terminal:
     """A terminal, with what a person has typed before anybody asks, and what is shown there."""
