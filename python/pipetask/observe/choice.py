@@ -12,6 +12,9 @@ from .summary_file import SummaryFile
 
 __all__ = ["sinks_for"]
 
+FILE_WIDTH = 1000
+"""Columns of a report that goes to a file: no table needs so many, and none is cut there."""
+
 
 def sinks_for(commands: Commands, *, summary: str | None = None, progress: Sink | None = None) -> list[Sink]:
     """Return the sinks of a run: first those that write files, then those that print.
@@ -32,4 +35,10 @@ def sinks_for(commands: Commands, *, summary: str | None = None, progress: Sink 
     """
     kept: list[Sink] = [SummaryFile(summary, sys.argv)] if summary else []
     shown = [progress] if progress is not None else []
-    return [*kept, *shown, ReportSink(Console(stderr=True, soft_wrap=not sys.stderr.isatty()), commands)]
+    return [*kept, *shown, ReportSink(_console(), commands)]
+
+
+def _console() -> Console:
+    if sys.stderr.isatty():
+        return Console(stderr=True)
+    return Console(stderr=True, soft_wrap=True, width=FILE_WIDTH)
