@@ -158,3 +158,32 @@ def test_a_class_path_is_a_mode_and_later_commands_find_it(repository: Repositor
     with Butler.from_config(str(repository.root)) as butler:
         found = butler.registry.queryDatasets("exposure_summary", collections="u/out/run")
         assert len(list(found)) == 2
+
+
+PLUGIN = """
+from pipetask.testing.local_batch import LocalBatchSystem
+
+class Mine(LocalBatchSystem):
+    name = "mine"
+"""
+
+
+def test_a_plug_in_is_found_by_its_entry_point_and_missed_where_it_is_not_installed(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, path = tmp_path / "site", tmp_path / "batch"
+    about = site / "mine-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[pipetask.batch_systems]\nmine = mine_batch:Mine\n")
+    (site / "mine_batch.py").write_text(PLUGIN)
+    with monkeypatch.context() as installed:
+        installed.setenv("PYTHONPATH", str(site))
+        words = repository.arguments("--mode", "mine", "--run-dir", str(path), "--no-submit")
+        done = run_pipetask(*words)
+        assert done.code == 0, done.err
+        assert json.loads((path / "run.json").read_text())["batch_system"] == "mine"
+        assert run_pipetask("status", str(path)).code == 6
+    missing = run_pipetask("status", str(path))
+    assert missing.code == 1
+    assert f"Run directory {path} needs the batch system 'mine', which is not installed here" in missing.line
