@@ -24,7 +24,7 @@ from pipetask.testing import CallSpec, enumerated
 from pipetask.testing.batch_conformance import EDGES, PAIRS, BatchConformance
 from pipetask.testing.local_batch import LocalBatchSystem, Loss, LossKind
 from pipetask.testing.plain_runs import Bench, LocalBench, wait_until
-from pipetask.testing.work import Misbehaviour, NotedWork
+from pipetask.testing.work import NotedWork
 
 from conftest import Repository, run_pipetask  # isort: skip
 
@@ -44,7 +44,10 @@ class ForkBench(LocalBench):
 class TestLocalBatchSystem(BatchConformance):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Bench:
-        return ForkBench("pipetask.testing.local_batch:LocalBatchSystem", tmp_path)
+        module = "pipetask.testing.local_batch"
+        return ForkBench(
+            f"{module}:LocalBatchSystem", tmp_path, make_unshared=f"{module}:without_shared_files"
+        )
 
 
 Run = Callable[..., RunDirectory]
@@ -120,13 +123,6 @@ def test_an_attempt_of_which_nothing_was_heard_is_repeated_and_does_nothing_twic
     assert status(directory)["phase"] == "succeeded"
     assert exit_codes(directory, 2) == [0], "the second finds nothing to do"
     assert [NotedWork(tmp_path).attempts(id) for id in range(8)] == [1] * 8
-
-
-def test_jobs_that_do_not_see_the_run_directory_bring_outcomes_back(run: Run, tmp_path: Path) -> None:
-    directory = run(work=NotedWork(tmp_path, {0: Misbehaviour.FAIL}), shared=False)
-    found = status(directory)
-    assert (found["phase"], found["nodes"]) == ("failed", {"done": 3, "failed": 1})
-    assert found["quanta"] == {"a": {"done": 3, "failed": 1}, "b": {"done": 3, "blocked": 1}}
 
 
 def test_a_driver_that_is_killed_has_cancelled_the_run(run: Run, tmp_path: Path) -> None:

@@ -14,15 +14,20 @@ from pipetask.testing.batch_conformance import BatchConformance
 from pipetask.testing.plain_runs import Bench
 
 
-def system() -> CondorSystem:
-    return CondorSystem(CondorOptions(condor=(RELEASE_SLOTS, "error_retries=0", "release_delay=0")))
+def system(*more: str) -> CondorSystem:
+    return CondorSystem(CondorOptions(condor=(RELEASE_SLOTS, "error_retries=0", "release_delay=0", *more)))
+
+
+def unshared_system() -> CondorSystem:
+    return system("file_system=transfer")
 
 
 class PoolBench(Bench):
     """Runs commands where the pool is, as its user."""
 
     def __init__(self, pool: Pool, folder: Path):
-        super().__init__("condor.test_conformance:system", folder, timeout=120)
+        module = "condor.test_conformance"
+        super().__init__(f"{module}:system", folder, 120, f"{module}:unshared_system")
         self._pool = pool
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:

@@ -156,6 +156,19 @@ class BatchConformance:
         assert len(by_id) == 8
         assert sorted(by_id.values()) == ["blocked", "failed", *["succeeded"] * 6]
 
+    def test_jobs_that_do_not_see_the_run_directory_bring_outcomes_back(self, bench: Bench) -> None:
+        """There a node starts only if those that it needs have succeeded."""
+        if bench.make_unshared is None:
+            pytest.skip("all jobs of this system see the run directory")
+        edges = [(0, 2), (1, 2), (1, 3)]
+        bad = {0: Misbehaviour.FAIL}
+        run = PlainRun(bench, {"a": 2, "b": 2}, edges, bad, {"bundle_size": 1}, shared=False)
+        run.submit()
+        status = run.wait()
+        assert (status["phase"], status["nodes"]) == ("failed", {"done": 2, "failed": 1, "blocked": 1})
+        assert status["quanta"] == {"a": {"done": 1, "failed": 1}, "b": {"done": 1, "blocked": 1}}
+        assert run.statuses() == {0: Status.FAILED, 1: Status.SUCCEEDED, 3: Status.SUCCEEDED}
+
     def test_odd_labels_and_folders_break_nothing(self, bench: Bench) -> None:
         """A label may be any text, and so may the name of a folder."""
         run = PlainRun(bench, {ODD: 2, "b.c-d": 2}, [(0, 2), (1, 3)], name="run 'of' \"ours\" #é")

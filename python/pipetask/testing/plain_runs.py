@@ -44,10 +44,15 @@ class Bench(ABC):
         A new folder, at the same path for tests, commands and jobs.
     timeout
         Seconds in which a run of a few quanta ends.
+    make_unshared
+        Path of what makes the same system with jobs that do not see the run directory, if there are such jobs.
     """
 
-    def __init__(self, make_system: str, folder: Path, timeout: float = 60.0):
+    def __init__(
+        self, make_system: str, folder: Path, timeout: float = 60.0, make_unshared: str | None = None
+    ):
         self.make_system, self.folder, self.timeout = make_system, folder, timeout
+        self.make_unshared = make_unshared
 
     @abstractmethod
     def run(self, *command: str) -> Finished:
@@ -82,6 +87,8 @@ class PlainRun:
     """Fields of `~pipetask.options.batch.BatchOptions`."""
 
     name: str = "run"
+    shared: bool = True
+    """Whether jobs see the run directory."""
 
     @property
     def path(self) -> Path:
@@ -98,7 +105,7 @@ class PlainRun:
     def submit(self) -> Finished:
         """Write the run, and submit it if ``options`` do not say otherwise."""
         content = {
-            "make_system": self.bench.make_system,
+            "make_system": self.bench.make_system if self.shared else self.bench.make_unshared,
             "folder": str(self.bench.folder),
             "counts": dict(self.counts),
             "edges": list(self.edges),

@@ -14,6 +14,6 @@ It is for tests, and for authors of batch systems to read.  Runs share nothing: 
 from __future__ import annotations
 
 from .losses import Loss, LossKind
-from .system import LocalBatchSystem
+from .system import LocalBatchSystem, without_shared_files
 
-__all__ = ["LocalBatchSystem", "Loss", "LossKind"]
+__all__ = ["LocalBatchSystem", "Loss", "LossKind", "without_shared_files"]

@@ -20,7 +20,7 @@ from .journal import Journal, RunSettings, acquire
 from .losses import Loss
 from .watch import LocalWatch
 
-__all__ = ["MEMORY_VARIABLE", "LocalBatchSystem"]
+__all__ = ["MEMORY_VARIABLE", "LocalBatchSystem", "without_shared_files"]
 
 MEMORY_VARIABLE = "PIPETASK_LOCAL_MEMORY"
 """Environment variable that tells a job how many megabytes it has asked for."""
@@ -113,6 +113,11 @@ class LocalBatchSystem(BatchSystem):
         directory.forget_end()
         job, found = _start(directory, done, memory)
         return Restarted(job, found, len(remainder.done), memory)
+
+
+def without_shared_files() -> LocalBatchSystem:
+    """Return one whose jobs do not see the run directory."""
+    return LocalBatchSystem(shared=False)
 
 
 def _raised(remainder: Remainder, at_first: int) -> dict[str, int]:
