@@ -66,6 +66,11 @@ class UnpicklableError(Exception):
         raise ValueError("no text of me")
 
 
+def note_open_files(folder: Path) -> None:
+    with (folder / "open_files").open("a") as file:
+        file.write(f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]}\n")
+
+
 def stop_here(folder: Path) -> None:
     breakpoint()
 

@@ -16,7 +16,7 @@ from ..base import ExecutionContext, QuantumExecutor, Traits
 from .bundling import BundlePolicy
 from .foreman import Foreman
 from .launcher import ForkServer, Launcher, Spawner
-from .limits import check_descriptors
+from .limits import check_descriptors, with_open_files
 from .terminal import WorkerDebugger
 
 __all__ = ["MultiprocessExecutor"]
@@ -72,6 +72,8 @@ class MultiprocessExecutor(QuantumExecutor):
         self._preload = preload
         self.traits = replace(self.traits, implicit_threads=implicit_threads)
         self._launcher: Launcher | None = None
+        self._open_files: int | None = None
+        """What the limit of open files is raised to while quanta run."""
 
     @classmethod
     def from_options(cls, options: MultiprocessOptions) -> MultiprocessExecutor:
@@ -94,7 +96,7 @@ class MultiprocessExecutor(QuantumExecutor):
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse tasks that say they cannot run in another process, and more processes than there can be."""
-        check_descriptors(min(self._processes, len(context.graph.structure)))
+        self._open_files = check_descriptors(min(self._processes, len(context.graph.structure)))
         for label in context.graph.structure.labels:
             node = context.graph.source.task_node(label)
             if not node.task_class.canMultiprocess:
@@ -128,6 +130,7 @@ class MultiprocessExecutor(QuantumExecutor):
         with (
             closing(launcher),
             terminal,
+            with_open_files(self._open_files),
             Foreman(quanta, context, self._processes, launcher, self._policy, self._debugger) as foreman,
         ):
             yield from foreman.outcomes()

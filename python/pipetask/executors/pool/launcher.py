@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from ...errors import PipetaskError, reason_of
 from ..stop import StopRequest
 from .ending import Ending, reap, receive_ending
+from .limits import open_files_limit
 from .server import Become, Fork, Preload, Request, receive_number, send_request
 
 __all__ = ["ForkServer", "Launcher", "Spawner", "WorkerProcess", "preparation"]
@@ -116,6 +117,7 @@ class Spawner:
 
     def __init__(self, variables: Mapping[str, str]):
         self._variables = variables
+        self._open_files = open_files_limit()  # of workers, even if this process raises its own meanwhile
 
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Do nothing: each interpreter has to import for itself."""
@@ -125,7 +127,7 @@ class Spawner:
 
     def start(self, pipes: Sequence[int]) -> WorkerProcess:
         """Start a worker."""
-        interpreter, channel = _start_interpreter((), self._variables)
+        interpreter, channel = _start_interpreter((), self._variables, self._open_files)
         with channel:
             status = _request(channel, Become(), pipes)
         return WorkerProcess(interpreter.pid, status, interpreter)
@@ -147,10 +149,11 @@ class ForkServer:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
+        self._open_files = open_files_limit()  # of workers, even if this process raises its own meanwhile
         self._tasks: tuple[str, ...] = ()
         self._preloaded: socket.socket | None = None
         self._loading = False
-        self._process, self._channel = _start_interpreter(MODULES, variables)
+        self._process, self._channel = _start_interpreter(MODULES, variables, self._open_files)
 
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Begin to import task classes, so that workers need not; forget those of another graph."""
@@ -221,7 +224,7 @@ class ForkServer:
             self._give_up_preloaded("the process that did it has died")
         yield self._channel
         self.close()
-        self._process, self._channel = _start_interpreter(MODULES, self._variables)
+        self._process, self._channel = _start_interpreter(MODULES, self._variables, self._open_files)
         yield self._channel
 
     def close(self) -> None:
@@ -242,13 +245,13 @@ def preparation() -> dict[str, Any]:
 
 
 def _start_interpreter(
-    modules: Sequence[str], variables: Mapping[str, str]
+    modules: Sequence[str], variables: Mapping[str, str], open_files: int
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a server that has imported some modules."""
+    """Start a server that has imported some modules, and whose workers may have so many open files."""
     ours, theirs = socket.socketpair()
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; "
-        f"from pipetask.executors.pool.server import main; main({theirs.fileno()}, {tuple(modules)!r})"
+        f"from pipetask.executors.pool.server import main; main({theirs.fileno()}, {open_files}, {tuple(modules)!r})"
     )
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     with theirs:

@@ -26,6 +26,7 @@ from typing import NoReturn
 from ...runner.failure import describe_exception
 from ...runner.meter import leave_marks
 from .ending import reap_any, send_ending
+from .limits import set_open_files_limit
 from .messages import StartFailure, frame
 
 __all__ = ["Become", "Fork", "Preload", "Request", "main", "receive_number", "send_number", "send_request"]
@@ -95,13 +96,15 @@ def receive_number(descriptor: int) -> int | None:
     return int(_NUMBER.unpack(data)[0]) if data else None
 
 
-def main(descriptor: int, modules: Sequence[str] = ()) -> NoReturn:
+def main(descriptor: int, open_files: int, modules: Sequence[str] = ()) -> NoReturn:
     """Be a server until the other end of the socket is closed.
 
     Parameters
     ----------
     descriptor
         The socket.
+    open_files
+        Limit of open files for workers.
     modules
         Names of modules to import first.
     """
@@ -109,12 +112,13 @@ def main(descriptor: int, modules: Sequence[str] = ()) -> NoReturn:
     for name in modules:
         with contextlib.suppress(ImportError):
             __import__(name)
-    _Server(socket.socket(fileno=descriptor)).serve()
+    _Server(socket.socket(fileno=descriptor), open_files).serve()
 
 
 class _Server:
-    def __init__(self, channel: socket.socket):
+    def __init__(self, channel: socket.socket, open_files: int):
         self._channel = channel
+        self._open_files = open_files
         self._children: dict[int, int | None] = {}
         """Status descriptor of each child, by process ID."""
         self._wakeups = os.pipe()
@@ -126,6 +130,7 @@ class _Server:
         signal.set_wakeup_fd(self._wakeups[1], warn_on_full_buffer=False)
 
     def serve(self) -> NoReturn:
+        set_open_files_limit(None)  # it has a descriptor for each worker
         poll = select.poll()
         for end in (self._channel.fileno(), self._wakeups[0]):
             poll.register(end, select.POLLIN)
@@ -146,17 +151,20 @@ class _Server:
             request, descriptors = None, []
         match request, descriptors:
             case Fork(), [*pipes, status] if len(pipes) == N_PIPES:
-                pid = self._fork(lambda: _be_worker(pipes), status)
+                pid = self._fork(lambda: _be_worker(pipes, self._open_files), status)
                 send_number(status, pid)
                 for descriptor in pipes if pid > 0 else [*pipes, status]:
                     os.close(descriptor)
             case Become(), [*pipes, _] if len(pipes) == N_PIPES:
                 self._forget()
-                _be_worker(pipes)
+                _be_worker(pipes, self._open_files)
             case Preload(tasks), descriptors:
                 self._end_servers()
                 for descriptor in descriptors:
-                    self._fork(lambda: _be_server_with(tasks, descriptor), None)  # noqa: B023  called at once
+                    self._fork(
+                        lambda: _be_server_with(tasks, descriptor, self._open_files),  # noqa: B023  called at once
+                        None,
+                    )
                     os.close(descriptor)
             case _:  # the other end is closed
                 self._end_servers()
@@ -201,20 +209,22 @@ class _Server:
                 os.close(status)
 
 
-def _be_server_with(tasks: Sequence[str], descriptor: int) -> NoReturn:
+def _be_server_with(tasks: Sequence[str], descriptor: int, open_files: int) -> NoReturn:
     from .preload import import_tasks
 
+    set_open_files_limit(open_files)  # what is imported may look at it
     channel = socket.socket(fileno=descriptor)
     reason = import_tasks(tasks)
     with contextlib.suppress(OSError):  # too late, or the parent is gone: the next request will fail
         channel.sendall(f"{reason or ''}\n".encode())
-    _Server(channel).serve()
+    _Server(channel, open_files).serve()
 
 
-def _be_worker(pipes: Sequence[int]) -> NoReturn:
+def _be_worker(pipes: Sequence[int], open_files: int) -> NoReturn:
     """Run quanta; the recipe is the first thing that comes through the pipe of orders."""
     from .worker import work
 
+    set_open_files_limit(open_files)
     *readable, writable, marks = pipes
     orders, tokens, halt = (Connection(descriptor, writable=False) for descriptor in readable)
     results = Connection(writable, readable=False)
