@@ -6,11 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pipetask.executors.pool import MultiprocessExecutor, launcher
+from pipetask.executors.stop import StopRequest
 from pipetask.outcome import Status
 from pipetask.testing import MockPipeline, enumerated
 
@@ -72,6 +74,20 @@ def test_the_server_imports_for_all(
     assert len(pids(tmp_path, "imported") - {os.getpid()}) == 1, "one server"
     assert not pids(tmp_path, "imported") & pids(tmp_path, "quantum")
     assert capfd.readouterr().out == "noise\n", "printed where the test imports it, and nowhere else"
+
+
+def test_tasks_that_are_imported_already_are_not_imported_again(
+    tmp_path: Path, module: Callable[[str], str]
+) -> None:
+    name = module("pass")
+    model = MultiprocessExecutor(2)
+    model.preload(lambda: [f"{name}.Task", f"{name}.Other"])
+    with closing(StopRequest()) as stop:
+        model._prepared().get_ready(stop)
+    model.preload(lambda: [f"{name}.Task"])
+    outcomes = execute(model, enumerated({"a": 4}), __import__(name).work)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
+    assert len(pids(tmp_path, "imported") - {os.getpid()}) == 1, "one server"
 
 
 IN_SERVER = "if any(frame.name == 'import_tasks' for frame in traceback.extract_stack()): "

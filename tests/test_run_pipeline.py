@@ -215,6 +215,18 @@ def test_command_of_the_report_runs_a_failure_alone(
     assert "failed: 1 failed" in again.err
 
 
+def test_tasks_are_known_before_the_graph_is_built(
+    copy: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPETASK_NOTES", str(tmp_path))
+    mode = ["--mode", "early_executor:EarlyExecutor", "-q", str(tmp_path / "graph.qg")]
+    finished = run_forked(*running(copy("rc2"), *ONE, *NEW, *mode))
+    assert finished.code == 0, finished.err
+    before, after = (json.loads((tmp_path / f"{when}.json").read_text()) for when in ("before", "after"))
+    assert len(before) > 1
+    assert set(after) <= set(before)
+
+
 @pytest.mark.slow
 def test_many_workers_read_the_graph(copy: Callable[..., Path], tmp_path: Path) -> None:
     folder, graph = copy("rc2"), tmp_path / "graph.qg"

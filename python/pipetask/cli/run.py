@@ -88,6 +88,7 @@ def _build_and_execute(
         return None
     if not request.graph_items:
         graph_executor.check_repository()  # building a graph takes long, and needs no permission to write
+        graph_executor.preload(source.task_names)
     _build(options, source, request, path)
     if request.graph_items:
         _nothing_executed()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import yaml
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline, PipelineGraph
 from lsst.resources import ResourcePath
@@ -75,6 +76,14 @@ class PipelineSource:
                 "-p FILE#LABEL,LABEL instead, or leave it out."
             )
         return self.edited
+
+    def task_names(self) -> list[str]:
+        """Return the full names of the task classes, without importing them.
+
+        These are all, whatever the expression chooses: that needs the pipeline's graph, for which tasks are imported.
+        """
+        tasks = yaml.safe_load(str(self.edited)).get("tasks", {})
+        return [task["class"] for task in tasks.values()]
 
     def __bool__(self) -> bool:
         """Whether there are tasks."""

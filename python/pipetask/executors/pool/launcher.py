@@ -158,7 +158,8 @@ class ForkServer:
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Begin to import task classes, so that workers need not; forget those of another graph."""
         tasks = tuple(dict.fromkeys(task_names()))
-        if tasks == self._tasks:
+        # A pipeline may have tasks of which the graph that was built from it has no quanta.
+        if tasks == self._tasks or (self._preloaded is not None and set(tasks) <= set(self._tasks)):
             return
         self._give_up_preloaded()
         self._tasks = tasks
