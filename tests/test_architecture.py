@@ -10,7 +10,7 @@ import pipetask
 from house import ROOT, between_rooms, imports
 
 FLOORS = [
-    {"errors", "lsst_internals"},
+    {"errors", "lsst_internals", "text"},
     {"outcome", "settings"},
     {"options", "storage"},
     {"development", "graph"},
@@ -47,6 +47,7 @@ WITHOUT_LSST = {
     "graph.structure",
     "outcome",
     "settings",
+    "text",
 }
 """Rooms, and modules of other rooms, that are imported before it is clear that a run will need LSST's slow packages."""
 

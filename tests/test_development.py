@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import cProfile
-import fcntl
 import logging
 import os
 import pstats
-import pty
-import select
 import signal
 import subprocess
 import sys
-import termios
-import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +37,9 @@ from pipetask.outcome import QuantumOutcome, Status
 from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
+from terminals import Terminal
 
-from conftest import Finished, Repository, environment  # isort: skip
+from conftest import Finished, Repository  # isort: skip
 
 MakeRepository = Callable[..., Repository]
 MODES = {
@@ -303,47 +299,6 @@ def test_no_coverage_is_none() -> None:
 
 
 # The debugger.
-
-
-class Terminal:
-    """A command on a terminal of its own."""
-
-    def __init__(self, *arguments: str):
-        self._master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipetask.cli", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment(),
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(slave)
-
-    def type(self, line: str) -> None:
-        os.write(self._master, f"{line}\n".encode())
-
-    def read_until(self, text: str | None) -> str:
-        """Return what is shown until a text comes, or until the end."""
-        shown, deadline = "", time.monotonic() + 100
-        while text is None or text not in shown:
-            if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                self.process.kill()
-                pytest.fail(f"{text!r} does not come:\n{shown}")
-            try:
-                data = os.read(self._master, 10_000)
-            except OSError:  # that is how a terminal says that nobody is there any more
-                data = b""
-            if not data and text is None:
-                return shown
-            assert data, f"{text!r} has not come:\n{shown}"
-            shown += data.decode()
-        return shown
-
-    def close(self) -> int:
-        os.close(self._master)
-        return self.process.wait(100)
 
 
 def bombed(folder: Path, where: str) -> MockPipeline:

@@ -18,7 +18,8 @@ from pipetask.errors import RegistrationError
 from pipetask.executors.activity import Activity
 from pipetask.executors.stop import StopRequest
 from pipetask.graph.enumeration import EnumeratedGraph
-from pipetask.observe.progress import LineProgress, progress_line, progress_table
+from pipetask.observe.progress import LineProgress, progress_line
+from pipetask.observe.progress_table import ProgressTable
 from pipetask.observe.report import debug_command, print_report
 from pipetask.observe.summary import OutcomeCollector, RunSummary
 from pipetask.observe.tally import Tally
@@ -155,7 +156,7 @@ def test_a_progress_line_has_the_facts() -> None:
 
 def test_a_progress_table_has_a_row_for_each_label() -> None:
     text = io.StringIO()
-    Console(file=text, width=120).print(progress_table(some_tally()))
+    Console(file=text, width=120).print(ProgressTable(some_tally()))
     rows = {line.split()[0]: line for line in text.getvalue().splitlines() if line.strip()}
     assert set(rows) >= {"task", "isr", "gather", "all"}
     for heading in ("done", "running", "failed", "blocked", "rate", "left"):

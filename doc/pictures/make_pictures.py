@@ -27,7 +27,7 @@ from pipetask import (
     RunOptions,
     Sink,
 )
-from pipetask.observe.progress import progress_table
+from pipetask.observe.progress_table import ProgressTable
 from pipetask.observe.report import debug_command, print_report
 from pipetask.observe.tally import Tally
 from pipetask.testing import MockPipeline
@@ -71,7 +71,7 @@ class Photographer(Sink):
         self._tally.count(outcome)
         self._left -= 1
         if self._left <= 0 and not self.drawn and len(self._activity.running()) == WORKERS:
-            self.drawn = as_terminal_text(progress_table(self._tally))
+            self.drawn = as_terminal_text(ProgressTable(self._tally))
 
 
 def as_terminal_text(content: RenderableType) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
+from ..text import shell_command
 from .run_directory import RunDirectory
 
 __all__ = ["job_arguments", "rerun_command"]
@@ -28,4 +28,4 @@ def job_arguments(directory: Path | str, node: str, processes: int = 1) -> list[
 def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:
     """Return the command that runs one node by hand, or one quantum of it."""
     words = ["pipetask", "run-node", str(directory.path), node]
-    return shlex.join(words + (["--quantum", str(quantum_id)] if quantum_id is not None else []))
+    return shell_command(words + (["--quantum", str(quantum_id)] if quantum_id is not None else []))

@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..observe.progress import duration
+from ..observe.progress_table import duration
 from .status import NodeState, RunPhase, RunStatus
 
-__all__ = ["status_table"]
+__all__ = ["status_line", "status_table"]
 
 MOST = 20
 """Held and failed nodes that are named."""
@@ -39,7 +39,7 @@ def status_table(status: RunStatus) -> RenderableType:
     if len(status.counts) > 1:
         table.add_section()
         table.add_row("all", *(str(status.total[state] or "") for state in _STYLES), style="bold")
-    return Group(table, *_remarks(status), _line(status))
+    return Group(table, *_remarks(status), status_line(status))
 
 
 def _remarks(status: RunStatus) -> list[Text]:
@@ -75,7 +75,8 @@ def _remarks(status: RunStatus) -> list[Text]:
     return lines
 
 
-def _line(status: RunStatus) -> Text:
+def status_line(status: RunStatus) -> Text:
+    """Return one line on the whole run."""
     nodes = ", ".join(f"{number} {state.value}" for state in _STYLES if (number := status.nodes[state]))
     parts = [f"{status.phase.value}: nodes {nodes}"]
     if status.rate:

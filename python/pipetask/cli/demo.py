@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from ..options.commands import DemoCommand, RunCommand
 from ..options.declaration import OwnedOptions
 from ..options.execution import ExecutorOptions, PreUpdateOptions, RunOptions
 from ..options.graph import GraphFileOptions
+from ..text import shell_command
 from .command import Invocation
 from .logs import configure_logging
 from .run import run as run_graph
@@ -41,7 +41,7 @@ def run(invocation: Invocation) -> int:
     count = repository.build_graph(root, graph)
     words = ["-b", str(root), "-g", str(graph), "-o", "demo/out", "-i", "demo/defaults"]
     words += ["--register-dataset-types", "-j", str(options.processes)]
-    _say(f"Executing {count} quanta: pipetask run {shlex.join(words)}")
+    _say(f"Executing {count} quanta: pipetask run {shell_command(words)}")
     code = run_graph(Invocation(_as_options(root, graph, options.processes), invocation.logs))
     if code == 0:
         _show(root, graph, picture)
@@ -74,11 +74,11 @@ def _show(root: Path, graph: Path, picture: Path) -> None:
         print(line)
     base = ["pipetask", "run", "-b", str(root), "-g", str(graph), "-o", "demo/out"]
     print("\nThree things to try next:")
-    print(f"  {shlex.join([*base, '--extend-run'])}\n      runs nothing again: all is done")
+    print(f"  {shell_command([*base, '--extend-run'])}\n      runs nothing again: all is done")
     print(
-        f"  {shlex.join([*base, '--extend-run', '--mode', 'dry-run'])}\n      says what would run, and why not"
+        f"  {shell_command([*base, '--extend-run', '--mode', 'dry-run'])}\n      says what would run, and why not"
     )
-    print(f"  butler query-datasets {shlex.quote(str(root))} variability --collections demo/out")
+    print(f"  butler query-datasets {shell_command([str(root)])} variability --collections demo/out")
     print("      asks LSST's butler what is in the repository")
 
 

@@ -113,12 +113,12 @@ def _progress_for(options: ExecutorOptions, logs: LogOptions) -> Sink | None:
     """Return what shows progress: a table on a terminal, lines elsewhere, nothing beside a debugger."""
     from rich.console import Console
 
-    from ..observe.progress import LineProgress, TableProgress
+    from ..observe.progress import LineProgress, TableProgress, can_show_live
 
     interval = Settings.load().progress["interval"]
     if options.models.of(LocalOptions).debugger:
         return None  # the terminal belongs to the debugger
     console = Console(stderr=True)
-    if console.is_terminal and not logs.tty:
+    if can_show_live(console) and not logs.tty:
         return TableProgress(console)
     return LineProgress(sys.stderr, interval)

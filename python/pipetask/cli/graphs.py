@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Container, Mapping
+from contextlib import nullcontext
 from dataclasses import fields
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -129,8 +130,13 @@ def build(
     from rich.console import Console
 
     from ..graph_building import build_graph
+    from ..observe.progress import can_show_live
 
-    with Console(stderr=True).status("Building the quantum graph …"):
+    console = Console(stderr=True)
+    live = can_show_live(console)
+    if not live and sys.stderr.isatty():
+        print("Building the quantum graph …", file=sys.stderr)
+    with console.status("Building the quantum graph …") if live else nullcontext():
         return build_graph(options.repository.butler_config, source, options.building, outputs, butler)
 
 

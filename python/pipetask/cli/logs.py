@@ -11,6 +11,14 @@ def configure_logging(options: LogOptions) -> None:
     """Configure logging in this process (imports the butler)."""
     import logging
 
+    from ..text import visible
+
+    class OneLine(logging.Formatter):
+        """Shows control characters of names and paths."""
+
+        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+            return visible(super().formatMessage(record))
+
     from lsst.daf.butler.cli.cliLog import CliLog
 
     CliLog.initLog(options.long, log_tty=options.tty, log_file=options.files, log_label=dict(options.labels))
@@ -18,5 +26,5 @@ def configure_logging(options: LogOptions) -> None:
     if not options.tty:  # our own warnings are for the user in any case
         handler = logging.StreamHandler()
         handler.setLevel(logging.WARNING)
-        handler.setFormatter(logging.Formatter("pipetask: %(message)s"))
+        handler.setFormatter(OneLine("pipetask: %(message)s"))
         logging.getLogger("pipetask").addHandler(handler)

@@ -166,7 +166,9 @@ def _complain(line: str, code: int, arguments: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exc()
-    print(" ".join(line.split()), file=sys.stderr)
+    from ..text import visible
+
+    print(visible(" ".join(line.split())), file=sys.stderr)
     return code
 
 

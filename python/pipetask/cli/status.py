@@ -19,13 +19,14 @@ def run(invocation: Invocation) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from ..batch.status_display import status_table
+    from ..batch.status_display import status_line, status_table
+    from ..observe.progress import can_show_live
 
     options: StatusCommand = invocation.options
     watch = RunWatch(RunDirectory(options.run_dir))
     status = watch.look()
     console = Console(soft_wrap=True)
-    if options.watch and not options.as_json:
+    if options.watch and not options.as_json and can_show_live(console):
         with Live(status_table(status), console=console, auto_refresh=False) as live:
             while status.phase is RunPhase.RUNNING:
                 time.sleep(options.interval)
@@ -33,6 +34,8 @@ def run(invocation: Invocation) -> int:
                 live.update(status_table(status), refresh=True)
         return status.phase.exit_code
     while options.watch and status.phase is RunPhase.RUNNING:
+        if not options.as_json:
+            console.print(status_line(status))
         time.sleep(options.interval)
         status = watch.look()
     if options.as_json:

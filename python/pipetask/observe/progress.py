@@ -8,21 +8,27 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
 from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome
+from .progress_table import ProgressTable, duration
 from .sink import Sink
 from .summary import RunSummary
 from .tally import Tally, TallyRow
 
-__all__ = ["LineProgress", "TableProgress", "duration", "progress_table"]
+__all__ = ["LineProgress", "TableProgress", "can_show_live"]
 
 LINE_INTERVAL = 5.0
 """Seconds between two lines."""
+
+
+def can_show_live(console: Console) -> bool:
+    """Return whether a display that changes in place can be shown.
+
+    Rich also takes a file for a terminal when ``FORCE_COLOR`` is set, and shows nothing live where ``TERM=dumb``.
+    """
+    return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
 class TableProgress(Sink):
@@ -63,7 +69,7 @@ class TableProgress(Sink):
 
     def _render(self) -> RenderableType:
         assert self._tally is not None, "begin was called"
-        return progress_table(self._tally)
+        return ProgressTable(self._tally)
 
 
 class LineProgress(Sink):
@@ -129,47 +135,3 @@ def _remarks(row: TallyRow) -> str:
     facts = [(row.running, "running"), (row.failed, "failed"), (row.blocked, "blocked")]
     text = ", ".join(f"{number} {word}" for number, word in facts if number)
     return f" ({text})" if text else ""
-
-
-def progress_table(tally: Tally) -> Table:
-    """Return the figures as a table: a row for each label that takes part, and one for all."""
-    rows = list(tally.rows())
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("task", no_wrap=True)
-    table.add_column("", width=24)
-    for heading in ("done", "running", "failed", "blocked", "rate", "left"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row))
-    if len(rows) > 1:
-        table.add_section()
-        table.add_row(*_cells(tally.sum(rows)), style="bold")
-    table.caption = f"{duration(tally.elapsed)} elapsed"
-    table.caption_justify = "left"
-    return table
-
-
-def _cells(row: TallyRow) -> list[RenderableType]:
-    style = "red" if row.failed else "green"
-    ended = row.total - row.left
-    return [
-        row.label,
-        ProgressBar(
-            total=max(row.total, 1), completed=ended, width=24, complete_style=style, finished_style=style
-        ),
-        f"{row.done}/{row.total}",
-        str(row.running or ""),
-        Text(str(row.failed or ""), style="bold red"),
-        Text(str(row.blocked or ""), style="yellow"),
-        f"{row.rate:.3g}/s" if row.rate else "",
-        duration(row.seconds_left) if row.left else "",
-    ]
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time for a person."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..outcome import Kind, QuantumOutcome, Status
+from ..text import shell_command, visible
 from .measures import MeasureColumn, measure_columns
 from .sink import Sink
 from .summary import RunSummary
@@ -83,14 +83,14 @@ def print_report(console: Console, summary: RunSummary, run_alone: RunAlone) -> 
     if len(failures) > MOST_FAILURES:
         console.print(f"… and {len(failures) - MOST_FAILURES} more failures; --summary FILE lists all.")
     if summary.error is not None:
-        console.print(Text(f"{summary.error}", style="bold red"), soft_wrap=True)
+        console.print(Text(visible(str(summary.error)), style="bold red"), soft_wrap=True)
     console.print(_verdict(summary), soft_wrap=True)
 
 
 def debug_command(butler: str, graph: str, quantum_id: object) -> str:
     """Return the command that runs only one quantum, in the debugger."""
     words = ["pipetask", "run", "-b", butler, "-g", graph, "--qgraph-node-id", str(quantum_id)]
-    return shlex.join([*words, "--extend-run", "--clobber-outputs", "--pdb"])
+    return shell_command([*words, "--extend-run", "--clobber-outputs", "--pdb"])
 
 
 def quantum_backed_debug_command(
@@ -100,7 +100,7 @@ def quantum_backed_debug_command(
     words = ["pipetask", "run-qbb", butler, graph, "--qgraph-node-id", str(quantum_id)]
     if search_path:
         words += ["--config-search-path", ",".join(search_path)]
-    return shlex.join([*words, "--pdb"])
+    return shell_command([*words, "--pdb"])
 
 
 def _table(summary: RunSummary, width: int) -> Table:
@@ -153,9 +153,9 @@ def _print_failure(
     console.print(Text(f"{where} {outcome.status.value}", style="bold red"), soft_wrap=True)
     console.print(Text(f"  {_shorten(what)}"), soft_wrap=True)
     if error is not None and outcome.reason is not None:
-        console.print(Text(f"  {outcome.reason}"), soft_wrap=True)
+        console.print(Text(f"  {visible(outcome.reason)}"), soft_wrap=True)
     if outcome.log is not None:
-        console.print(Text(f"  log: {outcome.log}"), soft_wrap=True)
+        console.print(Text(f"  log: {visible(outcome.log)}"), soft_wrap=True)
     for before in outcome.earlier:
         console.print(Text(f"  {_attempt(before)}"), soft_wrap=True)
     blocked = sum(1 for other in summary.outcomes if other.blocked_by == outcome.id)
@@ -170,14 +170,14 @@ def _attempt(outcome: QuantumOutcome) -> str:
     """Return one line about an attempt that was not the last."""
     error = outcome.error
     what = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
-    log = f"; log: {outcome.log}" if outcome.log is not None else ""
+    log = f"; log: {visible(outcome.log)}" if outcome.log is not None else ""
     return f"attempt {outcome.attempt} {outcome.status.value}: {_shorten(what)}{log}"
 
 
 def _shorten(text: str) -> str:
     lines = text.strip().splitlines() or [""]
     more = f" (+{len(lines) - 1} lines)" if len(lines) > 1 else ""
-    return lines[0][:500] + more
+    return visible(lines[0][:500]) + more
 
 
 def _verdict(summary: RunSummary) -> Text:

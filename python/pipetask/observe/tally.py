@@ -35,6 +35,11 @@ class TallyRow:
     rate: float
     """Quanta per second that have ended recently."""
 
+    longest_part: float | None = None
+    """Of a sum: the estimate of the row that takes longest, which the whole cannot undercut."""
+
+    is_sum: bool = False
+
     @property
     def left(self) -> int:
         """Quanta that have not ended."""
@@ -45,7 +50,9 @@ class TallyRow:
         """Estimated seconds until the end; `None` if that cannot be estimated."""
         if not self.left:
             return 0.0
-        return self.left / self.rate if self.rate else None
+        if not self.rate:
+            return self.longest_part
+        return max(self.left / self.rate, self.longest_part or 0.0)
 
 
 class Tally:
@@ -78,6 +85,7 @@ class Tally:
 
     def sum(self, rows: list[TallyRow]) -> TallyRow:
         """Return the sum of some rows."""
+        estimates = [seconds for row in rows if row.left and (seconds := row.seconds_left)]
         return TallyRow(
             "all",
             total=sum(row.total for row in rows),
@@ -86,6 +94,8 @@ class Tally:
             failed=sum(row.failed for row in rows),
             blocked=sum(row.blocked for row in rows),
             rate=sum(row.rate for row in rows),
+            longest_part=max(estimates, default=None),
+            is_sum=True,
         )
 
     @property

@@ -1,0 +1,88 @@
+"""Run commands on a terminal, and read what it shows."""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from conftest import environment  # isort: skip
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def lines_of(shown: str) -> list[str]:
+    """Return what a terminal was told to show, as lines without escapes."""
+    return [line.rstrip() for line in _ESCAPES.sub("", shown).replace("\r", "\n").split("\n") if line.strip()]
+
+
+class Terminal:
+    """A command on a terminal of its own.
+
+    Parameters
+    ----------
+    *arguments
+        Those of ``pipetask``, or of what ``program`` names.
+    width
+        Columns of the terminal.
+    program
+        Arguments of the Python interpreter.
+    variables
+        More of the environment.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        width: int = 200,
+        program: Sequence[str] = ("-m", "pipetask.cli"),
+        variables: Mapping[str, str] | None = None,
+    ):
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, *program, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**environment(), "COLUMNS": str(width), "TERM": "xterm-256color", **(variables or {})},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+
+    def type(self, line: str) -> None:
+        os.write(self._master, f"{line}\n".encode())
+
+    def read_until(self, text: str | None) -> str:
+        """Return what is shown until a text comes, or until the end."""
+        shown, deadline = "", time.monotonic() + 100
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        while text is None or text not in shown:
+            if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                self.process.kill()
+                pytest.fail(f"{text!r} does not come:\n{shown}")
+            try:
+                data = os.read(self._master, 10_000)
+            except OSError:  # that is how a terminal says that nobody is there any more
+                data = b""
+            if not data and text is None:
+                return shown
+            assert data, f"{text!r} has not come:\n{shown}"
+            shown += decoder.decode(data)
+        return shown
+
+    def close(self) -> int:
+        os.close(self._master)
+        return self.process.wait(100)

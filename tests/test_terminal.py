@@ -1,0 +1,156 @@
+"""What the command shows on a terminal, narrow or wide, and where there is none."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipetask.executors.activity import Activity
+from pipetask.observe.progress_table import ProgressTable
+from pipetask.observe.tally import Tally
+from pipetask.outcome import QuantumOutcome, Status
+from pipetask.testing import enumerated
+from pipetask.text import quoted, shell_command, visible
+from terminals import Terminal, lines_of
+
+SHOWS_PROGRESS = (str(Path(__file__).with_name("shows_progress.py")),)
+
+
+# The progress table.
+
+
+def progress_at(width: int, **variables: str) -> str:
+    terminal = Terminal(program=SHOWS_PROGRESS, width=width, variables=variables)
+    shown = terminal.read_until("elapsed") + terminal.read_until("elapsed") + terminal.read_until("elapsed")
+    terminal.type("")
+    shown += terminal.read_until(None)
+    assert terminal.close() == 0
+    return shown
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_number_is_cut_at_any_width(width: int) -> None:
+    lines = lines_of(progress_at(width))
+    assert max(map(len, lines)) <= width
+    last = {line.split()[0]: line for line in lines}
+    assert "1284/1284" in last["isr"]
+    assert re.search(r"\b6/2345\b", last["warp"])
+    assert re.search(r"\b1296/17969\b", last["all"])
+    assert "…" not in "".join(line for line in lines if not line.startswith("calibrate"))
+    for failed in ("warp", "all"):
+        assert re.search(r"\b(1200|2400)\b", last[failed]), "what failed is there at any width"
+    assert re.search(r"\b1500\b", last["assemble"])
+
+
+def test_the_bar_shrinks_before_columns_go() -> None:
+    wide, middle, narrow = (lines_of(progress_at(width)) for width in (120, 90, 60))
+    headings = [
+        next(line.split() for line in lines if line.startswith("task")) for lines in (wide, middle, narrow)
+    ]
+    bars = [max(len(re.sub(r"[^━╍┅─]", "", line)) for line in lines) for lines in (wide, middle, narrow)]
+    assert headings[0] == headings[1] == ["task", "done", "running", "failed", "blocked", "rate", "left"]
+    assert bars[0] == 24 > bars[1] > bars[2] == 0
+    assert set(headings[2]) < set(headings[0])
+
+
+def drawn(tally: Tally, width: int = 120, *, encoding: str = "utf-8") -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(
+        file=stream, width=width, force_terminal=True, color_system="standard", legacy_windows=False
+    )
+    console.print(ProgressTable(tally))
+    stream.seek(0)
+    return stream.read()
+
+
+def test_blocked_quanta_are_no_progress() -> None:
+    graph = enumerated({"isr": 4, "warp": 4})
+    tally = Tally(graph, {"isr": 4, "warp": 4}, Activity())
+    for quantum in graph:
+        if quantum.label == "warp":
+            tally.count(QuantumOutcome(quantum.id, Status.BLOCKED, blocked_by=0))
+    text = drawn(tally)
+    assert "━" not in text
+    assert "\x1b[33m┅" in text, "yellow, and another character"
+    assert "~" in drawn(tally, encoding="ascii")
+
+
+def test_the_whole_takes_no_shorter_than_a_part() -> None:
+    graph = enumerated({"isr": 5000, "warp": 100})
+    tally = Tally(graph, {"isr": 5000, "warp": 100}, Activity())
+    for quantum in graph:
+        if quantum.label == "isr" or quantum.id % 50 == 0:
+            tally.count(QuantumOutcome(quantum.id, Status.SUCCEEDED, 1.0, 2.0))
+    rows = list(tally.rows())
+    parts = [row.seconds_left for row in rows if row.left]
+    whole = tally.sum(rows).seconds_left
+    assert whole is not None
+    assert parts
+    assert all(part is not None and whole >= part for part in parts)
+
+
+# Live or not.
+
+
+def test_colour_in_a_file_is_no_live_display(tmp_path: Path) -> None:
+    """FORCE_COLOR asks for colours, and cannot make a file a terminal."""
+    terminal = Terminal(program=("-c", _IN_A_FILE, str(tmp_path / "err"), *SHOWS_PROGRESS))
+    terminal.read_until("shown")
+    terminal.type("")
+    terminal.read_until(None)
+    assert terminal.close() == 0
+    text = (tmp_path / "err").read_text()
+    assert "quanta done" in text
+    assert "\x1b" not in text
+
+
+_IN_A_FILE = """
+import os, subprocess, sys, time
+with open(sys.argv[1], "w") as stream:
+    environment = {**os.environ, "FORCE_COLOR": "1", "PIPETASK_CONFIG": ""}
+    process = subprocess.Popen([sys.executable, sys.argv[2]], stderr=stream, env=environment)
+while not os.path.getsize(sys.argv[1]):
+    time.sleep(0.05)
+print("shown", flush=True)
+sys.exit(process.wait())
+"""
+
+
+def test_a_dumb_terminal_gets_lines() -> None:
+    terminal = Terminal(program=SHOWS_PROGRESS, variables={"TERM": "dumb"})
+    shown = terminal.read_until("quanta done")
+    terminal.type("")
+    shown += terminal.read_until(None)
+    assert terminal.close() == 0
+    assert "\x1b" not in shown
+
+
+# What comes from outside.
+
+
+def test_a_shell_understands_any_words() -> None:
+    words = ["a b", "it's\n\x1b[31mred", "back\\slash\t'", "plain", "\u0085é"]
+    command = shell_command(["printf", r"%s\0", *words])
+    assert command.isprintable()
+    out = subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout
+    assert out.decode().split("\0")[:-1] == words
+
+
+def test_control_characters_are_shown() -> None:
+    assert visible("a\x1b[31m\nb é") == r"a\x1b[31m\nb é"
+    assert quoted("plain/path") == "plain/path"
+    assert quoted("two\nlines") == r"'two\nlines'"
+
+
+def test_a_repository_with_escapes_in_its_name_is_quoted() -> None:
+    terminal = Terminal("run", "-b", "no\x1b[2Jsuch\nrepo", "-g", "none.qg")
+    shown = terminal.read_until(None)
+    assert terminal.close() != 0
+    assert r"no\x1b[2Jsuch" in shown
+    assert "\x1b[2J" not in shown
+    assert len(lines_of(shown)) == 1
