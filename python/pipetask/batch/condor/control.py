@@ -146,7 +146,7 @@ def restart(directory: RunDirectory) -> Restarted:
         outdated.unlink(missing_ok=True)
     cluster, found = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
     _verify(directory, layout, cluster)
-    return Restarted(str(cluster), found, len(done), memory)
+    return Restarted(str(cluster), found, len(remainder.done), memory)
 
 
 def _mine(run_id: str) -> str:
