@@ -28,7 +28,7 @@ from ..graph.enumeration import EnumeratedGraph, QuantumData
 __all__ = ["BundlingOptions", "Node", "NodeGraph", "bundle", "fuse", "read_timings"]
 
 MOST = 50
-"""Quanta in a node where nobody says otherwise."""
+"""Default number of quanta in a node, at most."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def bundle(quanta: Iterable[QuantumData], graph: EnumeratedGraph, options: Bundl
 
 
 def fuse(kinds: Sequence[int], needed: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-    """Put what only continues something into the group of what it continues.
+    """Put each item that only continues another one into the group of that one.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def fuse(kinds: Sequence[int], needed: Sequence[Sequence[int]]) -> tuple[list[in
 
     Notes
     -----
-    An item joins a group if all that it needs is in there, and if nobody else of its kind needs any of that: a quantum
+    An item joins a group if all that it needs is in there, and if nothing else of its kind needs any of that: a quantum
     that a hundred others wait for is not the beginning of a chain.
     """
     followers = Counter((before, kinds[item]) for item, row in enumerate(needed) for before in row)

@@ -21,7 +21,7 @@ def follow(
     context: ExecutionContext,
     wait: Callable[[], bool],
 ) -> Generator[QuantumOutcome, None, None]:
-    """Yield the outcomes of a run that a batch system executes, as they come.
+    """Yield the outcomes of a batch run while it is executed.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def follow(
     Yields
     ------
     outcome
-        One for each quantum, without outputs, which the final job registers.  What failed is told when its job has
-        given it up.  Where following is stopped, the run goes on, and what has not ended stays submitted.
+        One for each quantum, without outputs, which the final job registers.  A failure is reported when its job has
+        given up.  Where following is stopped, the run goes on, and what has not ended stays submitted.
     """
     left = {quantum.id for quantum in quanta}
     tails = AttemptTails(directory.outcomes)
@@ -60,7 +60,7 @@ def follow(
                     yield from _once(outcome, left)
     if context.stop:
         for id in sorted(left):
-            yield QuantumOutcome(id, Status.SUBMITTED, reason="the run goes on; nobody follows it")
+            yield QuantumOutcome(id, Status.SUBMITTED, reason="the run continues and is no longer followed")
         return
     for outcome in ReplayExecutor(directory, register=False).execute(quanta, context):
         yield from _once(outcome, left)
@@ -77,6 +77,6 @@ def _last(outcomes: Iterable[QuantumOutcome]) -> Iterable[QuantumOutcome]:
 
 
 def _running(tails: AttemptTails, members: list[list[int]], left: set[int]) -> list[int]:
-    """Return, for each job that runs, the quantum that comes next: one cannot know more from here."""
+    """Return, for each running job, its first quantum without an outcome, which is probably the running one."""
     current = (next((id for id in members[a.number] if id in left), None) for a in tails.running())
     return [id for id in current if id is not None]

@@ -20,10 +20,10 @@ from .bundling import Node
 __all__ = ["FOLDER", "Part", "deal", "write_parts"]
 
 FOLDER = "parts"
-"""The folder of a run directory that has a folder for each part."""
+"""Name of the folder, in a run directory, with a folder for each part."""
 
 MOST = 50
-"""Parts of a run."""
+"""Largest number of parts of a run."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Part:
     """Nodes whose jobs get the same files."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
 
     nodes: Sequence[Node]
 
 
 def deal(nodes: Sequence[Node]) -> Iterator[Part]:
-    """Deal nodes into parts, neighbours together: they read much of the same."""
+    """Deal nodes into parts, neighbours together, since they read much of the same data."""
     count = min(MOST, math.ceil(math.sqrt(len(nodes))))
     bounds = [len(nodes) * part // count for part in range(count + 1)] if count else []
     for number, (first, end) in enumerate(pairwise(bounds)):

@@ -49,7 +49,7 @@ class IndexedQuantum:
     """Whether the registry holds outputs of an earlier attempt that did not succeed."""
 
     needs: tuple[int, ...]
-    """Ids of the quanta that it waits for, in whatever node."""
+    """Ids of the quanta that it needs, in any node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _dump(value: object) -> str:
 
 
 class NodeIndex:
-    """An index that has been written.
+    """An existing index.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class NodeIndex:
         return {self.labels[int(task)]: count for task, count in json.loads(counts).items()}
 
     def describe(self, quantum: IndexedQuantum) -> str:
-        """Return label and data ID, for a person."""
+        """Return label and data ID as text for messages."""
         pairs = zip(self.dimensions[quantum.task], quantum.data_values, strict=True)
         values = ", ".join(f"{name}={value!r}" for name, value in pairs)
         return f"{self.labels[quantum.task]} ({values})"

@@ -1,4 +1,4 @@
-"""Edges between nodes as few lines: what many wait for, and for many, goes through a join node."""
+"""Write edges between nodes compactly: many-to-many dependencies go through a join node."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Edges:
 
     @property
     def ends(self) -> int:
-        """How many node names it takes to write this down."""
+        """Number of node names that it takes to write these edges."""
         return len(self.parents) + len(self.children)
 
 

@@ -66,7 +66,7 @@ class NodeRecord:
         return max((attempt.memory or 0 for attempt in self.attempts), default=0)
 
     def roots(self, wanted: Collection[int]) -> dict[int, int]:
-        """Return those of some quanta that have not ended well, each with the id of the one that went wrong first."""
+        """Return those of some quanta that have not ended well, each with the id of the one that failed first."""
         return {id: self._root(id) for id in wanted if id not in self.done}
 
     def _root(self, id: int) -> int:
@@ -99,10 +99,10 @@ class NodeVerdict:
     node: IndexedNode
 
     blocked: Mapping[int, int]
-    """Ids of those that need what went wrong, each with the id of the quantum that went wrong first."""
+    """Ids of those that need a failed quantum, each with the id of the one that failed first."""
 
     lost: Sequence[int]
-    """Ids of those of which nothing is known: no job has begun them, or it was killed."""
+    """Ids of those without any trace: no job has started them, or it was killed."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Ledger:
         return Remainder(done, left)
 
     def missing(self, statuses: Mapping[int, Status]) -> Iterator[NodeVerdict]:
-        """Tell of each node which of its quanta have no outcome, and which of them something has blocked.
+        """Yield, for each node, which of its quanta have no outcome, and why.
 
         Parameters
         ----------
@@ -215,12 +215,12 @@ def blocked(quanta: Iterable[IndexedQuantum], roots: MutableMapping[int, int]) -
     quanta
         Quanta of one node, in topological order.
     roots
-        Ids of quanta that have not ended well, each with that of the one that went wrong first.
+        Ids of quanta that have not succeeded, each with the id of the one that failed first.
 
     Returns
     -------
     roots
-        The same of these quanta.
+        The same for those of ``quanta`` that cannot run.
     """
     found: dict[int, int] = {}
     known = ChainMap(found, roots)

@@ -1,6 +1,6 @@
-"""The worker side of a batch run: run one node, in whatever place the batch system has chosen.
+"""The worker side of a batch run: run one node, wherever the batch system has started the job.
 
-A job may be killed at any moment and begin anew, elsewhere, or at the same time as a twin that is believed dead.  So
+A job may be killed at any moment and started again elsewhere, even while an attempt believed dead still runs.  So
 every outcome is written when its quantum ends; what is finished is not run again; and the exit code tells the batch
 system whether another attempt makes sense.
 """
@@ -45,7 +45,7 @@ class _Job:
 def run_node(
     directory: RunDirectory, name: str, *, processes: int = 1, quantum_ids: Collection[str] = ()
 ) -> int:
-    """Run what is left to do of a node.
+    """Run the quanta of a node that are not done.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ def run_node(
 
 
 def _finished(job: _Job, earlier: NodeRecord) -> set[int]:
-    """Return the quanta that have ended well, and whose files are still as they were then.
+    """Return the quanta that have succeeded and whose output files are still intact.
 
-    A disk may lose what it said was written, when its power goes.
+    A disk may lose files that it had reported as written when the power fails.
     """
     outputs = {id: earlier.counting[id].outputs for id in earlier.done}
     if any(stored is not None for stored in outputs.values()):
@@ -123,7 +123,7 @@ def _wanted(job: _Job, quantum_ids: Collection[str]) -> set[int] | None:
 def _blocked(
     job: _Job, todo: Sequence[IndexedQuantum], finished: Collection[int]
 ) -> dict[int, QuantumOutcome]:
-    """Return outcomes of the quanta that cannot run, because of what they need in this node or in others."""
+    """Return outcomes for the quanta that cannot run because of failures in this node or in others."""
     running = {quantum.id for quantum in todo}
     roots = {q.id: q.id for q in job.node.quanta if q.id not in running and q.id not in finished}
     if job.recipe.shared:  # elsewhere a node starts only if all that it waits for has succeeded
@@ -150,9 +150,9 @@ def _run(
 
 
 def _executor(job: _Job, *, isolate: bool) -> QuantumExecutor:
-    """Return what runs quanta: warm workers for several at a time, for a timeout, or after a job has died.
+    """Return the execution model: a pool for several quanta at a time, for a timeout, or after a job has died.
 
-    The last, because a quantum that kills its process then costs itself only, and not those after it.
+    In the last case, a quantum that kills its process then takes down only a worker, not the job.
     """
     from ..executors.in_process import InProcessExecutor
     from ..executors.pool import MultiprocessExecutor

@@ -77,10 +77,10 @@ class PartOfGraph(EnumeratedGraph):
 
 
 class _NoSource:
-    """Jobs ask their runner for the content of quanta, and nobody else."""
+    """Has no content: in a job, only the runner reads quanta."""
 
     def task_node(self, label: str) -> TaskNode:
-        raise AssertionError(f"nobody needs the task node of {label} here")
+        raise AssertionError(f"the task node of {label} is not available in a job")
 
     def quantum(self, quantum_id: uuid.UUID) -> Quantum:
-        raise AssertionError(f"nobody needs quantum {quantum_id} here")
+        raise AssertionError(f"quantum {quantum_id} is only available through the runner")

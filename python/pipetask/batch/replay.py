@@ -1,4 +1,4 @@
-"""An execution model that executes nothing: it replays what the jobs of a batch run have written down."""
+"""An execution model that executes nothing: it replays the outcomes that the jobs of a batch run have recorded."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["ReplayExecutor", "Standing"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a run stands, as far as outcomes do not tell."""
+    """What the batch system knows about a run beyond the outcomes."""
 
     pending: Mapping[str, Status] = field(default_factory=dict)
-    """Nodes that may still run, by name, with what is said of their quanta that are not done."""
+    """Nodes that may still run, by name, with the status to report for their unfinished quanta."""
 
     refused: Mapping[str, str] = field(default_factory=dict)
     """Nodes that never got into the queue, by name, with the reason."""
 
     goes_on: bool = False
     unregistered: str | None = None
-    """Why what is done has not been registered, where that should have happened."""
+    """Why outputs have not been registered, if they should have been."""
 
 
 class ReplayExecutor(QuantumExecutor):
@@ -42,7 +42,7 @@ class ReplayExecutor(QuantumExecutor):
     register
         Whether outputs are to be registered; otherwise the repository is only read.
     standing
-        Where the run stands; by default it is over.
+        What the batch system knows; by default the run is over.
     """
 
     traits = Traits(replays=True)

@@ -1,4 +1,4 @@
-"""The folder that holds all of a batch run, and nothing else.
+"""The run directory: a folder with everything that belongs to one batch run.
 
 ::
 
@@ -11,7 +11,7 @@
     logs/            standard output and error of jobs
     …                what the batch system needs, in a folder of its own
 
-It is made under another name and then renamed, so that a folder of this name is always complete.
+It is written under another name and then renamed, so a run directory is always complete.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _TAIL = 1 << 16
 
 @dataclass(frozen=True)
 class Recipe:
-    """What jobs have to know, pickled."""
+    """What jobs need to know; it is pickled."""
 
     runner: RunnerSpec
     later: Continuation | None
@@ -62,15 +62,15 @@ class Recipe:
     """Whether a task says that it cannot run in a process of its own."""
 
     shared: bool
-    """Whether jobs see what earlier attempts have written down."""
+    """Whether jobs see the run directory, and so the outcomes of other jobs."""
 
     retries: RetryPolicy
-    """Which failures a job tries again itself; those of the job as a whole are left to the batch system."""
+    """Which failures are tried again inside a job; the batch system handles jobs that were killed."""
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run is, as JSON."""
+    """What is known about a run when it is written; stored as JSON."""
 
     id: str
     batch_system: str
@@ -83,13 +83,13 @@ class RunFacts:
 
     nodes: int
     files: dict[str, str]
-    """Fingerprints of the files that were brought along."""
+    """Fingerprints of the files that were copied or linked into the run directory."""
 
     version: int = VERSION
 
 
 class RunDirectory:
-    """A run directory that exists.
+    """An existing run directory.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class RunDirectory:
     Raises
     ------
     PipetaskError
-        If it is no run directory, or one of another version.
+        If it is not a run directory, or has another version.
     """
 
     def __init__(self, path: Path | str):
@@ -128,33 +128,33 @@ class RunDirectory:
 
     @property
     def outcomes(self) -> Path:
-        """Where jobs write what became of quanta."""
+        """The folder of outcome files, which jobs write."""
         return self.path / "outcomes"
 
     @property
     def begun(self) -> Path:
-        """A file that is there when the first job has made the registry ready."""
+        """A file that exists once the first job has made the registry ready."""
         return self.path / "registry.ready"
 
     @property
     def summary(self) -> Path:
-        """The summary that the final job writes when all that was done has been registered."""
+        """The summary, which the final job writes when all outputs are registered."""
         return self.path / "summary.json"
 
     @property
     def unregistered(self) -> Path:
-        """A file in which the final job says why it could not register."""
+        """A file with the reason why the final job could not register outputs."""
         return self.path / "unregistered.txt"
 
     def why_unregistered(self) -> str | None:
-        """Return what the final job has said about why it could not register, if it has."""
+        """Return why the final job could not register outputs; `None` if it has not said so."""
         try:
             return self.unregistered.read_text(encoding="utf-8").strip() or None
         except OSError:
             return None
 
     def forget_end(self) -> None:
-        """Remove what the final job has written, of a run that goes on."""
+        """Remove what the final job has written, because the run continues."""
         for outdated in (self.summary, self.unregistered):
             outdated.unlink(missing_ok=True)
 
@@ -163,7 +163,7 @@ class RunDirectory:
         return NodeIndex(self.path / "index.sqlite")
 
     def recipe(self) -> Recipe:
-        """Read how quanta are run; their files are taken from this folder, wherever it is now."""
+        """Read how quanta are run; file paths are relative to this folder, so it may have been moved."""
         try:
             content: Recipe = pickle.loads((self.path / "recipe.pickle").read_bytes())
         except (OSError, ImportError, AttributeError, pickle.UnpicklingError) as error:
@@ -173,17 +173,17 @@ class RunDirectory:
         return content
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Put another recipe into the place of the one there is."""
+        """Replace the recipe."""
         draft = self.path / "recipe.new"
         draft.write_bytes(pickle.dumps(recipe, protocol=5))
         draft.rename(self.path / "recipe.pickle")
 
     def is_ready(self, recipe: Recipe) -> bool:
-        """Return whether the registry is ready, or nothing has to be done for that."""
+        """Return whether the registry is ready, or was made ready before the run was written."""
         return recipe.later is None or not recipe.later.deferred or self.begun.exists()
 
     def check_begun(self, recipe: Recipe) -> None:
-        """Check that the first job has made the registry ready, where that was put off.
+        """Check that the registry is ready, if that was left to the first job.
 
         Raises
         ------
@@ -197,20 +197,20 @@ class RunDirectory:
             )
 
     def check_files(self) -> None:
-        """Check that the graph is the one that was written about.
+        """Check that the graph has not changed since the run was written.
 
         Raises
         ------
         PipetaskError
-            If it has changed, or is gone.
+            If it has changed or is missing.
         """
         for name, expected in self.facts.files.items():
             path = self.path / name
             if not path.exists():
-                raise PipetaskError(f"{path} is gone: put it back, or write the run anew.")
+                raise PipetaskError(f"{path} is missing: put it back, or write the run again.")
             if fingerprint(path) != expected:
                 raise PipetaskError(
-                    f"{path} has changed since the run was written: write the run anew with the new graph."
+                    f"{path} has changed since the run was written: write the run again with the new graph."
                 )
 
 
@@ -220,7 +220,7 @@ def default_name(output_run: str) -> str:
 
 
 def fingerprint(path: Path) -> str:
-    """Return what changes when a zip file does: its size, and a hash of its end, which has checksums of all members."""
+    """Return the size of a zip file and a hash of its end, which contains the checksums of all members."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))
@@ -243,7 +243,7 @@ def check_new(path: Path) -> None:
 
 @contextmanager
 def new_run_directory(path: Path) -> Iterator[Path]:
-    """Make a run directory: yield an empty folder to fill, and give it its name if nothing went wrong.
+    """Create a run directory: yield an empty folder to fill, and rename it when it is complete.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def new_run_directory(path: Path) -> Iterator[Path]:
     Raises
     ------
     PipetaskError
-        If it exists, or cannot be written; then nothing is left.
+        If it exists or cannot be written; then nothing is left behind.
     """
     if "\n" in str(path) or str(path) != str(path).strip():
         raise UsageError(f"--run-dir {str(path)!r}: no batch system can be told of such a name.")
@@ -287,14 +287,14 @@ def bring_along(files: dict[str, str], folder: Path) -> dict[str, str]:
         target = folder / name
         try:
             os.link(source, target)
-        except OSError:  # another file system, or somebody else's file
+        except OSError:  # another file system, or another user's file
             shutil.copyfile(source, target)
         found[name] = fingerprint(target)
     return found
 
 
 def write_facts(folder: Path, facts: RunFacts, recipe: Recipe) -> None:
-    """Write what a run is, and how its quanta are run."""
+    """Write the facts and the recipe of a run."""
     (folder / "recipe.pickle").write_bytes(pickle.dumps(recipe, protocol=5))
     content: dict[str, Any] = asdict(facts)
     (folder / "run.json").write_text(json.dumps(content, indent=2) + "\n")

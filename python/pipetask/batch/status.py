@@ -16,25 +16,25 @@ __all__ = ["ENDED", "Hold", "NodeState", "RunPhase", "RunStatus", "tabulate"]
 
 
 class NodeState(Enum):
-    """What a node, and each quantum in it, is up to."""
+    """The state of a node, or of a quantum in it."""
 
     WAITING = "waiting"
-    """For other nodes, or to be submitted."""
+    """For other nodes, or until it is submitted."""
 
     IDLE = "idle"
-    """Submitted, and no machine has been found yet."""
+    """Submitted, but no machine has been assigned yet."""
 
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     BLOCKED = "blocked"
-    """Waits for what has failed: it will not run unless the run is restarted."""
+    """Needs something that failed: it will not run unless the run is restarted."""
 
     HELD = "held"
 
     @classmethod
     def after(cls, exit_code: int | None) -> NodeState:
-        """Return the state of a node whose last job has exited so, and will not be tried again; `None`: was killed."""
+        """Return the state of a node after its last attempt, from the exit code; `None` if that was killed."""
         match exit_code:
             case ExitCode.DONE:
                 return cls.DONE
@@ -49,14 +49,14 @@ ENDED = frozenset({NodeState.DONE, NodeState.FAILED, NodeState.BLOCKED})
 
 
 class RunPhase(Enum):
-    """What the run as a whole is up to."""
+    """The state of the run as a whole."""
 
     WRITTEN = "written"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     HELD = "held"
-    """Nothing runs, and something is held: somebody has to act."""
+    """Nothing runs and something is held: a person has to act."""
 
     CANCELLED = "cancelled"
 
@@ -90,7 +90,7 @@ class Hold:
     code: int
     subcode: int
     passes: bool = False
-    """Whether it ends by itself: the job begins anew, or is given up."""
+    """Whether it ends by itself: the job is started again, or the node is given up."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +107,16 @@ class RunStatus:
     """Names of nodes that failed."""
 
     reasons: Mapping[str, str] = field(default_factory=dict)
-    """Why some of them failed whose job never was in the queue."""
+    """For failed nodes whose job never got into the queue: the reason."""
 
     disconnected: list[str] = field(default_factory=list)
     """Names of nodes whose jobs wait for a machine that does not answer."""
 
     unregistered: str | None = None
-    """Why what is done has not been registered, although the run is over."""
+    """Why outputs have not been registered although the run is over."""
 
     rate: float | None = None
-    """Quanta a second, since the run was submitted."""
+    """Quanta per second since the run was submitted."""
 
     seconds_left: float | None = None
 
@@ -176,16 +176,16 @@ def tabulate(
 
 
 _PARTED = frozenset({NodeState.RUNNING, NodeState.FAILED, NodeState.BLOCKED, NodeState.HELD})
-"""States of nodes whose quanta may be in several."""
+"""States of nodes whose quanta may be in different states."""
 
 
 def _of_rest(state: NodeState) -> NodeState:
-    """Return the state of quanta that have not ended, of a node in some state."""
+    """Return the state of the quanta without an outcome in a node of some state."""
     return NodeState.BLOCKED if state is NodeState.FAILED else state
 
 
 def _ended(record: NodeRecord) -> dict[int, NodeState]:
-    """Return how quanta of a node have ended; those that were blocked or interrupted have not."""
+    """Return which quanta of a node are done or failed; blocked and interrupted ones are neither."""
     return {
         id: NodeState.DONE if outcome.status.unblocks else NodeState.FAILED
         for id, outcome in record.counting.items()

@@ -36,13 +36,13 @@ __all__ = ["BatchSystem", "Restarted", "RunPlan", "Snapshot", "SystemWatch"]
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a batch system is told about a run that is being written."""
+    """A run that is being written, as the batch system sees it."""
 
     id: str
     """The run's, by which its jobs can be found."""
 
     path: Path
-    """Where the run directory will be: this is what jobs are told."""
+    """Path that the run directory will have; pass this one to jobs."""
 
     draft: Path
     """Where it is being written."""

@@ -1,4 +1,4 @@
-"""What a node has to know of the nodes that it waits for: which of their quanta have not ended well.
+"""Find out which quanta that a node needs from other nodes have not succeeded.
 
 A batch system knows nodes, and starts one when those that it waits for have *ended*.  Which of its quanta can run is
 decided here, by what became of each of the quanta that they need.  So a quantum that fails stops those that need it,
@@ -18,7 +18,7 @@ from .run_directory import RunDirectory
 __all__ = ["failed_upstream"]
 
 PATIENCE = 60.0
-"""Seconds in which a shared file system shows what another machine has written: NFS may cache a folder for so long."""
+"""Seconds until a shared file system shows what another machine has written; NFS may cache a folder this long."""
 
 _TICK = 2.0
 
@@ -26,7 +26,7 @@ _TICK = 2.0
 def failed_upstream(
     directory: RunDirectory, index: NodeIndex, node: IndexedNode, quanta: Iterable[IndexedQuantum]
 ) -> dict[int, int]:
-    """Return what is missing of all that some quanta of a node need from other nodes.
+    """Return the quanta of other nodes that some quanta of a node need and that have not succeeded.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def failed_upstream(
     Returns
     -------
     roots
-        By the id of a quantum that has not ended well: the id of the one that went wrong first, which may be itself.
+        For each of these, by id, the id of the quantum that failed first, which may be itself.
 
     Notes
     -----
-    Where a job has not said that it is over, it was killed, or its last words cannot be seen yet: they are waited
-    for, `PATIENCE` seconds in all.
+    A job without an end record was killed, or its last writes are not visible yet; wait up to `PATIENCE` seconds for
+    them.
     """
     needed = {before for quantum in quanta for before in quantum.needs}
     deadline = time.monotonic() + PATIENCE
@@ -61,7 +61,7 @@ def failed_upstream(
 def _missing(
     directory: RunDirectory, number: int, wanted: Collection[int], deadline: float
 ) -> dict[int, int]:
-    """Return those of some quanta of a node that have not ended well, each with its root."""
+    """Return those of some quanta of a node that have not succeeded, each with its root."""
     ledger = Ledger(directory)
     waits = False
     while True:

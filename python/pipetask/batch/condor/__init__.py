@@ -11,13 +11,13 @@
                                         events ─► watch       control: cancel, restart
 
 `system` is all that `pipetask.batch` knows of this.  `writer` writes the DAG as a stream of lines: `dag_text` makes
-them, `submit_description` what is told about jobs, `memory` the expressions that say when a job begins anew and with
+them, `submit_description` describes jobs, `memory` has the expressions for when a job is started again and with
 how much memory, and `quoting` sees to it that no label or path can break any of this.  `descriptions` writes what is
 told about jobs, and again at each restart, after a `rehearsal` with HTCondor itself.  `submission` hands the DAG over,
 once; `events` and `submit_errors` read what HTCondor writes about it, for `watch`; `control` ends it and goes on with
 it.
 
-What quanta are in a node is nowhere in the DAG: a job is told its node's name, and looks into the index.
+The DAG does not say which quanta are in a node: a job gets its node's name and reads the index.
 """
 
 from __future__ import annotations

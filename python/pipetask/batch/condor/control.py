@@ -1,4 +1,4 @@
-"""End a run on HTCondor, or go on with it; each makes sure that what was asked for has happened."""
+"""Submit, cancel and restart a run on HTCondor, and make sure that it has happened."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def restart(directory: RunDirectory) -> Restarted:
     directory.forget_end()
     if done or memory or layout.dagman_log.exists():
         _write_rescue(layout, done, memory)
-    # DAGMan begins both anew, and not at once; until then they would tell of the submission before.
+    # DAGMan rewrites both, but not at once; until then they would describe the previous submission.
     for outdated in (layout.node_status, layout.node_log):
         outdated.unlink(missing_ok=True)
     cluster, found = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
@@ -175,8 +175,8 @@ def _requests(
 
 
 def _memory(layout: Layout, configuration: CondorConfiguration, remainder: Remainder) -> dict[str, int]:
-    """Return the memory of nodes that ask for more than the settings, which may be others by now, say themselves."""
-    # Of the last submission only: DAGMan begins its log anew with each.
+    """Return the memory of the nodes that need more than the present settings request."""
+    # Of the last submission only, because DAGMan truncates its log at each.
     ran_out = DagEvents.read(layout).out_of_memory
     before = dict(layout.memory_before())
     memory = {}
@@ -192,9 +192,9 @@ def _memory(layout: Layout, configuration: CondorConfiguration, remainder: Remai
 
 
 def _risen(node: UnfinishedNode, settings: JobSettings) -> int:
-    """Return the memory that a node asks for which ran out of it.
+    """Return the memory to request for a node that ran out of it.
 
-    That is what it asked for last, or more if that was not enough: if the last attempt has said so, or was killed.
+    That is what it requested last, or more if the last attempt ran out of memory or was killed.
     """
     request = node.memory or settings.request_memory
     return raised(settings, request) if node.exit_code in (None, ExitCode.OUT_OF_MEMORY) else request

@@ -1,6 +1,6 @@
-"""The files with what HTCondor is told about the jobs of a run: written with the run, and anew with each restart.
+"""The submit files of a run: written with the run, and again at each restart.
 
-So what is changed in the run's settings holds for what is left of it, and a run directory may be moved.
+So changed settings apply to the rest of the run, and a run directory may be moved.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NO_JOB = {"executable": "/bin/true", "universe": "local"}
 
 
 def called(kind: JobKind) -> str:
-    """Return what jobs of a kind are called in a message."""
+    """Return the name of a kind of jobs for messages."""
     return named(kind.labels) if kind.labels else f"the {kind.node} node"
 
 
@@ -69,7 +69,7 @@ def write(
 
 
 def rewrite(directory: RunDirectory, configuration: CondorConfiguration) -> None:
-    """Write them anew, for a run that is submitted again: with the settings as they are now, and for this folder.
+    """Write them again for a restart, with the present settings and location.
 
     Environment variables keep the values that they had when the run was written.
 
@@ -97,7 +97,7 @@ def retried_by_jobs(
 ) -> RetryPolicy:
     """Return what jobs try again themselves: what has raised, and, where asked for, what took too long.
 
-    A job whose quantum was killed ends, and the batch system counts how often it begins anew.
+    A job whose quantum was killed ends, and HTCondor counts how often it is started again.
     """
     rules = {}
     for label in labels:

@@ -1,4 +1,4 @@
-"""Where things of HTCondor's are in a run directory."""
+"""Where the files of HTCondor are in a run directory."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Layout:
         return self.folder / CONFIG
 
     def description(self, kind: str) -> Path:
-        """What HTCondor is told about the jobs of a kind; a restart writes it anew."""
+        """The submit description of a kind of jobs; a restart writes it again."""
         return self.folder / submit_file(kind)
 
     @property
     def kinds(self) -> Path:
-        """Which kinds of jobs there are, and the environment they were given."""
+        """The kinds of jobs, and the environment variables that are passed on to them."""
         return self.folder / "kinds.json"
 
     @property
@@ -62,7 +62,7 @@ class Layout:
 
     @property
     def node_status(self) -> Path:
-        """DAGMan's own account of the nodes, which lags behind their events."""
+        """DAGMan's node status file, which lags behind the events."""
         return self.folder / NODE_STATUS
 
     @property

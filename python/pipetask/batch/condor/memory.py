@@ -1,12 +1,12 @@
-"""When a job begins anew, with how much memory, and when it is given up: ClassAd expressions for HTCondor.
+"""ClassAd expressions for when a job is started again, with how much memory, and when it is given up.
 
-What happened is told by exit codes (see `pipetask.batch.node.ExitCode`), signals and hold codes:
+Exit codes (see `pipetask.batch.exit_codes.ExitCode`), signals and hold codes show what happened:
 
 =============================  =========================================  ==============================
 what happened                  how it shows                               what follows
 =============================  =========================================  ==============================
 it ran to its end              any exit code but 75 and 76                the node has succeeded, or failed
-not the quantum's fault        exit code 75, a signal, an eviction        it begins anew, up to a budget
+not the quantum's fault        exit code 75, a signal, an eviction        another start, up to a budget
 its surroundings were broken   hold codes of `_RELEASABLE`                it is released, the same budget
 out of memory                  exit code 76, hold code 34, a machine's    it is released and asks for more,
                                or the system's hold for "memory"          up to a limit
@@ -61,7 +61,7 @@ def is_for_memory(code: int, subcode: int, reason: str) -> bool:
 
 
 def ends_by_itself(code: int, subcode: int, reason: str) -> bool:
-    """Return whether a hold is one after which the job, by its own policy, begins anew or is given up."""
+    """Return whether the job's own policy ends a hold, by starting the job again or giving it up."""
     return code in _RELEASABLE or is_for_memory(code, subcode, reason)
 
 
@@ -79,7 +79,7 @@ def memory_request(settings: JobSettings) -> str:
 
 
 def policy(settings: JobSettings) -> dict[str, str]:
-    """Return submit commands that say when a job begins anew, is held, is released and is given up.
+    """Return submit commands for when a job is started again, held, released and given up.
 
     A node may begin with more memory than others of its kind: in the macro ``memory``.
     """

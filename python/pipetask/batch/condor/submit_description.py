@@ -1,4 +1,4 @@
-"""What HTCondor is told about the jobs of one kind."""
+"""The submit description of one kind of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why jobs of a DAG never got into the queue: DAGMan alone knows, and says so in its messages only."""
+"""Why jobs of a DAG never got into the queue; only DAGMan's log file says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What HTCondor says of a run, in the files that it leaves: so it works without daemons, and when all is over."""
+"""The state of a run from the files that HTCondor writes; works without daemons, and after the end."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class CondorWatch(SystemWatch):
 
     Notes
     -----
-    Events of jobs are current, and say how each job has ended.  DAGMan's node status file comes later, and says what no
-    job does: which nodes will never have one.
+    Job events are current and show how each job has ended.  Only DAGMan's node status file, which comes later, shows
+    which nodes will never have a job.
     """
 
     def __init__(self, directory: RunDirectory):
@@ -47,7 +47,7 @@ class CondorWatch(SystemWatch):
         account = self._node_status.states()
         return Snapshot(
             phase=phase,
-            # DAGMan also counts a final job as failed that never got into the queue.
+            # DAGMan also counts a final job as failed if it never got into the queue.
             states={name: account[name] for name in account if name != FINAL} | events.states,
             holds=list(events.holds.values()),
             refused=submit_errors(self._layout.dagman_out, events.refused),
