@@ -287,7 +287,7 @@ def test_graph_that_conflicts_with_the_run(root: Path) -> None:
     with Butler.from_config(str(root), writeable=True) as butler:
         remove_config(butler)  # so that one can be written before the conflict comes
     command = arguments(root, "other", *CHAIN, "--extend-run", *NEW_TYPES)
-    assert_takes_all_back(root, command, "u/out/1", "the graph that the run was begun with")
+    assert_takes_all_back(root, command, "u/out/1", "the graph that the run was created with")
 
 
 def test_dataset_types_are_registered_all_or_none(root: Path) -> None:

@@ -403,7 +403,7 @@ BAD = {
     "a folder for a report": Bad("aggregate-reports {tmp}/folder", "directory", prepare=other_files),
     **{
         f"no report: {name}": Bad(
-            f"aggregate-reports {{tmp}}/{name}", f"{name} is no report|--force-v2", prepare=other_files
+            f"aggregate-reports {{tmp}}/{name}", f"{name} is not a report|--force-v2", prepare=other_files
         )
         for name in ("text", "bytes", "empty.json", "list.json", "run.json")
     },

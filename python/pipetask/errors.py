@@ -1,4 +1,4 @@
-"""What can go wrong, said to a person."""
+"""Errors with one line for the user."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = [
 ]
 
 _LISTED = 12
-"""How many names a message lists at most."""
+"""Maximum number of names that a message lists."""
 
 
 class PipetaskError(Exception):
-    """An error that a user can act on.
+    """An error that a user can correct.
 
     Raised with one line that names the thing and says what to do.  The command prints that line, and the traceback
     only at debug level.
@@ -30,7 +30,7 @@ class PipetaskError(Exception):
 
 
 class UsageError(PipetaskError):
-    """Raised when options contradict each other or have no meaning together."""
+    """Raised when options contradict each other or make no sense."""
 
     exit_code = 2
 
@@ -40,12 +40,12 @@ class RegistrationError(PipetaskError):
 
 
 def reason_of(error: BaseException) -> str:
-    """Return in one line what an exception of somebody else's says.
+    """Return one line with the message of an exception of another package.
 
     Parameters
     ----------
     error
-        The exception; where SQLAlchemy wraps that of a database, the database's own words are taken.
+        The exception.  If SQLAlchemy wraps an exception of the database, the message of the latter is used.
     """
     error = getattr(error, "orig", None) or error
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
@@ -53,14 +53,14 @@ def reason_of(error: BaseException) -> str:
 
 
 def one_line(error: BaseException, where: str | None = None) -> str:
-    """Return one line, a sentence, on any exception.
+    """Return one sentence about any exception.
 
     Parameters
     ----------
     error
-        One of ours says what there is to say; of others, at least their type has to be said.
+        For a `PipetaskError`, the line is its message; for others, it includes the type.
     where
-        What was concerned, if the exception does not say so itself.
+        What the error is about, if the exception does not say so.
     """
     if isinstance(error, PipetaskError):
         return " ".join(str(error).split())
@@ -72,23 +72,23 @@ def one_line(error: BaseException, where: str | None = None) -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the name that was probably meant by one that nobody knows; `None` if no name is like it."""
+    """Return the known name that is most similar to an unknown one; `None` if none is similar."""
     by_folded = {each.casefold(): each for each in known}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
     return by_folded[close[0]] if close else None
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str:
-    """Return how a sentence ends that begins with a name that nobody knows.
+    """Return the end of an "unknown name" message: a suggestion, the known names, or a full stop.
 
     Parameters
     ----------
     name
         The name.
     known
-        The names there are.
+        The known names.
     otherwise
-        What to say if none of them is like it; by default, what there is, if that is not too much.
+        The end if no known name is similar; by default the list of known names, unless it is too long.
 
     Returns
     -------

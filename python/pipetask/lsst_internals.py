@@ -1,4 +1,4 @@
-"""What is used of LSST's packages that is not public there, with what to do where it is missing."""
+"""All uses of private names of LSST's packages, with a fallback where a name is missing."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ __all__ = ["bound_history", "complete_dataset_tables", "temporary_suffix"]
 
 
 def bound_history(executor: SingleQuantumExecutor, history: deque[uuid.UUID]) -> None:
-    """Let an executor of pipe_base's remember only the last quanta that its process ran.
+    """Let an executor of pipe_base remember only the last quanta that its process ran.
 
     Parameters
     ----------
     executor
         The executor.
     history
-        Where it notes the quanta; several executors of a process may share one.
+        Where it records the quanta; several executors of a process may share one.
 
     Notes
     -----
-    pipe_base keeps all of them, and writes all into the log of each quantum (``previous_process_quanta``): harmless
-    where a process runs a few quanta, but the logs of one that runs thousands would grow with the square of their
-    number.  An executor that keeps no such list is left alone.
+    pipe_base keeps all of them, and writes them to the log of each quantum (``previous_process_quanta``).  In a process
+    that runs thousands of quanta, the logs would grow with the square of their number (see D26).  An executor without
+    such a list is not changed.
     """
     if hasattr(executor, "_previous_process_quanta"):
-        executor._previous_process_quanta = history  # it is appended to, and gone through
+        executor._previous_process_quanta = history  # pipe_base appends to it and iterates over it
 
 
 def temporary_suffix(path: str) -> str:
-    """Return how the name of a temporary file ends that the butler writes before it is moved to a path.
+    """Return the ending of the name of the temporary file that the butler writes before it is moved to a path.
 
     Parameters
     ----------
     path
-        Where the file belongs.
+        The final path.
 
     Notes
     -----
-    Before this come sixteen random characters.  Where it is missing, no file is taken for a temporary one.
+    Sixteen random characters precede it.  If the private name is missing, no file counts as temporary.
     """
     from lsst.daf.butler._rubin import temporary_for_ingest
     from lsst.resources import ResourcePath
@@ -57,7 +57,7 @@ def temporary_suffix(path: str) -> str:
 
 
 def complete_dataset_tables(butler: Butler, dimensions: Iterable[DimensionGroup]) -> None:
-    """Create the tables of registered dataset types that are not there.
+    """Create missing tables of registered dataset types.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def complete_dataset_tables(butler: Butler, dimensions: Iterable[DimensionGroup]
 
     Notes
     -----
-    Where the database cannot create such a table, for instance as the disk had an error, the butler takes it for one
-    that somebody else has just created, and registers the dataset type all the same.  From then on whatever is done
-    with datasets of these dimensions would fail.
+    If the database cannot create such a table, for instance because of a disk error, the butler assumes that another
+    process has just created it, and registers the dataset type.  After that, every operation on datasets with these
+    dimensions would fail (see D37).
     """
     managers, database = butler._registry._managers, butler._registry._db
     cache = managers.datasets._cache

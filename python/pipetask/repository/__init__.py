@@ -1,1 +1,1 @@
-"""All that touches the butler repository: access, pre-update, collections, leases, bulk registration, removal."""
+"""Everything that touches the butler repository: access, pre-update, collections, leases, registration, removal."""

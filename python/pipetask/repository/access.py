@@ -1,4 +1,4 @@
-"""Open a butler repository, or its datastore alone, and say plainly if that fails."""
+"""Open a butler repository, or only its datastore, with one line if that fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DIRECT = {"FileDatastore", "ChainedDatastore"}
 
 
 ROOM = 1 << 20
-"""Bytes that must still fit on a disk for a run to begin."""
+"""Free bytes on the disk that a run needs to start."""
 
 
 @contextmanager
@@ -44,14 +44,14 @@ def open_repository(config: str, *, writeable: bool, room: int = ROOM) -> Iterat
     config
         Its root, its configuration file, or an alias.
     writeable
-        Whether it is to be written to.
+        Whether it will be written to.
     room
-        Bytes that must then fit on the disk; 0 for what makes room there.
+        Free bytes that the disk must then have; 0 for commands that free space.
 
     Raises
     ------
     PipetaskError
-        If there is none, if it does not open, or if it is to be written to and cannot be.
+        If it does not exist, does not open, or cannot be written to although it must be.
     """
     with _said_of_opening(config, "writing" if writeable else "reading"):
         butler = Butler.from_config(config, writeable=writeable)
@@ -71,20 +71,20 @@ def open_graph(
     search_path: Sequence[str] = (),
     announce: Announce | None = None,
 ) -> Iterator[GraphFile]:
-    """Open a graph for a repository that is not open: its storage classes are made known, as the graph may name some.
+    """Open a graph for a repository that is not open, after loading the storage classes of the repository.
 
     Parameters
     ----------
     config
         Root, configuration file or alias of the repository.
     graph
-        The graph; one that is open already is passed on.
+        The graph; one that is already open is yielded as it is.
     selection
-        What of it is read, and which identifier it must have; by default all, and any.
+        Which quanta are read (by default all), and the identifier that a legacy file must have.
     search_path
-        More folders to search for configuration.
+        Additional folders to search for configuration.
     announce
-        Is told how to learn the names of the task classes, if possible before they are imported.
+        Receives a function that returns the names of the task classes, if possible before they are imported.
 
     Raises
     ------
@@ -102,28 +102,27 @@ def open_graph(
 def open_datastore(
     config: str, graph: GraphFile, search_path: Sequence[str] = (), *, writeable: bool
 ) -> Iterator[WorkerButler]:
-    """Open the datastore of a repository through a quantum-backed butler; its registry is left alone.
+    """Open the datastore of a repository through a quantum-backed butler, without its registry.
 
     Parameters
     ----------
     config
         Root, configuration file or alias of the repository.
     graph
-        Says what dimensions and dataset types there are.
+        Provides dimensions and dataset types.
     search_path
-        More folders to search for configuration.
+        Additional folders to search for configuration.
     writeable
-        Whether it is to be written to.
+        Whether it will be written to.
 
     Raises
     ------
     PipetaskError
-        If there is none, if it does not open, if it is to be written to and cannot be, or if it keeps datasets where
-        no other process finds them.
+        If it does not exist, does not open, cannot be written to although it must be, or keeps datasets in memory.
     """
     for path in search_path:
         if not ResourcePath(path, forceDirectory=True).exists():
-            _LOG.warning("--config-search-path: there is no folder %s; it is passed over.", path)
+            _LOG.warning("--config-search-path: there is no folder %s; it is ignored.", path)
     pipeline = graph.pipeline
     types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
     try:
@@ -174,9 +173,9 @@ def _no_repository(config: str) -> PipetaskError:
 
 
 def _check_space(butler: LimitedButler, config: str, room: int) -> None:
-    """Write to each local datastore a file that has no name and is gone when it is closed.
+    """Write an unnamed temporary file to each local datastore, to check that it can be written to.
 
-    A database that cannot be written to has not been opened.
+    The database has been checked when it was opened.
     """
     for root in butler._datastore.roots.values():
         if root is None or not root.isLocal or not root.exists():
@@ -197,7 +196,7 @@ def check_graph_fits(butler: Butler, graph: GraphFile, config: str) -> None:
     Raises
     ------
     PipetaskError
-        If the dimension universes differ, or if the repository lacks what the graph takes from it.
+        If the dimension universes differ, or if the repository lacks inputs of the graph.
     """
     ours, theirs = butler.dimensions, graph.pipeline.universe
     if not theirs.isCompatibleWith(ours):
@@ -230,7 +229,7 @@ def _check_first_inputs(butler: Butler, graph: GraphFile, config: str) -> None:
 
 
 def output_butler_for(butler: LimitedButler) -> OutputButler:
-    """Return through which butler quanta can write to a repository.
+    """Return the kind of butler through which quanta can write to a repository.
 
     A quantum-backed butler needs a datastore whose files outlive the process that writes them.
     """

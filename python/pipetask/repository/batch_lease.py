@@ -1,7 +1,7 @@
-"""A batch run goes on when its command has ended, so its run directory has the output run until it is over.
+"""Reserve an output run for a batch run, which outlives its command (see D32).
 
-No process lives as long, so the registry itself says it: in a line of the documentation of the RUN collection, which
-goes away with the end of the run, or with the run.
+No process lives that long, so the registry has the record: a line in the documentation of the RUN collection, which is
+removed when the batch run ends, or with the RUN collection.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _BatchLease:
 
 
 def note_batch(butler: Butler, run: str, id: str, directory: str) -> None:
-    """Note that a run directory has an output run, which is made if it does not exist yet.
+    """Record that a run directory holds an output run, which is created if it does not exist.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def note_batch(butler: Butler, run: str, id: str, directory: str) -> None:
     Raises
     ------
     PipetaskError
-        If another run directory has the run.
+        If another run directory holds the run.
     """
     check_batch(butler, run, id)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -59,18 +59,18 @@ def note_batch(butler: Butler, run: str, id: str, directory: str) -> None:
 
 
 def check_batch(butler: Butler, run: str, id: str | None, *, take_over: bool = False) -> None:
-    """Refuse to write to an output run that the run directory of another batch run has.
+    """Refuse to write to an output run that the run directory of another batch run holds.
 
     Parameters
     ----------
     butler
-        The repository, writeable if it may be taken over.
+        The repository, writeable if the run may be taken over.
     run
         The output run.
     id
         Identifier of the batch run that this process belongs to.
     take_over
-        Whether to take the run all the same, for good.
+        Whether to take the run from its holder, permanently.
     """
     lease = _read(butler, run)
     if lease is None or lease.id == id:
@@ -86,7 +86,7 @@ def check_batch(butler: Butler, run: str, id: str | None, *, take_over: bool = F
 
 
 def check_batch_over(butler: Butler, run: str) -> None:
-    """Refuse to remove a run that the run directory of a batch run has; one that is gone has nothing any more.
+    """Refuse to remove a run that an existing run directory of a batch run holds.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def check_batch_over(butler: Butler, run: str) -> None:
 
 
 def end_batch(butler: Butler, run: str, id: str) -> bool:
-    """Note that a batch run has its output run no more, and return whether it had.
+    """Record that a batch run no longer holds its output run, and return whether it did.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which collections a repository has, and which of them are in which chain, as it was at one moment."""
+"""The collections of a repository and the chains that contain them, at one moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def collection_graph(butler: Butler) -> nx.DiGraph:
     Returns
     -------
     graph
-        Its nodes are names of collections, with a ``type``; an edge leads from each chain to what is in it.
+        Its nodes are names of collections, with a ``type``; edges lead from each chain to its children.
     """
     graph = nx.DiGraph()
     found = butler.collections.query_info("*")

@@ -1,4 +1,4 @@
-"""Files in the datastore that are not what the registry says."""
+"""Files in the datastore that differ from their records in the registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Damage:
     ref: DatasetRef
     file: RecordedFile
     size: int | None
-    """How large it is; `None` if it is not there."""
+    """Its size; `None` if it is missing."""
 
     def __str__(self) -> str:
         found = "missing" if self.size is None else f"{self.size} bytes instead of {self.file.size}"
@@ -27,19 +27,19 @@ class Damage:
 
 
 def find_damage(butler: Butler, refs: Collection[DatasetRef]) -> list[Damage]:
-    """Look, in bulk, whether the files of registered datasets are there, and as large as recorded.
+    """Check in bulk whether the files of registered datasets exist and have the recorded sizes.
 
     Parameters
     ----------
     butler
         The repository.
     refs
-        The datasets; those without records have no files, and are nobody's concern.
+        The datasets; those without records have no files, and are skipped.
 
     Returns
     -------
     damage
-        All files that are not.
+        All files for which that is not so.
     """
     datastore = butler._datastore
     files = list(recorded_files(datastore, datastore.export_records(refs))) if refs else []

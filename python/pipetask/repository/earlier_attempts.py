@@ -1,4 +1,4 @@
-"""What earlier attempts at a run left in the registry, and whether their files are still whole."""
+"""Outputs of earlier attempts at a run, from the registry, and whether their files are intact."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ FindProducers: TypeAlias = Callable[[str, Collection[uuid.UUID]], Mapping[uuid.U
 
 @dataclass(frozen=True)
 class EarlierAttempts:
-    """Positions of quanta that were run before, by how that went.
+    """Positions of quanta that were run before, by result.
 
-    Quanta that are in none of these sets have not been run, or were ended while they ran.
+    Quanta that are in none of these sets have not run, or were interrupted.
     """
 
     done: frozenset[int] = frozenset()
-    """Their metadata and logs are stored, which is how a success is recognised, and all of their files are whole."""
+    """Metadata and log are stored, which means success, and all their files are intact."""
 
     unsuccessful: frozenset[int] = frozenset()
-    """The registry has their logs (or other outputs, where they keep no log), but no metadata."""
+    """The registry has their log (or other outputs, if they have no log), but no metadata."""
 
     outdated: frozenset[int] = frozenset()
-    """They have lost files, or depend on such that have; they are run again."""
+    """They have lost files, or depend on quanta that have; they run again."""
 
     damage: Mapping[str, list[Damage]] = field(default_factory=dict)
-    """The files that are lost, by task label."""
+    """Lost files by task label."""
 
     @classmethod
     def find(
@@ -50,7 +50,7 @@ class EarlierAttempts:
         pipeline: PipelineGraph,
         find_producers: FindProducers | None = None,
     ) -> EarlierAttempts:
-        """Ask the registry, and look at the files.
+        """Query the registry, and check the files.
 
         Parameters
         ----------
@@ -61,8 +61,8 @@ class EarlierAttempts:
         structure, pipeline
             The graph's.
         find_producers
-            Finds quanta by what they write, in the few cases in which data IDs do not say; `None`: trust the registry,
-            and do not look at the files.
+            Finds quanta by their outputs, in the few cases in which data IDs are not enough; `None`: trust the
+            registry, and do not check the files.
         """
         done, unsuccessful, damaged = set[int](), set[int](), set[int]()
         damage: dict[str, list[Damage]] = {}
@@ -80,7 +80,7 @@ class EarlierAttempts:
         )
 
     def describe_damage(self) -> str:
-        """Say in one line what is damaged, and what follows."""
+        """Describe the damage and its consequences in one line."""
         count = sum(map(len, self.damage.values()))
         labels = ", ".join(f"{label}: {len(found)}" for label, found in self.damage.items())
         first = next(iter(self.damage.values()))[0]
@@ -93,14 +93,14 @@ class EarlierAttempts:
 
 @dataclass(frozen=True)
 class _TaskOutputs:
-    """What the registry has of the quanta of one task."""
+    """The registered outputs of the quanta of one task."""
 
     node: TaskNode
     index: Mapping[tuple[Any, ...], int]
     """Positions of the quanta by data ID."""
 
     own: Mapping[str, list[DatasetRef]]
-    """By dataset type, those outputs whose data ID is that of their quantum: metadata and log are among them."""
+    """By dataset type: outputs with the data ID of their quantum, including metadata and log."""
 
     others: Mapping[str, list[DatasetRef]]
 
@@ -119,19 +119,19 @@ class _TaskOutputs:
         return cls(node, index, own, others)
 
     def succeeded(self, butler: Butler) -> set[int]:
-        """Return the quanta that have ended well; the log is written last, and where it is kept it tells the end."""
+        """Return the quanta that succeeded: the log, if there is one, is written last."""
         metadata = self.own[self.node.metadata_output.dataset_type_name]
         known = butler._datastore.knows_these(metadata)
         return self._positions(ref for ref in metadata if known[ref]) & self.ended()
 
     def ended(self) -> set[int]:
-        """Return the quanta that have come to an end of their own, good or bad."""
+        """Return the quanta that succeeded or failed without being interrupted."""
         if (log := self.node.log_output) is not None:
             return self._positions(self.own[log.dataset_type_name])
         return self._positions(chain.from_iterable(self.own.values()))
 
     def damage(self, butler: Butler, find_producers: FindProducers) -> dict[int, list[Damage]]:
-        """Return the quanta that have lost files, and which files."""
+        """Return the quanta that have lost files, with these files."""
         found: defaultdict[int, list[Damage]] = defaultdict(list)
         for refs in self.own.values():
             for lost in find_damage(butler, refs):
@@ -159,7 +159,7 @@ def _find(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
 
 
 def _dependents(structure: GraphStructure, positions: Iterable[int]) -> set[int]:
-    """Return all that waits, directly or not, for one of some quanta."""
+    """Return all direct and indirect dependents of some quanta."""
     found: set[int] = set()
     left = list(positions)
     while left:

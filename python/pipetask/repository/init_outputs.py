@@ -1,4 +1,4 @@
-"""Init-outputs, configs and package versions: what the output run of a graph holds besides outputs of quanta."""
+"""Init-outputs, configs and package versions: everything in an output run besides outputs of quanta."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def init_output_run(
 ) -> None:
     """Write init-outputs, configs and package versions of a graph without a registry.
 
-    What is there already is compared, and kept.
+    Existing ones are compared, and kept.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def init_output_run(
     Raises
     ------
     PipetaskError
-        If graph or datastore do not open, if what is there is not of this graph, or if a task cannot be constructed.
-        The datastore is left as it was.
+        If graph or datastore do not open, if existing ones differ from those of this graph, or if a task cannot be
+        constructed.  The datastore is unchanged.
     """
     paths = (search or ConfigSearchOptions()).config_search_path
     selection = GraphSelection(qgraph_id=qgraph_id, quantum_ids=frozenset())
@@ -78,7 +78,7 @@ def init_output_run(
 
 
 def init_output_refs(graph: PredictedQuantumGraph, *, packages: bool = True) -> list[DatasetRef]:
-    """Return what has to be written before the quanta of a graph can run.
+    """Return the datasets that must be written before the quanta of a graph can run.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def init_output_refs(graph: PredictedQuantumGraph, *, packages: bool = True) -> 
 
 
 def remove_empty(butler: LimitedButler, refs: list[DatasetRef]) -> None:
-    """Remove those of some datasets whose files are empty: the power went before they were on disk."""
+    """Remove datasets with empty files, which a power cut has left."""
     places = {uri: ref for ref, uris in uris_of(butler._datastore, refs).items() for uri in uris}
     sizes = sizes_of([uri.ospath if uri.isLocal else uri for uri in places])
     empty = {ref for ref, size in zip(places.values(), sizes, strict=True) if size == 0}
@@ -101,21 +101,21 @@ def remove_empty(butler: LimitedButler, refs: list[DatasetRef]) -> None:
 
 
 class InitOutputs:
-    """What is to be written before the quanta of a graph can run; `of` makes one, and writes nothing.
+    """The datasets that must be written before the quanta of a graph can run; `of` makes one, and writes nothing.
 
-    To construct the tasks takes long and may fail, so that comes first.  To pipe_base, this looks like a butler.
+    Constructing the tasks is slow and may fail, so it comes first.  pipe_base uses this object as a butler.
 
     Parameters
     ----------
     butler
-        Where it is to be written.
+        Where they will be written.
     refs
-        What may have to be written.
+        The datasets that may have to be written.
 
     Attributes
     ----------
     written
-        What `write_new` has written so far.
+        The datasets that `write_new` has written so far.
     """
 
     def __init__(self, butler: LimitedButler, refs: list[DatasetRef]):
@@ -126,12 +126,12 @@ class InitOutputs:
 
     @classmethod
     def of(cls, butler: LimitedButler, graph: PredictedQuantumGraph, *, packages: bool = True) -> InitOutputs:
-        """Construct the tasks of a graph, and compare what is there already.
+        """Construct the tasks of a graph, and compare existing datasets.
 
         Parameters
         ----------
         butler
-            Where it is to be written.
+            Where they will be written.
         graph
             The graph, with its init-quanta loaded.
         packages
@@ -140,7 +140,7 @@ class InitOutputs:
         Raises
         ------
         lsst.daf.butler.registry.ConflictingDefinitionError
-            If what is there is not of this graph.
+            If existing datasets differ from those of this graph.
         """
         result = cls(butler, init_output_refs(graph, packages=packages))
         graph.write_init_outputs(result, skip_existing=True)
@@ -151,11 +151,11 @@ class InitOutputs:
 
     @property
     def new(self) -> list[DatasetRef]:
-        """What is not there yet."""
+        """The datasets that do not exist yet."""
         return [ref for _, ref in self._contents if ref.id in self._absent]
 
     def write_new(self) -> None:
-        """Write what is not there yet."""
+        """Write the datasets that do not exist yet."""
         for content, ref in self._contents:
             if ref.id in self._absent:
                 self._butler.put(content, ref)
@@ -164,9 +164,9 @@ class InitOutputs:
                     self._check_config(content, ref)
 
     def _check_config(self, config: Config, ref: DatasetRef) -> None:
-        """Check that the whole config is there.
+        """Check that a config was written completely (see D37).
 
-        pex_config moves the file before it has closed it.  If that cannot be renamed, what is in it so far is copied,
+        pex_config moves the file before it has closed it.  If it cannot be renamed, the part written so far is copied,
         and the rest is lost without an error.
         """
         text = config.saveToString()
@@ -176,10 +176,10 @@ class InitOutputs:
                 raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
     def replace_old(self) -> None:
-        """Replace what has changed: package versions.
+        """Replace package versions that have changed.
 
-        In two steps, each of which may be the last.  The trash of a butler is not for this: who empties it later would
-        delete the new file with the old.
+        There are two steps, and the command may be killed after each.  The trash of a butler is not used: emptying it
+        later would delete the new file together with the old one.
         """
         for content, ref in self._contents:
             if ref.id not in self._absent:
@@ -194,7 +194,7 @@ class InitOutputs:
         else:
             self._butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
 
-    # What pipe_base asks of a butler.
+    # The methods of a butler that pipe_base calls.
 
     def stored_many(self, refs: Iterable[DatasetRef]) -> dict[DatasetRef, bool]:
         """Return which datasets are stored."""
@@ -207,16 +207,16 @@ class InitOutputs:
         return self._butler.get(ref)
 
     def put(self, content: Any, ref: DatasetRef) -> None:
-        """Remember what is to be written."""
+        """Record a dataset that must be written."""
         self._contents.append((content, ref))
 
     def pruneDatasets(self, refs: Iterable[DatasetRef], **options: Any) -> None:  # noqa: N802
-        """Do nothing: what is put though it is there is to be replaced."""
+        """Do nothing: an existing dataset that is put again will be replaced."""
 
 
 @contextmanager
 def _taken_back_on_error(butler: LimitedButler, refs: list[DatasetRef]) -> Iterator[None]:
-    """Remove what has been written, and nothing else, if not all can be."""
+    """If not everything can be written, remove what has been written, and nothing else."""
     try:
         yield
     except BaseException:
@@ -224,7 +224,7 @@ def _taken_back_on_error(butler: LimitedButler, refs: list[DatasetRef]) -> Itera
             butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
         except Exception as error:
             _LOG.warning(
-                "Some init-outputs stay (%s): the same command goes on from there.", reason_of(error)
+                "Some init-outputs are left (%s): the same command continues from there.", reason_of(error)
             )
             _LOG.debug("The error in full.", exc_info=error)
         raise
@@ -238,7 +238,7 @@ def said_of_init_outputs(run: str) -> Iterator[None]:
     except ConflictingDefinitionError as error:
         raise PipetaskError(
             f"Run {run!r} holds other init-outputs or configs than this graph ({reason_of(error)}): use a new run, or "
-            "the graph that the run was begun with."
+            "the graph that the run was created with."
         ) from error
     except Exception as error:
         raise PipetaskError(

@@ -1,9 +1,9 @@
-"""A run has one executor at a time: who wants to write to an output run leases it first.
+"""Lease output runs: only one command at a time may write to an output run (see D32).
 
-What holds a lease dies with its owner.  Beside an SQLite database it is a lock on a file, which is removed at the end;
-the file says who has it.  SQLite itself relies on locks of the same kind: where these do not reach other machines, the
-database is not safe either.  In PostgreSQL it is an advisory lock of a transaction that stays open and does nothing,
-which works through a connection pool, too; the name of the connection says who has it.
+A lease ends with the process that holds it.  For an SQLite database it is a lock on a file beside the database, which
+is removed at the end; the file says who holds it.  SQLite itself relies on locks of this kind: if they do not reach
+other machines, the database is not safe either.  For PostgreSQL it is an advisory lock of an open, idle transaction,
+which also works through a connection pool; the name of the connection says who holds it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Lease", "check_not_leased", "lease_run", "watched"]
 _LOG = logging.getLogger(__name__)
 
 _HEARTBEAT = 30.0
-"""Seconds after which a connection that only waits is used, so that nobody ends it as idle."""
+"""Seconds after which an idle connection is used, so that it is not closed."""
 
 _MOMENT = 2.0
 """Seconds that a server may take to notice that a client has died."""
@@ -66,12 +66,12 @@ def _ignore(reason: str) -> None:
 
 
 class Lease(ABC):
-    """What keeps others from writing to a run.
+    """A lease of an output run.
 
     Attributes
     ----------
     on_loss
-        Called, from any thread, with one line for a person when the lease was lost and another command has the run.
+        Called, from any thread, with one line when the lease was lost and another command has the run.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Lease(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Let others have the run; a second call does nothing."""
+        """Release the run; a second call does nothing."""
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def lease_run(butler: Butler, run: str) -> Iterator[Lease]:
     Raises
     ------
     PipetaskError
-        If another has the run, with who that is.
+        If another command has the run; the message says which.
     """
     lease = _acquire(butler, run)
     try:
@@ -107,14 +107,14 @@ def lease_run(butler: Butler, run: str) -> Iterator[Lease]:
 
 @contextmanager
 def watched(lease: Lease | None, on_loss: Callable[[str], None]) -> Iterator[None]:
-    """Have a function called if a lease is lost to another command while the context is open.
+    """Call a function if the lease is lost to another command during the context.
 
     Parameters
     ----------
     lease
         The lease, if there is one.
     on_loss
-        Called, from any thread, with one line for a person.
+        Called, from any thread, with one line.
     """
     if lease is not None:
         lease.on_loss = on_loss
@@ -126,7 +126,7 @@ def watched(lease: Lease | None, on_loss: Callable[[str], None]) -> Iterator[Non
 
 
 def check_not_leased(butler: Butler, runs: Iterable[str]) -> None:
-    """Check that no command is writing to any of some runs at this moment.
+    """Check that no command is writing to any of these runs at this moment.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def check_not_leased(butler: Butler, runs: Iterable[str]) -> None:
     Raises
     ------
     PipetaskError
-        If one is being written to, with who does.
+        If a command is writing to one; the message says which.
     """
     database = getattr(butler, "_registry")._db  # noqa: B009  no public way leads there
     if database.dialect.name == "postgresql":
@@ -153,7 +153,7 @@ def check_not_leased(butler: Butler, runs: Iterable[str]) -> None:
 
 
 def user_name() -> str:
-    """Return the name of the user, or the number of one that has no name here."""
+    """Return the name of the user, or its number if it has no name."""
     with contextlib.suppress(Exception):
         return getpass.getuser()
     return str(os.getuid())
@@ -174,7 +174,7 @@ def _taken(run: str, owner: object) -> PipetaskError:
 
 
 class _NoLease(Lease):
-    """Of a database in memory, which nobody else sees."""
+    """For a database in memory, which no other process sees."""
 
     def release(self) -> None:
         """Do nothing."""
@@ -187,7 +187,7 @@ _held: set[int] = set()
 
 
 def _leave_locks_to_parent() -> None:
-    """Close locked files in a child, which would otherwise keep the locks when its parent has died."""
+    """Close locked files in a child process, which would otherwise keep the locks after the death of its parent."""
     for descriptor in _held:
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -226,7 +226,7 @@ class _FileLease(Lease):
                 raise _taken(run, owner) from error
             if self._is_still_there(descriptor):
                 return descriptor
-            os.close(descriptor)  # its last owner has removed it after we had opened it
+            os.close(descriptor)  # its last holder removed it after it was opened here
 
     def _open(self, database: Path) -> int:
         try:
@@ -238,7 +238,7 @@ class _FileLease(Lease):
             ) from error
         with contextlib.suppress(
             OSError
-        ):  # whoever may write to the database may take over from a dead owner
+        ):  # all users who may write to the database may lock it after the death of the holder
             os.fchmod(descriptor, database.stat().st_mode & 0o666)
         return descriptor
 
@@ -256,7 +256,7 @@ class _FileLease(Lease):
             return "another command"
 
     def release(self) -> None:
-        """Remove the file while it is locked, so that nobody else can be in the middle of locking it."""
+        """Remove the file while it is locked, so that no other process can be locking it."""
         if self._descriptor is None:
             return
         with contextlib.suppress(OSError):
@@ -305,7 +305,7 @@ class _DatabaseLease(Lease):
 
     def _lock(self) -> Any:
         connection = self._engine.connect()
-        connection.detach()  # the pool is not to lend it to others
+        connection.detach()  # not shared through the pool
         try:
             if self._try(connection):
                 connection.execute(_NAME, {"name": _connection_name(_Owner.this_process(self._run))})
@@ -318,7 +318,7 @@ class _DatabaseLease(Lease):
         raise _taken(self._run, owner or "another command")
 
     def _try(self, connection: Any) -> bool:
-        """Try for a moment: a server may not have noticed yet that the last owner has died."""
+        """Try for a moment: a server may not have noticed yet that the last holder has died."""
         deadline = time.monotonic() + _MOMENT
         while not connection.execute(_LOCK, {"key": self._key}).scalar():
             if time.monotonic() > deadline:
@@ -327,7 +327,7 @@ class _DatabaseLease(Lease):
         return True
 
     def _beat(self) -> None:
-        """Keep the connection alive; if it is lost, for instance as the server was restarted, lock once more."""
+        """Keep the connection alive; if it is lost, for instance because the server was restarted, lock again."""
         while not self._released.wait(_HEARTBEAT):
             try:
                 if self._connection is None:

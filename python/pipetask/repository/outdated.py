@@ -1,4 +1,4 @@
-"""Forget what quanta have left that are to be run again."""
+"""Remove the outputs of quanta that will run again (see D31)."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def forget_outdated(butler: Butler, file: GraphFile, positions: Collection[int])
 
     Notes
     -----
-    A run that is killed in the middle of this finds the same quanta the next time.  The files of metadata go first,
-    and those of dependents before those of what they depend on: until the last is gone, the damage is still there, and
-    from then on the registry has records of metadata that are missing.  Then the registry forgets all outputs in one
-    transaction, and quanta without metadata are run.
+    If this is killed, the next command finds the same quanta.  The metadata files are removed first, those of
+    dependents before those of their prerequisites.  Until the last one is removed, the damage can still be detected;
+    after that, the registry has records of missing metadata files.  Then all outputs are removed from the registry in
+    one transaction, and quanta without metadata run.
     """
     if not positions:
         return

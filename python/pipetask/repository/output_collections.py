@@ -4,18 +4,18 @@ The rules are those of LSST's ``pipetask``:
 
 - ``--output CHAIN`` names a CHAINED collection whose first child is the output run; it is made from the (flattened)
   inputs if it does not exist.
-- ``--output-run RUN`` names the run; with a graph it must be the graph's.  Where a graph is built, the name may be left
-  out: it is that of the chain with the time, or with ``--extend-run`` the chain's first child.
-- A run in which quanta have left something needs ``--extend-run``; an existing chain must contain the given inputs as
-  one contiguous piece, unless ``--rebase`` reorders it: runs that belong to the chain first, then the new inputs, then
+- ``--output-run RUN`` names the run; with a graph it must be the graph's.  When a graph is built, the name may be left
+  out: it is then the name of the chain with a timestamp, or with ``--extend-run`` the first child of the chain.
+- A run with outputs of quanta needs ``--extend-run``; an existing chain must contain the given inputs as one
+  contiguous sequence, unless ``--rebase`` reorders it: runs that belong to the chain first, then the new inputs, then
   the rest.
-- ``--replace-run`` takes the first run out of an existing chain; ``--prune-replaced`` also removes its datasets from
+- ``--replace-run`` removes the first run from an existing chain; ``--prune-replaced`` also removes its datasets from
   the datastore (``unstore``), or the whole run (``purge``).
 
-Two rules are not.  After a ``--rebase``, a graph is built from the collections in their new order; LSST's command looks
-where they were before, so that a new input is not found.  And a command can be repeated wherever it has ended: a run
-that does not exist is made, with ``--extend-run`` too; one that holds nothing of quanta is gone on with, without
-``--extend-run`` too; and one that is not in its chain is put there.
+Two rules differ.  After a ``--rebase``, a graph is built from the collections in their new order; LSST's command uses
+the old order, so that a new input is not found.  And a command can be repeated wherever it was interrupted: a run that
+does not exist is created, also with ``--extend-run``; a run without outputs of quanta is continued, also without
+``--extend-run``; and a run that is not in its chain is added to it.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OutputCollections:
-    """Where outputs go, checked against a repository."""
+    """Output collections, checked against a repository."""
 
     run: str
     run_exists: bool
     begun: bool
-    """Whether quanta have left something in the run."""
+    """Whether the run has outputs of quanta."""
 
     chain: str | None
     children: tuple[str, ...] | None
-    """Children of the chain, after a rebase if one was asked for; `None` if it does not exist."""
+    """Children of the chain, after a rebase if requested; `None` if it does not exist."""
 
     inputs: tuple[str, ...]
     """The flattened inputs."""
@@ -58,16 +58,16 @@ class OutputCollections:
     options: OutputOptions
 
     rebased: bool = False
-    """Whether the children are other ones, or in another order, than in the repository."""
+    """Whether the children, or their order, differ from the repository."""
 
     replaced: str | None = None
-    """The run that is still to be taken out of the chain."""
+    """The run that must still be removed from the chain."""
 
     @classmethod
     def for_new_graph(
         cls, butler: Butler, options: OutputOptions, pipeline: PipelineGraph | None = None
     ) -> OutputCollections:
-        """Look at a repository and choose the output run of a graph that is to be built.
+        """Choose the output run of a graph that will be built, from a repository.
 
         Parameters
         ----------
@@ -76,12 +76,12 @@ class OutputCollections:
         options
             Options, which need not name the output run.
         pipeline
-            What the graph is to be built from.
+            The pipeline from which the graph will be built.
 
         Raises
         ------
         PipetaskError
-            If they do not fit, or name no output, with what to do.
+            If they do not fit the repository, or name no output, with what to do.
         """
         return cls.resolve(butler, replace(options, output_run=_new_run(butler, options)), pipeline)
 
@@ -89,7 +89,7 @@ class OutputCollections:
     def resolve(
         cls, butler: Butler, options: OutputOptions, pipeline: PipelineGraph | None = None
     ) -> OutputCollections:
-        """Look at a repository and check that the options fit.
+        """Check that the options fit a repository.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class OutputCollections:
         options
             Options with the output run filled in.
         pipeline
-            Tells what a run holds before any quantum has run; without it, only a run that is empty has not been begun.
+            Shows which datasets a run has before any quantum has run; without it, only an empty run counts as new.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class OutputCollections:
 
     @property
     def input_search(self) -> tuple[str, ...]:
-        """Collections in which a graph that is built finds its inputs."""
+        """Collections that a graph that is built searches for inputs."""
         if self.chain is None or self.children is None:
             found = self.inputs
         elif self.options.replace_run:
@@ -141,7 +141,7 @@ class OutputCollections:
         return self.run_exists and (self.chain is None or self.run in (self.children or ()))
 
     def create(self, butler: Butler) -> None:
-        """Make the run and the chain, as far as they are not there.
+        """Create the run and the chain, unless they exist.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class OutputCollections:
         if self.chain is None:
             return
         collections.register(self.chain, CollectionType.CHAINED)
-        # Until the transaction ends, this keeps others from changing the chain; one may have done so a moment ago.
+        # Until the transaction ends, this keeps other commands from changing the chain; one may just have done so.
         collections.prepend_chain(self.chain, self.run)
         children = [name for name in collections.get_info(self.chain).children if name != self.run]
         now = replace(self, children=tuple(children) or self.children)._rebased()
@@ -164,19 +164,19 @@ class OutputCollections:
         collections.redefine_chain(self.chain, [self.run, *now._members(butler)])
 
     def forget_replaced(self, butler: Butler, pipeline: PipelineGraph) -> list[DatasetRef]:
-        """Remove from the registry what ``--prune-replaced`` says.
+        """Remove from the registry what ``--prune-replaced`` names.
 
         Parameters
         ----------
         butler
             The repository, writeable, in a transaction.
         pipeline
-            Tells outputs of tasks from init-outputs, which ``unstore`` keeps.
+            Distinguishes outputs of tasks from init-outputs, which ``unstore`` keeps.
 
         Returns
         -------
         refs
-            Datasets whose files are to be deleted when the transaction is done.
+            Datasets whose files must be deleted after the transaction.
         """
         if self.replaced is None or self.options.prune_replaced is None:
             return []
@@ -211,7 +211,7 @@ class OutputCollections:
         if refs:
             butler._datastore.emptyTrash(ignore_errors=False, refs=refs)
         elif self.options.prune_replaced is not None and self.run_exists:
-            # This command was ended before it had deleted them, and cannot know which they were.
+            # An earlier command was killed before it had deleted them, and it is unknown which they were.
             butler._datastore.emptyTrash()
 
     def _say_what_is_odd(self) -> None:
@@ -221,7 +221,7 @@ class OutputCollections:
             _LOG.warning("Output run %r is not in %r: it is put there now.", self.run, self.chain)
 
     def _members(self, butler: Butler) -> list[str]:
-        """Return what the chain is made of, besides the run: its children before, or the inputs."""
+        """Return the children of the chain besides the run: its current ones, or the inputs."""
         members = _runs_in(butler, self.children if self.children is not None else self.inputs)
         return [name for name in members if name not in (self.run, self.replaced)]
 
@@ -245,7 +245,7 @@ class OutputCollections:
         self._check_inputs()
         if self.begun and not options.extend_run:
             raise PipetaskError(
-                f"Output run {self.run!r} exists: add --extend-run to go on with it, or build a graph with a new run."
+                f"Output run {self.run!r} exists: add --extend-run to continue it, or build a graph with a new run."
             )
         if options.replace_run and not self.children:
             raise PipetaskError(
@@ -288,7 +288,7 @@ def _flatten(butler: Butler, inputs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def collection_exists(butler: Butler, name: str) -> bool:
-    """Return whether a repository has a collection; a pattern is taken to be all that it matches, if only nothing."""
+    """Return whether a repository has a collection; a pattern stands for its matches, of which there may be none."""
     try:
         butler.collections.query(name)
     except MissingCollectionError:
@@ -321,7 +321,7 @@ def _run_exists(butler: Butler, run: str) -> bool:
 
 
 def _is_fresh(butler: Butler, run: str, pipeline: PipelineGraph | None) -> bool:
-    """Return whether a run holds nothing of quanta: nothing but what is there before the first one runs."""
+    """Return whether a run has no outputs of quanta, only datasets that exist before the first quantum runs."""
     found = butler.collections.get_info(run, include_summary=True).dataset_types or set()
     return found <= (_types_before_quanta(pipeline) if pipeline is not None else set())
 
@@ -333,7 +333,7 @@ def _types_before_quanta(pipeline: PipelineGraph) -> set[str]:
 
 
 def _runs_in(butler: Butler, names: Iterable[str] | None) -> list[str]:
-    """Return what some collections are made of, chains taken apart."""
+    """Return collections with chains flattened."""
     return list(butler.collections.query(names, flatten_chains=True, include_chains=False)) if names else []
 
 

@@ -1,4 +1,4 @@
-"""What a registry needs before the first quantum runs."""
+"""Prepare the registry before the first quantum runs."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _LOG = logging.getLogger(__name__)
 def update_registry(
     butler: Butler, graph: PredictedQuantumGraph, collections: OutputCollections, options: PreUpdateOptions
 ) -> None:
-    """Make collections, register dataset types, write init-outputs, configs and package versions.
+    """Create collections, register dataset types, write init-outputs, configs and package versions.
 
-    What may fail comes first and touches nothing.  Then come dataset types, one by one.  All the rest is one
-    transaction, so that whenever this ends, the next command finds all of it or nothing.
+    Steps that may fail come first and change nothing.  Then dataset types are registered, one by one.  Everything else
+    is one transaction, so that the next command finds all of it or nothing (see D21).
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ def update_registry(
     graph
         The graph, with its init-quanta loaded.
     collections
-        Where outputs go.
+        The output collections.
     options
         What to write.
 
     Raises
     ------
     PipetaskError
-        If something conflicts with what is there.  The registry is left as it was.
+        If something conflicts with existing datasets.  The registry is unchanged.
     """
     _check_dataset_types(butler, graph, options)
     outputs = None
@@ -75,7 +75,7 @@ def update_registry(
 
 
 def _clear_away(butler: Butler, refs: list[DatasetRef]) -> None:
-    """Remove what killed attempts at init-outputs have left, and those that have lost their files."""
+    """Remove incomplete init-outputs of killed commands, and those that have lost their files."""
     Debris().remove(local_paths(butler._datastore, refs))
     if damage := find_damage(butler, refs):
         forget(butler, [each.ref for each in damage])
@@ -92,12 +92,12 @@ def _nobody_writes_to_replaced(butler: Butler, collections: OutputCollections) -
 
 
 def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
-    """Check what can be checked of an update that is put off.
+    """Check what can be checked of a deferred pre-update.
 
     Raises
     ------
     PipetaskError
-        If dataset types are missing that are not to be registered, or if one is defined otherwise.
+        If dataset types are missing and must not be registered, or if one is defined differently.
     """
     _check_dataset_types(butler, graph, options)
 
@@ -105,12 +105,12 @@ def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpd
 def verify_registry(
     butler: Butler, graph: PredictedQuantumGraph, collections: OutputCollections, options: PreUpdateOptions
 ) -> None:
-    """Check, with one query each, that somebody has made the registry ready.
+    """Check, with one query each, that the registry has been prepared.
 
     Raises
     ------
     PipetaskError
-        With what is missing.
+        If something is missing; the message says what.
     """
     if not collections.run_exists:
         raise PipetaskError(
@@ -151,7 +151,7 @@ def _check_dataset_types(butler: Butler, graph: PredictedQuantumGraph, options: 
 
 
 def _register_dataset_types(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
-    """Register dataset types; they stay whatever comes later, as others may rely on them from now on."""
+    """Register dataset types; they are kept in any case, because other processes may rely on them immediately."""
     try:
         graph.pipeline_graph.register_dataset_types(butler, include_packages=not options.no_versions)
     except ConflictingDefinitionError as error:
@@ -159,14 +159,14 @@ def _register_dataset_types(butler: Butler, graph: PredictedQuantumGraph, option
 
 
 def _complete_tables(butler: Butler, graph: PredictedQuantumGraph) -> None:
-    """Make good what a failing database has left out, so that not all commands to come have to fail."""
+    """Create tables that a failing database has left out, so that later commands do not fail (see D37)."""
     pipeline = graph.pipeline_graph
     nodes = [*pipeline.dataset_types.values(), pipeline.packages_dataset_type]
     complete_dataset_tables(butler, {node.dimensions for node in nodes})
 
 
 def _check_nobodys(butler: Butler, refs: list[DatasetRef]) -> None:
-    """Refuse to write datasets where another graph has written its own, under the same names."""
+    """Refuse to write datasets to a run in which another graph has written datasets of the same names."""
     for ref in refs:
         try:
             found = butler.find_dataset(ref.datasetType.name, collections=ref.run)
@@ -187,7 +187,7 @@ def _registered(butler: Butler) -> set[str]:
 
 def _conflict(error: ConflictingDefinitionError) -> PipetaskError:
     return PipetaskError(
-        f"A dataset type of the graph is registered otherwise ({reason_of(error)}): build the graph anew, or give "
+        f"A dataset type of the graph is registered otherwise ({reason_of(error)}): build the graph again, or give "
         "the dataset type another name in the pipeline."
     )
 

@@ -1,4 +1,4 @@
-"""The one writer that registers finished outputs in bulk."""
+"""Register outputs of finished quanta in bulk (see D12)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ..storage.files import recorded_files
 __all__ = ["Registrar"]
 
 LONGEST_WAIT = 2.0
-"""Seconds that outputs wait for others to be registered with."""
+"""Seconds that outputs wait before they are registered together."""
 
 MOST_DATASETS = 5000
 """Datasets in one transaction."""
 
 MOST_WAITING = 5000
-"""Quanta whose outputs wait to be registered: where the database is slower than the quanta, these wait for it."""
+"""Quanta whose outputs may wait; if the database is slower than the quanta, `write` then blocks."""
 
 MOST_FAILURES = 3
-"""Failures in a row at the end of a run, after which no more is tried: each may take a database's patience."""
+"""Consecutive failures at the end of a run after which no more is tried: each may take a timeout of the database."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Registrar:
     Parameters
     ----------
     butler
-        The repository, writeable.  Nobody else may use this object until `close` has returned.
+        The repository, writeable.  No other code may use this object until `close` has returned.
     pipeline
         Definitions of the dataset types.
     run
@@ -50,16 +50,16 @@ class Registrar:
     extend_run
         Whether some of the outputs may be registered already.
     durable
-        Whether files are to be on disk before they are registered.
+        Whether files must be on disk before they are registered.
     again
-        What a user can do, when the cause is put right, to register outputs that could not be registered.
+        How a user can register outputs that could not be registered, once the cause is fixed; used in messages.
 
     Notes
     -----
-    Where no thread can be started, outputs are registered as they come.
+    If no thread can be started, outputs are registered as they come.
 
-    A transaction holds all outputs of each quantum in it, datasets and datastore records, so that the registry
-    never knows half a quantum.
+    A transaction contains all outputs of each of its quanta, datasets and datastore records, so the registry never
+    contains half a quantum.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Registrar:
 
     @property
     def failed(self) -> bool:
-        """Whether outputs could not be registered so far; they are tried once more at the end."""
+        """Whether registration has failed so far; it is tried once more at the end."""
         return bool(self._failed)
 
     @property
@@ -94,7 +94,7 @@ class Registrar:
         return len(self._failed)
 
     def register(self, outputs: StoredOutputs) -> None:
-        """Hand over what one quantum left; wait, if too much waits to be registered."""
+        """Hand over the outputs of one quantum; block if too many outputs are waiting."""
         if self._thread is None:
             self._thread = _started(threading.Thread(target=self._work, name="registrar"))
         if self._thread is not None:
@@ -103,7 +103,7 @@ class Registrar:
             self._failed.append(outputs)
 
     def close(self) -> None:
-        """Register what is left and wait for that.
+        """Register all remaining outputs, and wait for that.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Registrar:
         if self._error is not None and self._failed:
             raise RegistrationError(
                 f"Outputs of {len(self._failed)} quanta could not be registered: {reason_of(self._error)}.  They are "
-                f"safe in the datastore; put the cause right, and register them: {self._again}"
+                f"safe in the datastore; fix the cause, and register them: {self._again}"
             ) from self._error
 
     def _work(self) -> None:
@@ -140,7 +140,7 @@ class Registrar:
         return True
 
     def _try_again(self) -> None:
-        """Try once more, each quantum alone, so that one with bad outputs does not cost the others theirs."""
+        """Try once more, each quantum alone, so that a quantum with bad outputs does not affect the others."""
         left: list[StoredOutputs] = []
         in_a_row = 0
         for outputs in self._failed:
@@ -152,7 +152,7 @@ class Registrar:
         self._failed = left
 
     def _collect(self, batch: list[StoredOutputs]) -> bool:
-        """Wait until enough outputs have come, or one has waited long enough; return whether there may be more."""
+        """Wait until there are enough outputs, or the oldest has waited long enough; return whether more may come."""
         if (first := self._queue.get()) is None:
             return False
         batch.append(first)
@@ -175,17 +175,19 @@ class Registrar:
                 refs[ref.datasetType.dimensions].append(ref)
         records = DatastoreRecordData.merge_mappings(*(outputs.records for outputs in batch))
         registry, datastore = self._butler.registry, self._butler._datastore
-        if self._durable:  # before the transaction, so that nobody waits for the database meanwhile
+        if (
+            self._durable
+        ):  # before the transaction, so that other users of the database do not wait for the disk
             places = (file.place for file in recorded_files(datastore, records))
             sync_file_systems({place.rpartition("/")[0] for place in places if isinstance(place, str)})
         with self._butler.transaction():
             if self._extend_run:
                 everything = [ref for group in refs.values() for ref in group]
                 gone = [ref for outputs in batch for ref in self._refs(outputs.absent)]
-                # What an earlier attempt registered gives way to what is there now.
+                # Registered outputs of an earlier attempt are replaced by the current ones.
                 datastore.forget([*everything, *gone])
                 registry.removeDatasets(_known(self._butler, gone))
-            # Only an ObsCore table needs more of a data ID than its values.
+            # Only an ObsCore table needs more than the values of a data ID.
             expand = registry.obsCoreTableManager is not None
             for group in refs.values():
                 registry._importDatasets(group, expand=expand)
@@ -202,7 +204,7 @@ class Registrar:
 def _started(thread: threading.Thread) -> threading.Thread | None:
     try:
         thread.start()
-    except RuntimeError:  # there are as many as there may be (ulimit -u), or no memory for one
+    except RuntimeError:  # no more threads are allowed (ulimit -u), or there is no memory for one
         return None
     return thread
 

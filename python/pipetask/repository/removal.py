@@ -1,14 +1,14 @@
-"""Remove collections: find out which, let somebody look at the list, and remove these and no others.
+"""Remove collections: make a list, have it confirmed, and remove exactly what is listed.
 
 For example::
 
     removal = Purge("u/me/out")
-    plan = removal.plan(butler)        # nothing is changed; show it to somebody
+    plan = removal.plan(butler)        # changes nothing; show it to the user
     carry_out(removal, plan, butler)   # refuses if the plan no longer holds
 
-Two things differ from what LSST's command does.  It deletes files while the transaction is still open, so that an error
-after that leaves datasets without files; here files are deleted when the registry is done with them.  And names are
-names, never patterns: a run called ``u/me/*`` is removed alone.
+There are two differences from LSST's command.  That deletes files while the transaction is still open, so that a later
+error leaves datasets without files; here, files are deleted after the transaction.  And names are never patterns: of
+``u/me/*``, only a run with exactly this name is removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Cleanup", "Purge", "Removal", "RemovalPlan", "Spared", "carry_out"]
 
 @dataclass(frozen=True)
 class Spared:
-    """A collection that one might expect to be removed, and is not."""
+    """A collection that is kept, although a user might expect it to be removed."""
 
     name: str
     reason: str
@@ -39,10 +39,10 @@ class Spared:
 
 @dataclass(frozen=True)
 class RemovalPlan:
-    """What is to be removed; every tuple is sorted."""
+    """The collections to remove; every tuple is sorted."""
 
     runs: tuple[str, ...] = ()
-    """RUN collections, which go with their datasets and files."""
+    """RUN collections, which are removed with their datasets and files."""
 
     chains: tuple[str, ...] = ()
     """CHAINED collections."""
@@ -51,26 +51,26 @@ class RemovalPlan:
     """TAGGED and CALIBRATION collections."""
 
     thinned: tuple[str, ...] = ()
-    """TAGGED and CALIBRATION collections that stay, but lose datasets which are in one of the runs."""
+    """TAGGED and CALIBRATION collections that are kept, but lose datasets which are in one of the runs."""
 
     spared: tuple[Spared, ...] = field(default=(), compare=False)
 
     @property
     def collections(self) -> tuple[str, ...]:
-        """All that is to be removed."""
+        """All collections to remove."""
         return (*self.chains, *self.others, *self.runs)
 
 
 @dataclass(frozen=True)
 class Removal(ABC):
-    """A rule that says which collections are to go."""
+    """A rule for which collections to remove."""
 
     collection: str
     """A CHAINED collection."""
 
     @abstractmethod
     def plan(self, butler: Butler) -> RemovalPlan:
-        """Find out what is to be removed.
+        """Make the list of collections to remove.
 
         Parameters
         ----------
@@ -80,22 +80,22 @@ class Removal(ABC):
         Raises
         ------
         PipetaskError
-            If the collection is not there or is no chain, or if the rule forbids it.
+            If the collection does not exist or is not a chain, or if the rule forbids it.
         """
 
 
 @dataclass(frozen=True)
 class Purge(Removal):
-    """Remove a chain, and what is in it and has a name that begins with the chain's name.
+    """Remove a chain, and the collections in it whose names begin with the name of the chain.
 
-    The chain must be in no other chain, and what goes with it in no other chain but the one it is found in.
+    The chain must not be in another chain; the collections removed with it must not be in a second chain.
     """
 
     recursive: bool = False
-    """Whether to look into chains inside the chain, too."""
+    """Whether to include chains inside the chain."""
 
     def plan(self, butler: Butler) -> RemovalPlan:
-        """Find out what is to be removed; see `Removal.plan`."""
+        """Make the list of collections to remove; see `Removal.plan`."""
         graph = collection_graph(butler)
         check_is_chain(graph, self.collection)
         own = nx.subgraph_view(graph, filter_node=lambda name: name.startswith(self.collection))
@@ -115,14 +115,14 @@ class Purge(Removal):
 
 @dataclass(frozen=True)
 class Cleanup(Removal):
-    """Remove collections with names below a chain's name, ``CHAIN/…``, that are not in the chain.
+    """Remove collections named ``CHAIN/…`` that are not in the chain.
 
-    What is in another chain stays, unless that chain goes too.  LSST's command takes the chain's name as the beginning
-    of a pattern, so that to clean up ``u/me/out`` removes ``u/me/out2`` as well; this one does not.
+    Collections in another chain are kept, unless that chain is removed, too.  LSST's command uses the name of the chain
+    as a prefix, so that cleaning up ``u/me/out`` removes ``u/me/out2`` as well; this one does not.
     """
 
     def plan(self, butler: Butler) -> RemovalPlan:
-        """Find out what is to be removed; see `Removal.plan`."""
+        """Make the list of collections to remove; see `Removal.plan`."""
         graph = collection_graph(butler)
         check_is_chain(graph, self.collection)
         below = {name for name in graph if name.startswith(f"{self.collection}/")}
@@ -130,7 +130,7 @@ class Cleanup(Removal):
         return _plan(butler, graph, going, self._spared(graph, going))
 
     def _spared(self, graph: nx.DiGraph, going: set[str]) -> Iterator[Spared]:
-        """Explain what a pattern would have found besides."""
+        """Return the collections that a prefix would also have matched."""
         for name in sorted(set(graph) - nx.descendants(graph, self.collection) - going - {self.collection}):
             if name.startswith(f"{self.collection}/"):
                 yield Spared(name, f"it is in {_listed(sorted(graph.predecessors(name)))}")
@@ -139,23 +139,23 @@ class Cleanup(Removal):
 
 
 def carry_out(removal: Removal, plan: RemovalPlan, butler: Butler) -> None:
-    """Remove what a plan says, all of it or nothing.
+    """Remove everything in a plan, or nothing.
 
     Parameters
     ----------
     removal
-        What the plan was made by.
+        The rule that the plan was made by.
     plan
-        What somebody has agreed to.
+        The plan that the user has confirmed.
     butler
         The repository, writeable.
 
     Raises
     ------
     PipetaskError
-        If the rule now yields another plan, because somebody has changed the repository, if one of the runs is being
-        written to, or if something cannot be removed: nothing is.  Also if files could not be deleted of collections
-        that are removed.
+        If nothing is removed, because the repository has changed so that the rule yields another plan, because one of
+        the runs is being written to, or because something cannot be removed.  Also if collections are removed, but not
+        all of their files can be deleted.
     """
     try:
         with butler.transaction():
@@ -228,7 +228,7 @@ def _holds(butler: Butler, collection: str, dataset_type: str, runs: Iterable[st
 
 
 def _exact(names: Iterable[str]) -> list[str]:
-    """Return what stands for just these names where the butler takes patterns."""
+    """Return patterns that match exactly these names."""
     return [glob.escape(name) for name in names]
 
 
@@ -240,10 +240,10 @@ def _datasets(butler: Butler, runs: Collection[str]) -> list[DatasetRef]:
 
 
 def _remove_from_registry(butler: Butler, plan: RemovalPlan, refs: list[DatasetRef]) -> None:
-    # What is in a chain cannot be removed, so chains let go of it first.
+    # Collections in a chain cannot be removed, so they are taken out of chains first.
     for chain in plan.chains:
         butler.collections.redefine_chain(chain, [])
-    # `Butler.removeRuns` would delete the files as well, before anybody knows that all the rest succeeds.
+    # `Butler.removeRuns` would also delete the files, before it is known that the rest succeeds.
     butler._datastore.trash(refs)
     for name in plan.collections:
         butler.collections.x_remove(name)
@@ -251,7 +251,7 @@ def _remove_from_registry(butler: Butler, plan: RemovalPlan, refs: list[DatasetR
 
 def _delete_files(butler: Butler, refs: list[DatasetRef]) -> None:
     if not refs:
-        return  # an empty list would stand for all that anybody has put into the trash
+        return  # an empty list would mean everything in the trash
     try:
         butler._datastore.emptyTrash(ignore_errors=False, refs=refs)
     except (Exception, KeyboardInterrupt) as error:

@@ -1,4 +1,4 @@
-"""Report what became of executed graphs, from what a repository and the graphs hold.
+"""Report on executed graphs, from the repository and the graphs.
 
 There are two reports, both pipe_base's: a shorter one on one graph (`QuantumGraphExecutionReport`), and a longer one
 (`QuantumProvenanceGraph`) that takes several graphs as attempts at the same processing.  Reports of the second kind on
@@ -41,12 +41,12 @@ __all__ = [
 ]
 
 _MANY = 5
-"""More failed quanta of a task than this are counted, not listed, in its row of a table."""
+"""More failed quanta of a task than this are counted in its row of the table, not listed."""
 
 
 @dataclass(frozen=True)
 class ExecutionReport:
-    """What became of one graph."""
+    """The report on one graph."""
 
     tasks: Mapping[str, Mapping[str, Any]]
     """Counts, failed quanta and outputs of each task, as `QuantumGraphExecutionReport.to_summary_dict` returns."""
@@ -79,7 +79,7 @@ class ExecutionReport:
             failed = [quantum["data_id"] for quantum in task["failed_quanta"].values()]
             yield {
                 "Task": label,
-                # As text: of lists that are equally long, a table shows the ends only.
+                # As text: a table abbreviates lists of equal length.
                 "Failed": "" if all_well else str(len(failed) if len(failed) > _MANY else failed),
                 "Blocked": task["n_quanta_blocked"],
                 "Succeeded": task["n_succeeded"],
@@ -97,10 +97,10 @@ class ExecutionReport:
 
 @dataclass(frozen=True)
 class ProvenanceReport:
-    """What became of the quanta and datasets of several graphs, or of one."""
+    """The report on quanta and datasets of several graphs, or of one."""
 
     summary: Summary
-    """All that is known; it prints itself, and can be written as JSON."""
+    """The whole report; it can print itself, and be written as JSON."""
 
     pipeline: PipelineGraph
     """The pipeline of the first graph."""
@@ -124,7 +124,7 @@ def report_on_graph(options: ReportCommand) -> ExecutionReport:
     Parameters
     ----------
     options
-        Repository and graph; what concerns the longer report only is not looked at.
+        Repository and graph; options of the longer report are ignored.
 
     Raises
     ------
@@ -149,14 +149,14 @@ def report_on_attempts(options: ReportCommand) -> ProvenanceReport:
     Parameters
     ----------
     options
-        Repository, graphs, and what of them is looked at.  The order of the graphs does not matter: their attempts
-        follow each other as the graphs were made.
+        Repository, graphs, and what is reported.  The order of the graphs does not matter: they are sorted by the time
+        at which they were made.
 
     Raises
     ------
     PipetaskError
-        If graphs or repository cannot be read, if a graph has not been executed there, or if the collections hold what
-        none of the graphs explains.
+        If graphs or repository cannot be read, if a graph has not been executed there, or if the collections have
+        datasets that none of the graphs predicts.
     """
     options.check()
     with open_repository(options.repo, writeable=False) as butler, _said_plainly(options.repo):
@@ -184,12 +184,12 @@ def aggregate_reports(options: AggregateReportsCommand) -> Summary:
     Parameters
     ----------
     options
-        Names of files that hold a `Summary` as JSON.
+        Names of files with a `Summary` as JSON.
 
     Raises
     ------
     PipetaskError
-        If a file holds something else.
+        If a file has something else.
     """
     options.check()
     total = Summary.aggregate([_read_summary(Path(name)) for name in options.filenames])
@@ -228,7 +228,7 @@ def _said_plainly(repository: str) -> Iterator[None]:
 
 
 def _unexplained(error: KeyError, repository: str) -> Exception:
-    """Return what to say of datasets that pipe_base does not find in its graphs."""
+    """Return an error about datasets that pipe_base does not find in its graphs."""
     match error.args:
         case (DatasetKey() as key,):
             what = (
@@ -255,12 +255,13 @@ def _read_summary(path: Path) -> Summary:
 
 def _no_summary(path: Path) -> PipetaskError:
     return PipetaskError(
-        f"{path} is no report that can be added up: make it with 'pipetask report --force-v2 --full-output-filename'."
+        f"{path} is not a report that can be added up: make it with 'pipetask report --force-v2 "
+        "--full-output-filename'."
     )
 
 
 def _sort(summary: Summary) -> None:
-    """Put data IDs in order, so that the same repository gives the same report; pipe_base keeps them in sets."""
+    """Sort data IDs, so that the same repository gives the same report; pipe_base keeps them in sets."""
     for task in summary.tasks.values():
         for quanta in (task.failed_quanta, task.wonky_quanta, *task.exceptions.values()):
             quanta.sort(key=lambda quantum: _order(quantum.data_id))

@@ -1,4 +1,4 @@
-"""The contract between an execution model and whatever runs a quantum."""
+"""The contract between an execution model and a runner of quanta."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ExceptionHook = Callable[["Ticket", BaseException], None]
 class Interruption(KeyboardInterrupt):
     """Raised in a quantum because the run stops.
 
-    Tasks see a `KeyboardInterrupt`, as at Ctrl-C. One that is not of this class is the task's own doing, or that of
-    whoever has sent a SIGINT to its process, and fails the quantum like any exception.
+    Tasks see a `KeyboardInterrupt`, as after Ctrl-C.  A `KeyboardInterrupt` of another class was raised by the task, or
+    by a SIGINT that the run did not send, and fails the quantum like any exception (see D28).
     """
 
 
 class Ticket(NamedTuple):
-    """All that a worker is told about one quantum; the rest it reads from the graph file."""
+    """What a worker is told about one quantum; it reads the rest from the graph file."""
 
     id: int
     """Position in the enumeration."""
@@ -35,56 +35,55 @@ class Ticket(NamedTuple):
     """The 16 bytes of the quantum's UUID in its graph."""
 
     registered_before: bool = False
-    """Whether the registry holds outputs of an earlier attempt that did not succeed."""
+    """Whether the registry has outputs of an earlier attempt that did not succeed."""
 
     attempt: int = 1
-    """Which attempt at the quantum in this run it is, from 1; those before may have left files."""
+    """The number of this attempt at the quantum in this run, from 1; earlier ones may have left files."""
 
     new_inputs: bool = False
-    """Whether something that it needs has run in this run; what is stored of it was then made from what was before."""
+    """Whether a prerequisite has run in this run; stored outputs of the quantum are then outdated."""
 
 
 class Runner(Protocol):
     """Runs quanta, one at a time, in the process that opened it."""
 
     def load(self, tickets: Sequence[Ticket]) -> None:
-        """Read what is needed to run these quanta, which come next."""
+        """Read these quanta, which will be run next."""
 
     def run(self, ticket: Ticket) -> QuantumOutcome:
         """Run one of the quanta last loaded.
 
-        Never raises for what the task does; `Interruption` is how a quantum is cancelled, and becomes an outcome as
-        well.
+        It never raises exceptions of the task; an `Interruption` cancels the quantum, and becomes an outcome, too.
         """
 
     def is_whole(self, outputs: StoredOutputs) -> bool:
-        """Return whether the files of what a quantum has stored are there, each as large as it was recorded."""
+        """Return whether all files of stored outputs exist with the recorded sizes."""
 
     def close(self) -> None:
-        """Release whatever is open."""
+        """Close everything that is open."""
 
 
 class RunnerSpec(Protocol):
-    """A picklable recipe for a runner; workers get this and open their own."""
+    """A picklable description of a runner; workers receive it and open their own runners."""
 
     @property
     def files(self) -> Mapping[str, str]:
-        """Paths of the files that it reads, each with the name that a copy should have."""
+        """Paths of the files that the runner reads, each with the name that a copy should have."""
 
     def moved(self, folder: str) -> RunnerSpec:
-        """Return a recipe that reads copies of its files in a folder, and that works in any working directory."""
+        """Return a specification that reads copies of its files in a folder, and works in any working directory."""
 
     def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
-        """Write, in place of copies, files with what some quanta need and as little else as possible.
+        """Write graph parts instead of copies: files with what some quanta need, and little else.
 
         Parameters
         ----------
         parts
-            Folders that exist, and the UUIDs of the quanta that a recipe moved there has to run.
+            Existing folders, and the UUIDs of the quanta that a specification moved there must be able to run.
         """
 
     def resuming(self) -> RunnerSpec:
-        """Return a recipe for quanta that may have been begun before, and may have left files."""
+        """Return a specification for quanta that may have been started before, and may have left files."""
 
     def prepare_process(self) -> None:
         """Set up a process that was started to run quanta."""

@@ -1,4 +1,4 @@
-"""What attempts that were killed while they wrote have left in the datastore."""
+"""Temporary files of attempts that were killed while writing."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from ..lsst_internals import temporary_suffix
 __all__ = ["Debris"]
 
 _RANDOM = re.compile(r"[a-z0-9_]{16}")
-"""How the name of a temporary file of the butler's begins; the rest is made from the file that it was to become."""
+"""Start of the name of a temporary file of the butler; the rest comes from the name of the final file."""
 
 
 class Debris:
     """Temporary files in the folders that a process writes to.
 
-    A folder is looked through once, when something is first written there.  A file that is found belongs to an attempt
-    at the quantum whose output it was to become, so whoever is about to run that quantum may remove it: the attempt is
-    dead.
+    A folder is searched once, when a file is first written to it.  A temporary file belongs to an earlier attempt at
+    the quantum whose output it was.  That attempt is dead when the quantum is run again, so the file can be removed.
     """
 
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, list[str]]] = {}
 
     def remove(self, paths: Collection[str], *, look_again: bool = False) -> None:
-        """Remove the temporary files that were to become some files.
+        """Remove the temporary files that belong to some files.
 
         Parameters
         ----------
         paths
             These files.
         look_again
-            Whether an attempt may have died since their folders were looked through.
+            Whether an attempt may have died since their folders were searched.
         """
         for folder in {str(Path(path).parent) for path in paths}:
             if look_again or folder not in self._folders:
@@ -48,7 +47,7 @@ class Debris:
 
 
 def _temporaries(folder: str) -> dict[str, list[str]]:
-    """Return the names of the temporary files in a folder, by what follows the random part."""
+    """Return the names of the temporary files in a folder, by the part after the random characters."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     try:
         with os.scandir(folder) as entries:

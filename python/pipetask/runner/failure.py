@@ -18,7 +18,7 @@ def describe_exception(error: BaseException) -> QuantumError:
     Parameters
     ----------
     error
-        The exception, which may be of any size, and whose ``__str__`` may itself raise.
+        The exception.  It may be huge, and its ``__str__`` may raise.
     """
     exit_code = getattr(type(error), "EXIT_CODE", None)
     return QuantumError(
@@ -30,12 +30,12 @@ def describe_exception(error: BaseException) -> QuantumError:
 
 
 def _type_name(kind: type) -> str:
-    """Return the public name of a class, which need not be that of the module that defines it."""
+    """Return the public name of a class, which may be shorter than that of its defining module."""
     from lsst.utils.introspection import get_full_type_name  # slow, and most runs have no failures
 
     try:
         return str(get_full_type_name(kind))
-    except Exception:  # a class may say anything of its module
+    except Exception:  # ``__module__`` may be anything
         return kind.__qualname__
 
 
@@ -55,5 +55,5 @@ def _safe_traceback(error: BaseException) -> str:
 
 
 def encodable(text: str) -> str:
-    """Return a text that any file takes: lone surrogates, of file names that are no UTF-8, become escapes."""
+    """Return a text that can be encoded: lone surrogates, from file names that are not UTF-8, become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""End a copy of this process that a task has made with `os.fork`, where it would do our work a second time."""
+"""End copies of this process that a task has made with `os.fork`, before they repeat the work of the runner."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["end_copy_of", "let_no_copy_store"]
 
 
 def end_copy_of(pid: int) -> None:
-    """End this process, unless it is the one with that ID."""
+    """Exit this process, unless it has that ID."""
     if os.getpid() != pid:
         os._exit(1)
 
 
 def let_no_copy_store(butler: LimitedButler) -> None:
-    """See to it that copies of this process end when they are about to store something.
+    """Let copies of this process exit when they are about to store something.
 
-    The first process stores it as well, and two at once spoil each other's files and database.
+    The original process stores it as well; two writers at once would damage files and database.
     """
     put, pid = butler.put, os.getpid()
 

@@ -1,4 +1,4 @@
-"""How often the kernel has killed for want of memory."""
+"""Count processes that the kernel has killed because memory ran out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTERS = ("memory.events", "memory.oom_control")
 
 
 def oom_kills() -> int:
-    """Return how many processes of this control group the kernel has killed for want of memory; 0 if none counts."""
+    """Return how many processes of this control group were killed because memory ran out; 0 if not counted."""
     for folder in _memory_groups():
         for name in _COUNTERS:
             with suppress(OSError):
@@ -28,7 +28,7 @@ def oom_kills() -> int:
 
 
 def _memory_groups() -> Iterator[Path]:
-    """Yield where this process's control groups may be that limit memory; see cgroups(7)."""
+    """Yield possible folders of the control groups that limit the memory of this process; see cgroups(7)."""
     try:
         groups = (_PROCESS / "cgroup").read_text().splitlines()
         mounts = (_PROCESS / "mountinfo").read_text().splitlines()
@@ -42,12 +42,12 @@ def _memory_groups() -> Iterator[Path]:
             place, _, kind = mount.partition(" - ")
             root, point = place.split()[3:5]
             if _mounts_memory(kind.split(), version=1 if controllers else 2):
-                # In a container the root of what is mounted may be a group itself.
+                # In a container, the root of the mount may itself be a group.
                 inside = os.path.relpath(path, root) if Path(path).is_relative_to(root) else "."
                 yield Path(point) / inside
 
 
 def _mounts_memory(words: list[str], version: int) -> bool:
-    """Return whether what mountinfo says of a file system means control groups for memory."""
+    """Return whether a mountinfo entry is a file system of control groups for memory."""
     kind, options = words[0], words[-1].split(",")
     return kind == "cgroup2" if version == 2 else kind == "cgroup" and "memory" in options

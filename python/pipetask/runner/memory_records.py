@@ -1,8 +1,8 @@
 """Datastore records of a worker, kept in dictionaries.
 
-A quantum-backed butler keeps the records of what it wrote in an SQLite database in memory, which costs a quarter of
-the time of a quantum that does little.  `lsst.daf.butler.QuantumBackedButler` takes other classes for this through
-``OpaqueManagerClass`` and ``BridgeManagerClass``; these are as small as a worker needs.
+A quantum-backed butler keeps the records of its files in an in-memory SQLite database, which takes a quarter of the
+time of a small quantum.  `lsst.daf.butler.QuantumBackedButler` takes other classes for this through
+``OpaqueManagerClass`` and ``BridgeManagerClass``; these have only what a worker needs (see D6).
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ class MemoryOpaqueManager(OpaqueTableStorageManager):
         return self
 
     def get(self, name: str) -> MemoryOpaqueTable | None:
-        """Return a table, if it is there."""
+        """Return a table, if it exists."""
         return self._tables.get(name)
 
     def register(self, name: str, spec: Any) -> MemoryOpaqueTable:
-        """Return a table, made new if need be."""
+        """Return a table; create it if necessary."""
         return self._tables.setdefault(name, MemoryOpaqueTable(name))
 
     @classmethod
@@ -140,10 +140,10 @@ class MemoryBridgeManager(DatastoreRegistryBridgeManager):
         return MemoryBridgeManager(opaque, self.universe)
 
     def refresh(self) -> None:
-        """Do nothing: nobody else writes here."""
+        """Do nothing: there are no other writers."""
 
     def register(self, name: str, *, ephemeral: bool = False) -> EphemeralDatastoreRegistryBridge:
-        """Return the bridge of a datastore, made new if need be."""
+        """Return the bridge of a datastore; create it if necessary."""
         return self._bridges.setdefault(name, EphemeralDatastoreRegistryBridge(name))
 
     def findDatastores(self, ref: Any) -> Iterable[str]:  # noqa: N802

@@ -27,7 +27,7 @@ from numpy.random.mtrand import get_bit_generator, set_bit_generator
 __all__ = ["SINGLE_VALUES", "Generators", "Logging", "Part", "Threads", "Timers", "Umask", "Value"]
 
 PATIENCE = 0.05
-"""Seconds that threads have to end, which may have been told to."""
+"""Seconds in which threads that were told to end must do so."""
 
 
 class Part(Protocol):
@@ -35,19 +35,19 @@ class Part(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
 
     def changed(self) -> bool:
-        """Return whether it is not as it was."""
+        """Return whether it differs from the snapshot."""
 
     def put_back(self) -> None:
-        """Try to make it as it was; may raise `OSError`, `ValueError` or the like."""
+        """Try to restore it; may raise `OSError`, `ValueError` and similar."""
 
     def accept(self) -> None:
-        """Take what it is now for what it was."""
+        """Take a new snapshot."""
 
     def describe(self) -> str:
-        """Return what has changed, for a person."""
+        """Return what has changed, for messages."""
 
 
 class Value:
@@ -56,9 +56,9 @@ class Value:
     Parameters
     ----------
     name
-        What it is called.
+        Its name in messages.
     read
-        Returns a value of its own, which changes no more.
+        Returns a value that does not change afterwards.
     write
         Takes such a value.
     """
@@ -70,15 +70,15 @@ class Value:
         self._value = read()
 
     def changed(self) -> bool:
-        """Return whether it is not as it was."""
+        """Return whether it differs from the snapshot."""
         return bool(self._read() != self._value)
 
     def put_back(self) -> None:
-        """Write what it was."""
+        """Restore it."""
         self._write(self._value)
 
     def accept(self) -> None:
-        """Take what it is now for what it was."""
+        """Take a new snapshot."""
         self._value = self._read()
 
     def describe(self) -> str:
@@ -87,7 +87,7 @@ class Value:
 
 
 class Timers:
-    """Timers that send a signal, as far as they did not run before."""
+    """Timers that send a signal, unless they were already running."""
 
     name = "a timer"
 
@@ -112,7 +112,7 @@ class Timers:
 
 
 class Umask:
-    """The mask of permissions of new files, which cannot be read without being written."""
+    """The umask, which cannot be read without being written."""
 
     name = "the umask"
 
@@ -121,9 +121,9 @@ class Umask:
         os.umask(self._value)
 
     def changed(self) -> bool:
-        """Put it back; return whether it had changed.
+        """Restore it; return whether it had changed.
 
-        Other threads may make files meanwhile, so it must not be another for a moment if nothing has changed.
+        Other threads may create files meanwhile, so if nothing has changed, it must not differ even for a moment.
         """
         return os.umask(self._value) != self._value
 
@@ -142,7 +142,7 @@ _SETTINGS = attrgetter("level", "disabled", "propagate", "handlers")
 
 
 class Logging:
-    """Levels, handlers and switches of all loggers."""
+    """Levels, handlers and flags of all loggers."""
 
     name = "the logging configuration"
 
@@ -153,13 +153,13 @@ class Logging:
         self.accept()
 
     def changed(self) -> bool:
-        """Return whether any logger is not as it was."""
+        """Return whether any logger differs from the snapshot."""
         if len(self._manager.loggerDict) != self._n_names:
             self._meet_new()
         return list(map(_SETTINGS, self._loggers)) != self._settings or _logging_switches() != self._switches
 
     def put_back(self) -> None:
-        """Set all loggers as they were."""
+        """Restore all loggers."""
         self._manager.disable, factory = self._switches
         logging.setLogRecordFactory(factory)
         for logger, (level, disabled, propagate, handlers) in zip(self._loggers, self._settings, strict=True):
@@ -169,7 +169,7 @@ class Logging:
             logger.handlers[:] = handlers
 
     def accept(self) -> None:
-        """Take what they are now for what they were."""
+        """Take a new snapshot."""
         self._loggers.clear()
         self._settings.clear()
         self._switches = _logging_switches()
@@ -181,10 +181,10 @@ class Logging:
         return self.name
 
     def _meet_new(self) -> None:
-        """Remember loggers that were made since.
+        """Add loggers that were created since to the snapshot.
 
-        A module may set up its own when it is imported; otherwise they were made plain, and what they are now is the
-        task's doing.
+        A module may configure its own logger when it is imported.  Other loggers are recorded in their initial state,
+        because any change was made by the task.
         """
         imported, self._n_modules = len(sys.modules) > self._n_modules, len(sys.modules)
         self._n_names = len(self._manager.loggerDict)
@@ -216,14 +216,14 @@ class Threads:
         return not self._known.issuperset(threading.enumerate())
 
     def put_back(self) -> None:
-        """Wait a moment for the new ones, as they may be about to end."""
+        """Wait a moment for the new ones, which may be about to end."""
         deadline = time.monotonic() + PATIENCE
         for thread in self._new():
-            with contextlib.suppress(RuntimeError, AssertionError):  # not one that Python has started
+            with contextlib.suppress(RuntimeError, AssertionError):  # not started by Python
                 thread.join(max(0.0, deadline - time.monotonic()))
 
     def accept(self) -> None:
-        """Take those that are there for known."""
+        """Take a new snapshot."""
         self._known = set(threading.enumerate())
 
     def describe(self) -> str:
@@ -244,7 +244,7 @@ class Generators:
         self._memory = self._look()
 
     def put_back(self) -> None:
-        """Seed that of `random` anew, and put back numpy's."""
+        """Seed the generator of `random` again, and restore numpy's."""
         random.seed(int.from_bytes(os.urandom(16)))
         if get_bit_generator() is not self._bits:
             set_bit_generator(self._bits)
@@ -252,8 +252,8 @@ class Generators:
             np.random.set_state(self._state)
 
     def _look(self) -> object:
-        # To get or to set the state takes 40 µs, and few tasks use this generator, so its memory is compared:
-        # 624 words of 32 bits, and a place among them.
+        # Getting or setting the state takes 40 µs, and few tasks use this generator, so its memory is compared:
+        # 624 words of 32 bits, and a position in them.
         if isinstance(self._bits, np.random.MT19937):
             return ctypes.string_at(self._bits.ctypes.state_address, 4 * 625)
         return object()

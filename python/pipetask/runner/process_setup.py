@@ -15,7 +15,7 @@ from lsst.utils.threads import disable_implicit_threading
 __all__ = ["limit_threads", "replay_logging", "shared_datastore_cache", "use_datastore_cache"]
 
 _CACHE_VARIABLE = "DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET"
-"""Where datastores keep copies of remote files, unless the repository's configuration says otherwise."""
+"""Environment variable with the folder for copies of remote files, unless the repository configures another."""
 
 
 def replay_logging(state: Sequence[tuple[Any, ...]]) -> None:
@@ -24,8 +24,8 @@ def replay_logging(state: Sequence[tuple[Any, ...]]) -> None:
     Parameters
     ----------
     state
-        `CliLog.configState` of the parent; empty if it configured logging in its own way, and then messages of
-        level INFO and up are captured, as by LSST's commands, and nothing is written to the terminal.
+        `CliLog.configState` of the parent.  If it is empty, the parent has configured logging differently; then
+        messages from level INFO are captured, as by LSST's commands, and nothing is written to the terminal.
     """
     if state:
         CliLog.replayConfigState(list(state))
@@ -34,16 +34,16 @@ def replay_logging(state: Sequence[tuple[Any, ...]]) -> None:
 
 
 def limit_threads() -> None:
-    """Keep libraries from starting threads of their own; the cores belong to the quanta."""
+    """Keep libraries from starting threads, because all cores are used for quanta."""
     disable_implicit_threading()
 
 
 @contextmanager
 def shared_datastore_cache() -> Iterator[str]:
-    """Name one folder for copies of remote files, for this process and those that it starts.
+    """Use one folder for copies of remote files, in this process and in those that it starts.
 
-    A folder of each worker's own would fetch every file several times, and stay behind when the worker is killed.
-    This one is removed at the end, unless the user has named it.
+    With a separate folder for each worker, every file would be fetched several times, and folders of killed workers
+    would be left.  This one is removed at the end, unless the user has named it.
     """
     named_here, folder = DatastoreCacheManager.set_fallback_cache_directory_if_unset()
     try:
@@ -51,10 +51,10 @@ def shared_datastore_cache() -> Iterator[str]:
     finally:
         if named_here:
             del os.environ[_CACHE_VARIABLE]
-            shutil.rmtree(folder, ignore_errors=True)  # it is made when it is needed
+            shutil.rmtree(folder, ignore_errors=True)  # created on demand
 
 
 def use_datastore_cache(folder: str | None) -> None:
-    """Use the folder that the process which started this one has named."""
+    """Use the cache folder chosen by the parent process."""
     if folder is not None:
         os.environ[_CACHE_VARIABLE] = folder

@@ -1,4 +1,4 @@
-"""What tasks share because they run in one process, put back between quanta."""
+"""Process-wide state that tasks may change, restored between quanta (see D27)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SET_HARMLESSLY_BY_IMPORTS = frozenset({"warnings filters"})
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """What a quantum has left changed in its process."""
+    """Changes that a quantum has left in its process."""
 
     put_back: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
-    """What could not be put back."""
+    """Changes that could not be undone."""
 
     def __bool__(self) -> bool:
         return bool(self.put_back or self.stays)
@@ -38,25 +38,25 @@ _NOTHING = LeftBehind()
 
 
 class ProcessState:
-    """The state of this process that tasks share: a snapshot, to be taken when the tasks are imported.
+    """A snapshot of the process-wide state, taken when the tasks have been imported.
 
     Parameters
     ----------
     own
-        Whether the process runs nothing but quanta.  Another's may have asked for the death of a hung process, or may
-        have seeded its random numbers.
+        Whether the process runs only quanta.  A program that runs quanta in its own process may have set a timer to end
+        a hung process, or may have seeded its random numbers.
 
     Notes
     -----
-    To compare takes some 30 µs, as it comes after each quantum.  What cannot be put back is reported once, and is taken
-    for the rule from then on.
+    The comparison takes about 30 µs, because it is made after each quantum.  A change that cannot be undone is reported
+    once, and becomes part of the snapshot.
 
-    Modules set environment variables and ``sys.path`` when they are imported, which happens once.  So where a quantum
-    has both imported modules and changed those, they are put back, and the change still counts as one that stays: the
-    modules may need it, and only a new process imports them again.
+    Modules may set environment variables and ``sys.path`` when they are imported, which happens only once.  So if a
+    quantum has both imported modules and changed these, they are restored, but the change still counts as one that
+    cannot be undone: the modules may need it, and only a new process imports them again.
 
-    Random numbers are as in a process that is forked for each quantum, which is how LSST's command works at ``-j 2``:
-    numpy's global generator is as it was after the imports, and that of `random` is seeded anew.
+    Random numbers are as in a process that is forked for each quantum, as LSST's command does at ``-j 2``: numpy's
+    global generator has the state after the imports, and that of `random` is seeded again.
     """
 
     def __init__(self, *, own: bool = True):
@@ -72,16 +72,16 @@ class ProcessState:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Give another's process its random numbers back."""
+        """Restore the random numbers of a process that does not run only quanta."""
         if not self._own:
             random.setstate(self._random)
 
     def begin(self) -> None:
-        """Note that a quantum begins: threads that the process has started since the last are none of its doing."""
+        """Prepare for a quantum: threads that the process has started since the last one do not count."""
         self._threads.accept()
 
     def put_back(self) -> LeftBehind:
-        """Put back what has changed; return what that was, and what could not be put back."""
+        """Undo changes; return what has changed, and what could not be undone."""
         self._generators.put_back()
         if self._own:
             faulthandler.cancel_dump_traceback_later()  # which may end the process

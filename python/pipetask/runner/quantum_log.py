@@ -14,12 +14,12 @@ __all__ = ["QuantumLog"]
 
 
 class QuantumLog(ButlerLogRecords):
-    """Log records that can be stored whatever they hold.
+    """Log records that can be stored whatever they contain.
 
     Notes
     -----
-    The log is stored when the quantum's work is done and its other outputs are there, so a line that cannot be
-    formatted, or a file name in it that is no UTF-8, must not raise any more.
+    The log is stored after all other outputs of the quantum.  So a record that cannot be formatted, or a file name in
+    it that is not UTF-8, must not raise an exception.
     """
 
     extra: dict[str, Any]
@@ -28,7 +28,7 @@ class QuantumLog(ButlerLogRecords):
         super().__init__([] if records is None else records, extra)
 
     def append(self, value: logging.LogRecord | ButlerLogRecord) -> None:
-        """Add a record; one that cannot be formatted says so."""
+        """Add a record; if it cannot be formatted, its message says so."""
         try:
             super().append(value)
         except Exception as error:
@@ -37,7 +37,7 @@ class QuantumLog(ButlerLogRecords):
             super().append(_replacement(value, error))
 
     def to_json_data(self) -> str:
-        """Return the records as JSON, with escapes in place of what JSON cannot hold."""
+        """Return the records as JSON, with escapes for what JSON cannot contain."""
         try:
             return super().to_json_data()
         except Exception:

@@ -34,29 +34,29 @@ from .worker_butler import WorkerButler
 __all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner"]
 
 HISTORY = 10
-"""Quanta of the same process that the log of each names: enough to see which of them may have disturbed it."""
+"""Number of earlier quanta of the process that a log names: enough to see which may have disturbed it."""
 
 NOT_CLOBBERED = "outputs of an earlier attempt are registered: --clobber-outputs replaces them"
 
 
 class QuantumRunner:
-    """Runs quanta with pipe_base's `SingleQuantumExecutor` and says what became of them.
+    """Runs quanta with pipe_base's `SingleQuantumExecutor`, and returns their outcomes.
 
     Parameters
     ----------
     spec
-        What to run, where, and how.
+        Graph, repository and options.
     on_exception
         Called with each exception of a task while its traceback is alive.
 
     Notes
     -----
-    Two kinds: one writes through a quantum-backed butler and leaves the registry to others, one through the full
-    butler.
+    There are two subclasses: one writes through a quantum-backed butler and does not touch the registry, the other
+    through the full butler.
     """
 
     _butler: LimitedButler
-    """What quanta read and write through."""
+    """The butler through which quanta read and write."""
 
     def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
         self.spec = spec
@@ -71,9 +71,9 @@ class QuantumRunner:
         self._pid = os.getpid()
 
     def load(self, tickets: Sequence[Ticket]) -> None:
-        """Read the quanta that come next.
+        """Read the quanta that will be run next.
 
-        A quantum that cannot be read is left out here, and fails when its turn comes.
+        A quantum that cannot be read is left out here, and fails when it is run.
         """
         self._loaded.clear()
         try:
@@ -107,7 +107,7 @@ class QuantumRunner:
         )
 
     def is_whole(self, outputs: StoredOutputs) -> bool:
-        """Return whether the files of what a quantum has stored are there, each as large as it was recorded."""
+        """Return whether all files of stored outputs exist with the recorded sizes."""
         files = list(recorded_files(self._butler._datastore, outputs.records))
         sizes = sizes_of([file.place for file in files])
         return all(file.agrees_with(size) for file, size in zip(files, sizes, strict=True))
@@ -125,9 +125,9 @@ class QuantumRunner:
         raise NotImplementedError
 
     def _clear_away(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> None:
-        """Remove what an attempt that was ended, or that lost files later, has left in the way of another.
+        """Remove outputs of an attempt that was interrupted or has lost files, which would prevent another attempt.
 
-        Stored metadata says that a quantum is done; the log is written last, so without it, it was not.
+        Stored metadata means that a quantum succeeded, unless its log is missing, which is written last.
         """
         paths = local_paths(self._butler._datastore, _outputs(quantum))
         self._debris.remove(paths, look_again=ticket.attempt > 1)
@@ -137,7 +137,7 @@ class QuantumRunner:
             return
         if stored[metadata] and not ticket.new_inputs and is_success_stored(self._butler, node, quantum):
             return
-        # The log of an earlier attempt becomes part of the next one's, unless it cannot be read.
+        # The log of an earlier attempt becomes part of the next log, unless it cannot be read.
         gone = [log for log in logs if stored[log] and read_or_none(self._butler, log) is None]
         if stored[metadata]:
             gone.append(metadata)
@@ -162,7 +162,7 @@ class QuantumRunner:
 
 
 class QuantumBackedRunner(QuantumRunner):
-    """Writes straight to the datastore; outcomes carry what the registry's writer needs."""
+    """Writes directly to the datastore; outcomes contain what the registrar needs."""
 
     def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
         super().__init__(spec, on_exception)
@@ -179,9 +179,9 @@ class QuantumBackedRunner(QuantumRunner):
             return self._butler
 
         self._fresh = self._executor(limited_butler_factory=lend, assume_no_existing_outputs=True)
-        # Files of an interrupted attempt that nobody registered are nobody's data, and are replaced …
+        # Unregistered files of an interrupted attempt are replaced …
         self._resuming = self._executor(limited_butler_factory=lend, skip_existing=True, clobber_outputs=True)
-        # … but registered ones are the user's, who has to say that they may go.
+        # … but registered ones belong to the user, who must allow their removal.
         self._strict = self._executor(limited_butler_factory=lend, skip_existing=True, clobber_outputs=False)
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ class QuantumBackedRunner(QuantumRunner):
 
     def _read(self, tickets: Sequence[Ticket]) -> None:
         super()._read(tickets)
-        # Of all that is loaded: a quantum that is tried again is read while others wait for their turn.
+        # For all loaded quanta: a quantum that is tried again is read while others wait.
         self._inputs.look_up(quantum for _, quantum in self._loaded.values())
 
     def _execute(self, ticket: Ticket, node: TaskNode, quantum: Quantum) -> dict[str, Any]:
@@ -217,7 +217,7 @@ class QuantumBackedRunner(QuantumRunner):
             butler.release()
 
     def _outputs(self, quantum: Quantum, *, found: bool = False) -> StoredOutputs | None:
-        """Return what is to be registered of a quantum: what it has put, or what was found in its place."""
+        """Return the outputs of a quantum to register: those it has put, or existing ones."""
         if not self.spec.registry:
             return None
         if found:
@@ -226,7 +226,7 @@ class QuantumBackedRunner(QuantumRunner):
 
 
 class FullButlerRunner(QuantumRunner):
-    """Writes through the full butler: slower, and each put is in the registry at once."""
+    """Writes through the full butler: slower, and each put is registered immediately."""
 
     def __init__(self, spec: ButlerRunnerSpec, on_exception: ExceptionHook | None):
         super().__init__(spec, on_exception)
@@ -235,7 +235,7 @@ class FullButlerRunner(QuantumRunner):
         )
         let_no_copy_store(self._full)
         self._fresh = self._executor(butler=self._full, skip_existing=False, clobber_outputs=False)
-        # What an attempt has registered that was ended before its log is nobody's data, either.
+        # Registered outputs of an attempt that was interrupted before its log are replaced, too.
         self._resuming = self._executor(butler=self._full, skip_existing=True, clobber_outputs=True)
         self._strict = self._executor(butler=self._full, skip_existing=True, clobber_outputs=False)
 
@@ -258,7 +258,7 @@ class FullButlerRunner(QuantumRunner):
         except Interruption as error:
             if (
                 not ticket.registered_before
-            ):  # with a log in the registry it would look like one that has failed
+            ):  # with a registered log, the quantum would look like a failed one
                 forget(self._full, _outputs(quantum))
             return _failure(error)
         except BaseException as error:
@@ -271,7 +271,7 @@ class FullButlerRunner(QuantumRunner):
 class _InputRecords:
     """Datastore records of inputs from outside the run, for graphs that were built without them.
 
-    Without a registry there is nobody to ask, and the datastore guesses where such inputs are.
+    Without a registry, these cannot be looked up, and the datastore guesses where the files are.
     """
 
     def __init__(self, spec: ButlerRunnerSpec, output_run: str):
@@ -341,11 +341,11 @@ def _failure(error: BaseException) -> dict[str, Any]:
 
 
 def _log_place(butler: LimitedButler, node: TaskNode, quantum: Quantum) -> str | None:
-    """Return where the log of a quantum that failed is stored."""
+    """Return the path of the log of a failed quantum."""
     if node.log_output is None:
         return None
     (ref,) = quantum.outputs[node.log_output.dataset_type_name]
     try:
         return str(butler._datastore.getURI(ref).ospath)
-    except Exception:  # not stored, or not a file: the report can do without
+    except Exception:  # not stored, or not a file: the report works without it
         return None

@@ -1,4 +1,4 @@
-"""What a runner for a butler repository needs to know."""
+"""The specification of a runner for a butler repository."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _GRAPH = "graph.qg"
 
 
 def absolute_config(config: str) -> str:
-    """Return a repository's name for other working directories; aliases and URIs stay as they are."""
+    """Return the name of a repository with an absolute path; aliases and URIs are unchanged."""
     return str(Path(config).absolute()) if "://" not in config and Path(config).exists() else config
 
 
 @dataclass(frozen=True)
 class ButlerRunnerSpec:
-    """A picklable recipe for a `QuantumRunner`."""
+    """A picklable description of a `QuantumRunner`."""
 
     graph: str
     """Path of the ``.qg`` file."""
@@ -41,13 +41,13 @@ class ButlerRunnerSpec:
     output_butler: OutputButler = OutputButler.QUANTUM_BACKED
 
     registry: bool = True
-    """Whether there is a registry, to look up inputs in and to register outputs in; a full butler needs one."""
+    """Whether there is a registry for look-ups of inputs and for outputs; a full butler needs one."""
 
     config_search_path: tuple[str, ...] = ()
-    """More folders to search for configuration of the butler."""
+    """Additional folders to search for configuration of the butler."""
 
     extend_run: bool = False
-    """Whether outputs may be there already."""
+    """Whether outputs may already exist."""
 
     clobber_outputs: bool = False
     """Whether registered outputs of attempts that did not succeed may be replaced."""
@@ -58,10 +58,10 @@ class ButlerRunnerSpec:
     """A number of megabytes, or a number with a unit."""
 
     durable: bool = True
-    """Whether outputs are to be on disk before anything says that they are done."""
+    """Whether outputs must be on disk before they are recorded as done."""
 
     elsewhere: bool = False
-    """Whether quanta run in jobs, which write down themselves what they have done."""
+    """Whether quanta run in jobs, which write outcome files themselves."""
 
     debug: bool = False
     """Whether to import the user's ``debug`` module first."""
@@ -70,17 +70,17 @@ class ButlerRunnerSpec:
     """Whether libraries may start threads of their own (BLAS, OpenMP)."""
 
     job_metadata: Mapping[str, int | float | str] | None = None
-    """What is the same for all quanta, for the metadata of each."""
+    """Entries for the metadata of each quantum that are the same for all."""
 
     datastore_cache: str | None = None
-    """Folder for copies of remote files, which all processes share."""
+    """Folder for copies of remote files, shared by all processes."""
 
     log_state: list[tuple[Any, ...]] = field(default_factory=list)
     """How the parent configured logging (`lsst.daf.butler.cli.cliLog.CliLog.configState`)."""
 
     @property
     def sync_outputs(self) -> bool:
-        """Whether whoever runs a quantum forces its outputs to disk; else one process does that for many quanta."""
+        """Whether the runner forces outputs of each quantum to disk; otherwise one process does it for many quanta."""
         return self.durable and (self.elsewhere or self.output_butler is OutputButler.FULL)
 
     @property
@@ -89,17 +89,17 @@ class ButlerRunnerSpec:
         return {_GRAPH: self.graph}
 
     def moved(self, folder: str) -> ButlerRunnerSpec:
-        """Return a recipe for other working directories, which reads the graph file's copy in a folder."""
+        """Return a specification for other working directories, which reads the copy of the graph file in a folder."""
         return replace(
             self,
             graph=str(Path(folder) / _GRAPH),
             butler_config=absolute_config(self.butler_config),
-            datastore_cache=None,  # it ends with this process
+            datastore_cache=None,  # it is removed with this process
             elsewhere=True,
         )
 
     def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
-        """Write a part of the graph into each of some folders."""
+        """Write graph parts, one to each folder."""
         from ..graph.parts import write_parts
 
         write_parts(
@@ -107,7 +107,7 @@ class ButlerRunnerSpec:
         )
 
     def resuming(self) -> ButlerRunnerSpec:
-        """Return a recipe that replaces unregistered files, and skips quanta whose metadata is stored."""
+        """Return a specification that replaces unregistered files, and skips quanta whose metadata is stored."""
         return replace(self, extend_run=True)
 
     def prepare_process(self) -> None:

@@ -1,4 +1,4 @@
-"""How it is told from what is stored that a quantum has succeeded."""
+"""Find out from stored files whether a quantum has succeeded."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["is_success_stored", "read_or_none", "success_marks"]
 
 
 def success_marks(node: TaskNode, quantum: Quantum) -> list[DatasetRef]:
-    """Return the datasets that are all stored if a quantum has succeeded: its metadata, and its log if it keeps one."""
+    """Return the datasets whose presence means success: the metadata, and the log if there is one."""
     outputs = [node.metadata_output] + ([node.log_output] if node.log_output is not None else [])
     return [ref for output in outputs for ref in quantum.outputs[output.dataset_type_name]]
 
 
 def is_success_stored(butler: LimitedButler, node: TaskNode, quantum: Quantum) -> bool:
-    """Return whether a quantum has succeeded, and all that it has written is there.
+    """Return whether a quantum has succeeded, and all its outputs exist.
 
-    Nobody has recorded how large its files are to be.  Metadata and log have to be readable, and what the metadata
-    lists has to be there and not empty: a file that had not reached the disk when the power went is empty.
+    The sizes of the files are not recorded.  Metadata and log must be readable, and the outputs that the metadata lists
+    must exist and not be empty: a file that had not reached the disk at a power cut is empty.
 
     Parameters
     ----------
     butler
-        Where it is stored.
+        The butler with the outputs.
     node
         The quantum's task.
     quantum
@@ -45,19 +45,19 @@ def is_success_stored(butler: LimitedButler, node: TaskNode, quantum: Quantum) -
 
 
 def read_or_none(butler: LimitedButler, ref: DatasetRef) -> Any:
-    """Read a dataset of pipe_base's own; `None` if it is not there, or is damaged."""
+    """Read a metadata or log dataset; `None` if it is missing or damaged."""
     try:
         return butler.get(ref)
     except FileNotFoundError:
         return None
     except (ValueError, FileIntegrityError) as error:
-        # This is how the butler tells of a file that makes no sense, and also of one that cannot be reached.
+        # The butler raises this for a file with invalid content, and also for an unreachable one.
         if isinstance(error.__cause__, OSError):
             raise
         return None
 
 
 def _has_content(uris: list[Any]) -> bool:
-    """Return whether a dataset has files, if it is kept in files, and none is empty; some components may be absent."""
+    """Return whether a dataset that is stored in files has some, and none is empty; components may be missing."""
     sizes = sizes_of([uri.ospath if uri.isLocal else uri for uri in uris])
     return not sizes or (any(sizes) and 0 not in sizes)

@@ -27,7 +27,7 @@ __all__ = ["WorkerButler"]
 
 
 class WorkerButler(QuantumBackedButler):
-    """A quantum-backed butler that stays open and is lent to one quantum after the other.
+    """A quantum-backed butler that stays open and serves one quantum after the other (see D5).
 
     Making a butler takes twenty times as long as putting a small dataset, so a worker makes one.  Between `admit`
     and `release` it knows the datasets of one quantum, as a butler made for that quantum would.
@@ -63,13 +63,13 @@ class WorkerButler(QuantumBackedButler):
         )
 
     def put(self, obj: Any, ref: DatasetRef, /, *, provenance: DatasetProvenance | None = None) -> DatasetRef:
-        """Store a dataset; a child that a task has forked, and that goes on as if it were the task, ends here."""
+        """Store a dataset; a forked child of the task that continues as the task exits here."""
         if os.getpid() != self._pid:
             os._exit(0)
         return super().put(obj, ref, provenance=provenance)
 
     def admit(self, quantum: Quantum, records: Mapping[str, DatastoreRecordData]) -> None:
-        """Learn the datasets of a quantum.
+        """Add the datasets of a quantum.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class WorkerButler(QuantumBackedButler):
         self._recorded = {id for data in records.values() for id in data.records}
 
     def release(self) -> None:
-        """Forget everything about the last quantum, except its files."""
+        """Remove everything about the last quantum, except its files."""
         known = self._recorded | {ref.id for ref in self._actual_output_refs}
         self._datastore.forget([FakeDatasetRef(id) for id in known])
         for collection in (
@@ -103,7 +103,7 @@ class WorkerButler(QuantumBackedButler):
         Parameters
         ----------
         quantum
-            That quantum.
+            The quantum.
         name_absent
             Whether to name the predicted outputs that were not put, too.
         """
@@ -116,7 +116,7 @@ class WorkerButler(QuantumBackedButler):
         )
 
     def found(self, quantum: Quantum) -> StoredOutputs:
-        """Return the outputs of a quantum that are stored, whoever stored them.
+        """Return all stored outputs of a quantum, also those of earlier attempts.
 
         The records are those that a put would have made, sizes and checksums included.
         """
@@ -135,15 +135,15 @@ class WorkerButler(QuantumBackedButler):
         )
 
     def close(self) -> None:
-        """Do nothing: whoever executes a quantum closes the butler after it, but the next quantum needs it."""
+        """Do nothing: pipe_base closes the butler after each quantum, but the next one needs it."""
 
     def shut_down(self) -> None:
-        """Close for good."""
+        """Close the butler finally."""
         super().close()
 
 
 def _measured(datastore: Any, infos: Iterable[Any]) -> Iterator[Any]:
-    """Yield records with sizes and checksums of those files that are there, as the datastore takes them."""
+    """Yield records with sizes and checksums of existing files, in the form that the datastore accepts."""
     for info in infos:
         uri = info.file_location(datastore.locationFactory).uri
         with suppress(FileNotFoundError):
