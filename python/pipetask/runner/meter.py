@@ -25,6 +25,12 @@ __all__ = ["Marks", "Meter", "bytes_moved", "leave_marks", "new_marks", "read_ma
 _UNKNOWN = -1
 """Stands for a number of bytes that is not known."""
 
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in the unit of getrusage(2) for resident sizes."""
+
+_IO_SIZE = 64
+"""Bytes to read of ``/proc/self/io``: the first two lines, "rchar: …" and "wchar: …", however large the numbers are."""
+
 
 class Marks(NamedTuple):
     """What the counters of a process were when a quantum began."""
@@ -84,9 +90,9 @@ class Meter:
         read, self._written, size = self._bytes()
         self._read = read + size
         if _shared_marks is not None:
-            floor = max(self._memory.floor, resident_size(children))
-            marks = self.start_time, self._clock, self._cpu, self._read, self._written, floor, id
-            _MARKS.pack_into(_shared_marks, 0, *marks)
+            floor = max(self._memory.floor, children.ru_maxrss * _MAXRSS_UNIT)
+            times = self.start_time, self._clock, self._cpu
+            _MARKS.pack_into(_shared_marks, 0, *times, self._read, self._written, floor, id)
 
     def read(self) -> Usage:
         """Return what was used since `start`."""
@@ -109,8 +115,9 @@ class Meter:
         """Return the bytes read and written so far, and how many bytes it took to learn that."""
         if self._io is not None:
             try:
-                content = os.pread(self._io, 256, 0)
-                return *_parsed(content), len(content)
+                content = os.pread(self._io, _IO_SIZE, 0)
+                words = content.split(None, 4)
+                return int(words[1]), int(words[3]), len(content)
             except (
                 OSError,
                 ValueError,
@@ -150,7 +157,7 @@ class _Memory:
                 self._clear = None
 
     def peak(self, own: struct_rusage) -> int:
-        peak = resident_size(own)
+        peak = own.ru_maxrss * _MAXRSS_UNIT
         if peak > self.floor:
             return peak
         mark = self._high_water_mark()
@@ -173,20 +180,16 @@ class _Memory:
 
 def resident_size(usage: struct_rusage) -> int:
     """Return the largest resident size that getrusage(2) tells, in bytes."""
-    return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+    return usage.ru_maxrss * _MAXRSS_UNIT
 
 
 def bytes_moved(pid: int) -> tuple[int, int] | None:
     """Return how many bytes a process has read and written so far; it may be dead, but not yet waited for."""
     try:
-        return _parsed(Path(f"/proc/{pid}/io").read_bytes())
-    except (OSError, ValueError):
+        words = Path(f"/proc/{pid}/io").read_bytes().split(None, 4)
+        return int(words[1]), int(words[3])
+    except (OSError, ValueError, IndexError):
         return None
-
-
-def _parsed(content: bytes) -> tuple[int, int]:
-    read, written, _ = content.split(b"\n", 2)
-    return int(read[7:]), int(written[7:])  # after "rchar: " and "wchar: "
 
 
 def new_marks() -> int:
