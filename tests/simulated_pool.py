@@ -93,7 +93,7 @@ class SimulatedPool:
                 assert not self.halted, "once is enough"
                 self.halted = True
             case Interrupt(number):
-                assert self.halted, "otherwise the worker takes it for somebody else's"
+                assert self.halted, "otherwise the worker takes it for a stray signal"
                 self.workers[number].interrupted = True
             case Kill(number, why):
                 self.workers[number].killed = why

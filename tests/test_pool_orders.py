@@ -140,7 +140,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.pool.outcomes) > 2)
     @rule(level=st.sampled_from([StopLevel.STOP, StopLevel.KILL]))
-    def somebody_stops_the_run(self, level: StopLevel) -> None:
+    def the_user_stops_the_run(self, level: StopLevel) -> None:
         self.pool.context.stop.ask("enough", level)
         self.settle()
 

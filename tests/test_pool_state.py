@@ -329,7 +329,7 @@ def test_a_result_that_comes_just_before_the_kill_prevents_it(pool: Pools) -> No
     made.settle()
     made.begin(1)
     made.clock.now += 5.0
-    made.end(1)  # nobody has read this yet
+    made.end(1)  # this is not read yet
     assert TakeBack(1) in made.settle()
     assert made.workers[1].killed is None
     made.finish()
@@ -348,7 +348,7 @@ def test_a_result_that_comes_just_after_the_kill_counts(pool: Pools) -> None:
     assert set(statuses(made).values()) == {Status.SUCCEEDED}
 
 
-def test_no_timeout_while_somebody_looks_at_the_failure(pool: Pools) -> None:
+def test_no_timeout_in_a_debugger(pool: Pools) -> None:
     made = warm(pool(2, processes=1, timeout=5.0))
     made.settle()
     made.begin(1)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 class Terminal:
-    """A terminal, with what a person has typed before anybody asks, and what is shown there."""
+    """A terminal, with what is typed ahead, and what is shown there."""
 
     def __init__(self) -> None:
         self._keyboard, self._screen = pty.openpty()

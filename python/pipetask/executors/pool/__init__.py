@@ -22,10 +22,10 @@ sends a worker the tickets (what there is to do) and then a token for each quant
 deaths, a stop request, and the next deadline, and tells the state what has happened.  Nothing polls.
 
 A **worker** (`worker`) reads one token from its pipe, runs that quantum, writes the outcome, and reads the next token.
-Whoever reads a token owns its quantum: when another worker has nothing to do, the foreman reads tokens from a busy
-worker's pipe itself and so takes work back, with no lock that a killed process could leave held.  Outcomes are written
-to a pipe at once, so that they outlive their worker; what was claimed and has no outcome when a worker dies is what
-killed it.
+A token can be read only once, and its reader owns the quantum.  So when another worker has nothing to do, the foreman
+reads tokens from a busy worker's pipe and takes work back, with no lock that a killed process could leave held.
+Outcomes are written to a pipe at once, so that they outlive their worker; what was claimed and has no outcome when a
+worker dies is what killed it.
 
 After each quantum the worker puts back what the task has changed of the process.  If it cannot, it says so, and ends
 itself after the outcome; the foreman replaces it.

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome
+from ..frontier import Frontier
 
-__all__ = ["BundlePolicy", "Timings"]
+__all__ = ["BundlePolicy", "Bundler"]
+
+_UNKNOWN = float("inf")
+"""Expected seconds of a quantum whose task has not ended any yet."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +34,52 @@ class BundlePolicy:
     """Seconds that an interrupted quantum has to clean up before it is killed."""
 
 
-class Timings:
-    """What quanta take, by task, as far as one knows."""
+class Bundler:
+    """Puts bundles together from what is ready.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    frontier
+        Where quanta come from.
+    policy
+        When a bundle is full.
+    """
+
+    def __init__(self, frontier: Frontier, policy: BundlePolicy):
+        self._frontier = frontier
+        self._policy = policy
         self._means: dict[int, float] = {}
+        """Running mean of the seconds that a quantum takes, by task."""
 
-    def expect(self, task: int) -> float:
-        """Return the seconds that a quantum may be expected to take; infinite while nobody knows."""
-        return self._means.get(task, float("inf"))
+    def next(self, processes: int, *, idle: bool) -> tuple[list[QuantumData], float]:
+        """Take a bundle from the frontier; return it and the seconds that it is expected to take.
+
+        Parameters
+        ----------
+        processes
+            Number of workers, which share what is ready.
+        idle
+            Whether the bundle is for a worker that has nothing to do.
+        """
+        frontier, policy = self._frontier, self._policy
+        # No more than an equal share of what is ready, so that the other workers get some, too.
+        share = max(1, frontier.fill(policy.most * processes) // processes)
+        share = min(share, policy.most)
+        quanta: list[QuantumData] = []
+        seconds = 0.0
+        while len(quanta) < share and (quantum := frontier.peek()) is not None:
+            expected = self._means.get(quantum.task_index, _UNKNOWN)
+            # A long quantum, or one of unknown length, goes alone and only to an idle worker: behind another quantum it
+            # might have to wait.
+            if seconds + expected > policy.seconds and (quanta or not idle):
+                break
+            frontier.take()
+            quanta.append(quantum)
+            seconds += expected
+        return quanta, seconds
 
     def learn(self, task: int, outcome: QuantumOutcome) -> None:
-        """Note how long a quantum took; recent ones count more."""
+        """Note how long a quantum of a task took; recent ones count more."""
         if outcome.start is not None and outcome.end is not None:
             duration = outcome.end - outcome.start
             mean = self._means.get(task, duration)

@@ -142,5 +142,5 @@ def _report(body: memoryview) -> Report:
     try:
         content = pickle.loads(body)
         return QuantumOutcome.from_wire(content) if type(content) is tuple else content
-    except Exception as error:  # bytes of anybody's can raise anything here
+    except Exception as error:  # bytes that a task has written can raise anything here
         raise ForeignBytesError from error

@@ -54,7 +54,7 @@ def kill_session(sid: int) -> None:
 
 
 def _kill_all(find: Callable[[], set[int]]) -> None:
-    # Again until nobody is found, because a process may start another while the search runs.
+    # Repeat until none is found, because a process may start another during the search.
     for _ in range(10):
         try:
             found = find() - {os.getpid()}

@@ -19,7 +19,7 @@ from ..base import ExecutionContext
 from ..frontier import Frontier
 from ..left_behind import LeftBehindLog
 from ..stop import StopLevel
-from .bundling import BundlePolicy, Timings
+from .bundling import BundlePolicy, Bundler
 from .death import Death, explain_death
 from .instructions import Give, Halt, Instruction, Interrupt, Kill, Start, TakeBack
 from .messages import InDebugger, Ready, Report, StartFailure, Unreadable, Untidy
@@ -77,7 +77,7 @@ class PoolState:
         self._policy = policy
         self._clock = clock
         self._frontier = Frontier(quanta, context.retries, clock)
-        self._timings = Timings()
+        self._bundler = Bundler(self._frontier, policy)
         self._left_behind = LeftBehindLog(context.graph, "its worker is replaced")
         self._outcomes: list[QuantumOutcome] = []
         self._n_started = 0
@@ -230,7 +230,7 @@ class PoolState:
         worker = self.workers.pop(number)
         self.trace.note(number, "died", death)
         started = time.time() - (self._clock() - worker.since)
-        # What is left it had begun.  That is one, unless somebody else has read from its pipe; none may get lost.
+        # What is left it had begun.  That is one quantum, unless a child of a task has read tokens; lose none.
         for id in worker.assigned:
             outcome = explain_death(id, worker.doomed, worker.fault, death, started)
             if worker.debugged is not None:  # it had failed before
@@ -248,7 +248,7 @@ class PoolState:
         worker.debugged = None
         worker.since = self._clock()
         self.trace.add((worker.since, worker.number, outcome.status, outcome.id))
-        self._timings.learn(worker.drop(outcome.id).task_index, outcome)
+        self._bundler.learn(worker.drop(outcome.id).task_index, outcome)
         self._finish(outcome)
 
     def _finish(self, outcome: QuantumOutcome) -> None:
@@ -294,7 +294,7 @@ class PoolState:
                     return
             if not worker.is_available:  # what was read when others gave back may concern this one
                 continue
-            quanta, seconds = self._next_bundle(idle=not worker.assigned)
+            quanta, seconds = self._bundler.next(self._processes, idle=not worker.assigned)
             if quanta:
                 yield self._given(worker, quanta, seconds)
 
@@ -312,25 +312,6 @@ class PoolState:
             if not rich.held:
                 return
             yield self._taken(rich, half=True)
-
-    def _next_bundle(self, *, idle: bool) -> tuple[list[QuantumData], float]:
-        """Take a bundle from the frontier; return it and the seconds that it is expected to take."""
-        frontier, policy = self._frontier, self._policy
-        # Others want some, too: nobody takes more than an equal share of what is ready.
-        share = max(1, frontier.fill(policy.most * self._processes) // self._processes)
-        share = min(share, policy.most)
-        quanta: list[QuantumData] = []
-        seconds = 0.0
-        while len(quanta) < share and (quantum := frontier.peek()) is not None:
-            expected = self._timings.expect(quantum.task_index)
-            # A quantum of unknown length (infinite) or of great length goes alone, and only to a worker that is idle:
-            # behind another it might wait for long.
-            if seconds + expected > policy.seconds and (quanta or not idle):
-                break
-            frontier.take()
-            quanta.append(quantum)
-            seconds += expected
-        return quanta, seconds
 
     def _given(self, worker: WorkerState, quanta: list[QuantumData], seconds: float) -> Give:
         frontier, ticket = self._frontier, self._context.ticket
@@ -372,7 +353,7 @@ class PoolState:
         if self._stop_deadline is None:
             self.trace.note(0, "stop", self._context.stop.reason or "")
             self._stop_deadline = self._clock() + self._policy.grace
-            # Workers look for this when they are interrupted: without it, they take the interrupt for somebody else's.
+            # Workers look for this when they are interrupted: without it, an interrupt concerns only their quantum.
             yield Halt()
             for worker in busy:
                 yield Interrupt(worker.number)

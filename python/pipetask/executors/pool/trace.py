@@ -1,4 +1,4 @@
-"""The last decisions of the pool, for whoever has to find out why it did what it did."""
+"""The last events and decisions of the pool, to find out why it did what it did."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class _Worker:
                 raise LeaveDebuggerError
             if self._running is not None:
                 raise Interruption
-        elif self._running is not None:  # anybody can send this signal; it concerns one quantum
+        elif self._running is not None:  # any process can send this signal; it concerns one quantum
             raise KeyboardInterrupt
 
     def _report(self, report: Report) -> None:
@@ -283,13 +283,13 @@ def _die_with_foreman(orders: Connection, log: Path) -> None:
     gone = select.poll()
     gone.register(
         orders.fileno(), 0
-    )  # no event but the one that cannot be left out: nobody holds the other end
+    )  # no event but the one that cannot be left out: the worker has no copy of the other end
 
     def watch() -> None:
         gone.poll()
         with contextlib.suppress(OSError):
             log.unlink(missing_ok=True)
-            log.parent.rmdir()  # whoever is the last
+            log.parent.rmdir()  # the last worker succeeds
         kill_tree(os.getpid())
 
     threading.Thread(target=watch, name="watch", daemon=True).start()

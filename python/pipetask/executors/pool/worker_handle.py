@@ -129,7 +129,7 @@ class WorkerHandle:
                 return
 
     def interrupt(self) -> None:
-        """Interrupt the quantum that runs; the run must have been halted, or it takes this for somebody else's."""
+        """Interrupt the running quantum; the run must have been halted, or the worker takes this for a stray signal."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGINT)
 

@@ -34,7 +34,7 @@ class WorkerState:
     """About how many seconds of work are in `assigned`."""
 
     debugged: QuantumError | None = None
-    """What its quantum has failed for, while somebody looks at that in a debugger.  This may take any time."""
+    """Why its quantum has failed, while a person looks at that in a debugger.  This may take any time."""
 
     leaving: bool = False
     """Whether it takes no more work, because it is about to end itself, or is dead already."""
