@@ -490,7 +490,7 @@ MISTAKES = {
     ),
     "nothing in what is retained": Mistake(
         (*NEW, "--skip-existing", "--retained-dataset-types", "FOLDER/no_table.ecsv"),
-        "does not hold a YAML list",
+        "is not a YAML list",
     ),
     "anchor that is no task": Mistake(
         (*NEW, "--prune-unanchored-quanta", "warp:coad"), "did you mean 'coadd'?"
@@ -498,7 +498,7 @@ MISTAKES = {
     "pipeline and graph": Mistake((*NEW, "-g", "graph.qg"), "--pipeline is for building a graph"),
     "quanta of no graph": Mistake((*NEW, "--qgraph-node-id", str(uuid.UUID(int=1))), "goes with --qgraph"),
     "identifier of no graph": Mistake((*NEW, "--qgraph-id", "1"), "goes with --qgraph"),
-    "graph of another format": Mistake((*NEW, "-q", "graph.yaml"), "has to end in '.qg'"),
+    "graph of another format": Mistake((*NEW, "-q", "graph.yaml"), "must end in '.qg'"),
     "folder that is not there": Mistake((*NEW, "-q", "nope/graph.qg"), "nope"),
     "nothing to show": Mistake((*NEW, "--show", "grahp"), "did you mean 'graph'?"),
     "no tasks": Mistake((*NEW, "--select-tasks", "nope"), "nope"),

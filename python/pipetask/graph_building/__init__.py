@@ -1,7 +1,7 @@
-"""Builds quantum graphs from pipelines.
+"""Build quantum graphs from pipelines.
 
-`lsst.pipe.base` does the building; this room turns what a user gives into its terms, and what goes wrong into a line
-that says what to do::
+`lsst.pipe.base` builds them.  This package translates options into its terms, and its exceptions into one line that
+says what to do::
 
     source = build_pipeline(PipelineOptions(pipeline="pipeline.yaml"))
     outputs = OutputOptions(inputs=("defaults",), output="u/me/out")

@@ -51,12 +51,12 @@ def build_graph(
     source
         The pipeline.
     building
-        Which quanta are wanted.
+        Which quanta the graph should have.
     outputs
         Collections to read from and to write to.  ``output`` or ``output_run`` is required.
     butler
-        The repository, if it is open already.  One that can be written to keeps others from writing to an SQLite
-        database for as long as the graph is built.
+        The repository, if it is already open.  A writeable one keeps other processes from writing to an SQLite database
+        while the graph is built.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def build_graph(
     Raises
     ------
     UsageError
-        If options contradict each other, or name what there cannot be.
+        If options contradict each other, or name things that cannot exist.
     EmptyGraphError
         If there is nothing to run, with the reason.
     PipetaskError
@@ -82,7 +82,7 @@ def build_graph(
     with ExitStack() as stack:
         if butler is None:
             butler = stack.enter_context(open_repository(butler_config, writeable=False))
-        if building.mock:  # the repository may bring storage classes of its own
+        if building.mock:  # the repository may define storage classes
             pipeline = mocked(pipeline, building)
         collections = OutputCollections.for_new_graph(butler, outputs, pipeline)
         _check_inputs(collections)
@@ -126,14 +126,14 @@ def _build(
 
 
 def _skip_existing_in(building: GraphBuildOptions, collections: OutputCollections) -> tuple[str, ...]:
-    """Return where to look for quanta that are done: to extend a run is to leave out what is done there."""
+    """Return collections to search for finished quanta, including a run that is extended."""
     if building.skip_existing or (collections.options.extend_run and collections.run_exists):
         return (*building.skip_existing_in, collections.run)
     return building.skip_existing_in
 
 
 def _warn_of_missing(butler: Butler, names: tuple[str, ...]) -> None:
-    """Warn only: a first attempt may name what it is about to make."""
+    """Only warn: a first attempt may name a collection that it will create."""
     for name in names:
         if not collection_exists(butler, name):
             hint = did_you_mean(name, butler.collections.query("*"), "nothing is done there.")
@@ -143,7 +143,7 @@ def _warn_of_missing(butler: Butler, names: tuple[str, ...]) -> None:
 def _metadata(
     butler_config: str, building: GraphBuildOptions, collections: OutputCollections, skip_in: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return what LSST's command notes in the header of a graph, under the same keys."""
+    """Return the metadata that LSST's command writes to the header of a graph, with the same keys."""
     extend = collections.options.extend_run
     found: dict[str, Any] = {
         "butler_argument": butler_config,

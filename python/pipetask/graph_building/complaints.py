@@ -1,4 +1,4 @@
-"""What can go wrong when a graph is built, said in one line."""
+"""Turn errors of graph building into one line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .missing_inputs import unregistered, unregistered_inputs
 __all__ = ["refused_query", "said_plainly"]
 
 LONGEST = 300
-"""Characters of somebody else's message that are repeated."""
+"""Maximum number of characters that are quoted from a message of another package."""
 
 _UNRECOGNIZED = re.compile(r"Unrecognized (?:identifier|field) '(?P<name>[^']*)'(?: for (?P<element>\w+))?")
 
 
 @contextmanager
 def said_plainly(butler: Butler, pipeline: PipelineGraph, run: str, data_query: str) -> Iterator[None]:
-    """Turn what pipe_base and the butler raise into errors that say what to do.
+    """Turn exceptions of pipe_base and the butler into errors that say what to do.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def said_plainly(butler: Butler, pipeline: PipelineGraph, run: str, data_query: 
     run
         The output run.
     data_query
-        What the user has asked for.
+        The user's data query.
     """
     try:
         yield
@@ -43,7 +43,7 @@ def said_plainly(butler: Butler, pipeline: PipelineGraph, run: str, data_query: 
     except OutputExistsError as error:
         raise PipetaskError(
             f"Run {run!r} holds outputs of quanta that are not done, such as the log of a failure: add "
-            "--clobber-outputs to replace what unsuccessful attempts have left, or use a new run."
+            "--clobber-outputs to replace outputs of unsuccessful attempts, or use a new run."
         ) from error
     except (QuantumGraphBuilderError, FileNotFoundError) as error:  # the latter for prerequisites
         raise _incomplete(error, butler, pipeline) from error
@@ -66,18 +66,18 @@ def _incomplete(error: Exception, butler: Butler, pipeline: PipelineGraph) -> Pi
 
 
 def refused_query(error: Exception, butler: Butler, data_query: str) -> UsageError:
-    """Return what to say of a data query that the butler does not understand.
+    """Return an error about a data query that the butler cannot parse.
 
     Parameters
     ----------
     error
-        What the butler raised.
+        The exception that the butler has raised.
     butler
-        The repository, which knows the names that can be used.
+        The repository, for the names that can be used.
     data_query
         The query.
     """
-    # Of a syntax error the cause says more.
+    # For a syntax error, the cause says more.
     reason = f"{_shortened(error)}: {_shortened(error.__cause__)}" if error.__cause__ else _shortened(error)
     found = _UNRECOGNIZED.match(reason)
     ending = did_you_mean(found["name"], _names(butler, found["element"]), "") if found else "."
@@ -86,7 +86,7 @@ def refused_query(error: Exception, butler: Butler, data_query: str) -> UsageErr
 
 
 def _names(butler: Butler, element: str | None) -> list[str]:
-    """Return what can stand in a query: columns of a dimension, or else dimensions."""
+    """Return names that can be used in a query: columns of a dimension, or dimensions."""
     universe = butler.dimensions
     if element in universe.elements.names:
         return list(universe[element].schema.names)

@@ -14,21 +14,21 @@ __all__ = ["read_data_id_tables"]
 
 
 def read_data_id_tables(uris: Iterable[str], universe: DimensionUniverse) -> list[Table]:
-    """Read tables, in any format of astropy's.
+    """Read tables in any format that astropy supports.
 
     Parameters
     ----------
     uris
-        Where they are.
+        Paths or URIs of the tables.
     universe
-        The dimensions, one of which each column has to be.
+        The dimensions; each column must be one of them.
 
     Raises
     ------
     PipetaskError
-        If a file is not there, or is no table.
+        If a file does not exist, or is not a table.
     UsageError
-        If a column is no dimension.
+        If a column is not a dimension.
     """
     return [_read(uri, universe) for uri in uris]
 

@@ -1,4 +1,4 @@
-"""The expression that data IDs have to satisfy."""
+"""Check the data query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_data_query"]
 
 
 def check_data_query(butler: Butler, data_query: str) -> None:
-    """Check that an expression is a condition: the parser takes ``visit`` as well, and the butler then trips over it.
+    """Check that an expression is a condition: the parser accepts ``visit`` as well, which the butler cannot use.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def check_data_query(butler: Butler, data_query: str) -> None:
     Raises
     ------
     UsageError
-        If it is none.
+        If it is not a condition.
     """
     with butler.query() as query:
         try:
@@ -32,4 +32,4 @@ def check_data_query(butler: Butler, data_query: str) -> None:
                 f"--data-query: {data_query!r} is no condition; one is \"visit = 1 AND instrument = 'HSC'\"."
             ) from error
         except InvalidQueryError:
-            pass  # who builds the graph knows datasets too, and more of what may be wrong
+            pass  # building the graph reports this error with more detail

@@ -16,7 +16,7 @@ from .missing_inputs import registered_names, unregistered
 __all__ = ["EmptyGraphError", "Search"]
 
 MOST_REASONS = 3
-"""Reasons that are said; the first is most often the cause of the others."""
+"""Maximum number of reasons in the message; the first is usually the cause of the others."""
 
 
 class EmptyGraphError(PipetaskError):
@@ -25,7 +25,7 @@ class EmptyGraphError(PipetaskError):
 
 @dataclass(frozen=True)
 class Search:
-    """Where a graph was looked for."""
+    """The collections and data query of a graph that has no quanta."""
 
     butler: Butler
     pipeline: PipelineGraph
@@ -38,7 +38,7 @@ class Search:
         Parameters
         ----------
         dropped
-            Labels of the tasks, each with what the builder said about its quanta.
+            Labels of the tasks, each with the message of the builder about its quanta.
         """
         said = [f"{label}: {why}" for label, why in dropped if why]
         if said and all("no work" not in why for why in said):
@@ -59,7 +59,7 @@ class Search:
                 yield f"no dataset of type {name!r} in {where} satisfies the data query"
 
     def _has(self, dataset_type: str, data_query: str) -> bool:
-        # What the database refuses here it has not refused before, with more dimensions; then this is not the reason.
+        # The builder made a similar query with more dimensions successfully, so an error here is not the reason.
         with suppress(ButlerUserError), self.butler.query() as query:
             return bool(query.join_dataset_search(dataset_type, self.collections).where(data_query).any())
         return True

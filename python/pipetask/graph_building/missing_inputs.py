@@ -1,4 +1,4 @@
-"""Inputs of a pipeline that a repository does not know."""
+"""Inputs of a pipeline that are not registered in a repository."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def registered_names(butler: Butler) -> set[str]:
 
 
 def unregistered_inputs(butler: Butler, pipeline: PipelineGraph) -> list[str]:
-    """Return the dataset types that a pipeline takes from a repository and that the repository does not know."""
+    """Return the dataset types that a pipeline reads from a repository and that are not registered there."""
     return sorted({name for name, _ in pipeline.iter_overall_inputs()} - registered_names(butler))
 
 
 def unregistered(butler: Butler, pipeline: PipelineGraph, name: str) -> str:
-    """Say, without a full stop, that a dataset type is not registered, and which one may be meant."""
+    """Return a message, without full stop, that a dataset type is not registered, with a suggestion."""
     consumers = ", ".join(sorted(task.label for task in pipeline.consumers_of(name)))
     hint = did_you_mean(name, registered_names(butler), "").rstrip(".")
     return f"the repository has no dataset type {name!r}, which {consumers} reads{hint}"

@@ -26,14 +26,14 @@ def mocked(pipeline: PipelineGraph, building: GraphBuildOptions) -> PipelineGrap
     pipeline
         The pipeline; it need not be resolved.
     building
-        Which mocks fail, and what is read as it is.
+        Which mocks fail, and which inputs are not mocked.
 
     Raises
     ------
     UsageError
-        If these name what there is not.
+        If these name unknown tasks or dataset types.
     """
-    # Registers storage classes of its own for the whole process, so not before it is needed.
+    # Imported late, because it registers storage classes for the whole process.
     from lsst.pipe.base.tests.mocks import mock_pipeline_graph
 
     _warn_of_unknown(pipeline, building.unmocked_dataset_types)
@@ -64,7 +64,7 @@ def _forced(failure: MockFailure, labels: Iterable[str]) -> Any:
 
 
 def _warn_of_unknown(pipeline: PipelineGraph, names: Iterable[str]) -> None:
-    """Warn only: one list may serve several pipelines."""
+    """Only warn: one list may be used for several pipelines."""
     read = {
         edge.parent_dataset_type_name for task in pipeline.tasks.values() for edge in task.iter_all_inputs()
     }

@@ -1,4 +1,4 @@
-"""Which quanta are left out, or not, for what others need: options that only newer versions of pipe_base have."""
+"""Options for leaving out quanta that only newer versions of pipe_base support."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..options.graph import GraphBuildOptions
 __all__ = ["builder_takes", "pruning"]
 
 HAS_BOTH = "30.2026.4300"
-"""A version of lsst-pipe-base that has both."""
+"""A version of lsst-pipe-base that has both options."""
 
 
 def builder_takes(name: str) -> bool:
     """Return whether the builder of the installed pipe_base has this parameter.
 
-    When all supported versions have both, this can go.
+    Remove this when all supported versions have both.
     """
     return name in inspect.signature(QuantumGraphBuilder).parameters
 
@@ -35,15 +35,14 @@ def pruning(building: GraphBuildOptions, outputs: OutputOptions, pipeline: Pipel
     Parameters
     ----------
     building, outputs
-        What the user has asked for.
+        Options of the user.
     pipeline
-        The pipeline, as it is before its tasks are mocked.
+        The pipeline before its tasks are mocked.
 
     Raises
     ------
     UsageError
-        If the installed pipe_base does not have what is asked for, if the file is not as it should be, or if there is
-        no such task.
+        If the installed pipe_base does not support an option, if the file is invalid, or if a task does not exist.
     """
     found: dict[str, Any] = {}
     if building.retained_dataset_types is not None:
@@ -82,5 +81,5 @@ def _patterns(path: str) -> list[str]:
         reason = error.strerror if isinstance(error, OSError) else reason_of(error)
         raise UsageError(f"--retained-dataset-types: {path} cannot be read: {reason}.") from error
     if not (isinstance(content, list) and content and all(isinstance(name, str) for name in content)):
-        raise UsageError(f"--retained-dataset-types: {path} does not hold a YAML list of dataset types.")
+        raise UsageError(f"--retained-dataset-types: {path} is not a YAML list of dataset types.")
     return content

@@ -1,1 +1,1 @@
-"""Pipelines: putting one together from a file and edits of it, and showing, drawing and writing it."""
+"""Pipelines: build one from a file and edits; show, draw and write it."""

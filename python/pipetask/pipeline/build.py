@@ -1,4 +1,4 @@
-"""Puts a pipeline together, from a file, edits of it, and a choice of its tasks."""
+"""Build a pipeline from a file, edits, and a selection of tasks."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ __all__ = ["PipelineSource", "build_pipeline"]
 
 
 def build_pipeline(options: PipelineOptions) -> PipelineSource:
-    """Put a pipeline together.
+    """Build a pipeline.
 
     Nothing is written or drawn, and no task is configured yet.
 
     Parameters
     ----------
     options
-        File, edits, and choice of tasks.
+        File, edits, and selection of tasks.
 
     Raises
     ------
     UsageError
-        If there is no such file, if an edit concerns a task that is not there, or if options contradict each other.
+        If the file does not exist, if an edit names an unknown task, or if options contradict each other.
     PipetaskError
-        If the file is no pipeline.
+        If the file is not a pipeline.
     """
     options.check()
     start = load_pipeline(options.pipeline) if options.pipeline else Pipeline("anonymous")
@@ -47,33 +47,33 @@ def build_pipeline(options: PipelineOptions) -> PipelineSource:
 
 @dataclass(frozen=True)
 class PipelineSource:
-    """A pipeline, put together as asked for, of which graphs can be made."""
+    """A pipeline with its edits and selection, from which graphs can be made."""
 
     edited: Pipeline
-    """All of it."""
+    """The whole pipeline, with all edits applied."""
 
     expression: str
-    """Which of its tasks are wanted (see `pipetask.pipeline.selection`); all if empty."""
+    """Expression that selects tasks (see `pipetask.pipeline.selection`); empty: all tasks."""
 
     start: Pipeline
-    """What it was before it was edited."""
+    """The pipeline before the edits."""
 
     edits: tuple[PipelineEdit, ...]
-    """What was done to it."""
+    """The edits."""
 
     @property
     def pipeline(self) -> Pipeline:
-        """The pipeline, to be written or shown as YAML.
+        """The pipeline, for writing or showing as YAML.
 
         Raises
         ------
         UsageError
-            If only some of its tasks are wanted, which YAML does not tell.
+            If only some of its tasks are selected, which YAML cannot express.
         """
         if self.expression:
             raise UsageError(
-                "--select-tasks chooses from a pipeline's graph, which cannot be shown or written as YAML: choose with "
-                "-p FILE#LABEL,LABEL instead, or leave it out."
+                "--select-tasks cannot be combined with showing or writing YAML: select tasks with -p FILE#LABEL,LABEL "
+                "instead, or leave it out."
             )
         return self.edited
 
@@ -92,21 +92,21 @@ class PipelineSource:
     def graph(
         self, butler: Butler | None = None, *, resolve: bool = True, for_display: bool = False
     ) -> PipelineGraph:
-        """Make a graph of the tasks that are wanted.
+        """Make a graph of the selected tasks.
 
         Parameters
         ----------
         butler
-            Repository that tells dimensions, and storage classes of the dataset types that it has.
+            Repository whose dimensions, and storage classes of dataset types, are used.
         resolve
-            Whether to find out dimensions and storage classes, and to check that all fits together.
+            Whether to resolve dimensions and storage classes, and to check consistency.
         for_display
-            Whether unknown storage classes and placeholders for dimensions will do.
+            Whether unknown storage classes and placeholders for dimensions are accepted.
 
         Raises
         ------
         UsageError
-            If an edit does not fit the configuration of its task, or if tasks are wanted that are not there.
+            If an edit does not fit the configuration of its task, or if a selected task does not exist.
         PipetaskError
             If a task cannot be imported or configured, or if tasks do not fit together, or to the repository.
         """
@@ -114,7 +114,7 @@ class PipelineSource:
         if resolve:
             try:
                 graph.resolve(None if butler is None else butler.registry, visualization_only=for_display)
-            except Exception as error:  # configuration of tasks decides what pipe_base stumbles over
+            except Exception as error:  # depends on the configuration of tasks
                 raise PipetaskError(
                     f"The tasks of the pipeline do not fit together: {reason_of(error)}."
                 ) from error
@@ -124,7 +124,7 @@ class PipelineSource:
     def _unresolved(self) -> PipelineGraph:
         try:
             graph = self.edited.to_graph()
-        except Exception as error:  # tasks, configuration and contracts are code of others
+        except Exception as error:  # tasks, configuration and contracts may raise anything
             raise diagnose(self.start, self.edits, error) from error
         return select_tasks(graph, self.expression) if self.expression else graph
 
@@ -140,4 +140,4 @@ class PipelineSource:
         if "://" in path:
             ResourcePath(path).write(content)
         else:
-            Path(path).write_bytes(content)  # to a ResourcePath, what follows a # is no part of the name
+            Path(path).write_bytes(content)  # in a ResourcePath, a # ends the name

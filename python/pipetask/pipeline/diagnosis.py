@@ -1,7 +1,7 @@
-"""Finds out why a pipeline cannot be made into a graph: which task, and which edit of it.
+"""Find out which task, and which edit, prevents a pipeline from becoming a graph.
 
-pipe_base raises whatever importing or configuring a task has raised, and does not say for which task.  So the tasks
-are tried one by one, and the culprit's edits too.
+pipe_base passes on any exception of importing or configuring a task, and does not say for which task.  So the tasks are
+tried one by one, and then the edits of the failing one.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ __all__ = ["diagnose"]
 
 
 def diagnose(start: Pipeline, edits: Sequence[PipelineEdit], error: Exception) -> PipetaskError:
-    """Return an error that names what is to blame.
+    """Return an error that names the task or edit at fault.
 
     Parameters
     ----------
     start
         The pipeline before it was edited.
     edits
-        The edits, which can be applied one after the other.
+        The edits, in order.
     error
-        What making a graph has raised.
+        The exception that making a graph has raised.
 
     Returns
     -------
     explained
-        A `UsageError` if an edit is to blame.
+        A `UsageError` if an edit is at fault.
     """
     edited = edit_pipeline(start, edits)
     for label in edited.task_labels:
@@ -60,7 +60,7 @@ class _Attempt:
         alone = pipeline.subsetFromLabels(LabelSpecifier({label}))
         try:
             return cls(edit, names=tuple(alone.to_graph().tasks[label].config.names()))
-        except Exception as error:  # code of others, as it is told in the message
+        except Exception as error:  # may raise anything; the message says what
             return cls(edit, error=error)
 
 
@@ -72,7 +72,7 @@ def _attempts(start: Pipeline, edits: Sequence[PipelineEdit], label: str) -> Ite
 
 
 def _explain(start: Pipeline, label: str, attempts: Sequence[_Attempt], failure: Exception) -> PipetaskError:
-    """Blame the first edit after which the task fails as it does in the end."""
+    """Find the first edit after which the task fails in the same way as with all edits."""
     reason = _reason(failure)
     first = next(i for i, each in enumerate(attempts) if each.error and _reason(each.error) == reason)
     no_field = isinstance(failure, AttributeError)
@@ -91,7 +91,7 @@ def _explain(start: Pipeline, label: str, attempts: Sequence[_Attempt], failure:
 
 
 def _reason(error: Exception) -> str:
-    """Return what an error says, with what its cause says besides."""
+    """Return the message of an error, with that of its cause."""
     reason = reason_of(error).removesuffix(" (see chained exception)")
     cause = reason_of(error.__cause__) if error.__cause__ else ""
     return reason if cause in reason else f"{reason}: {cause}"

@@ -1,4 +1,4 @@
-"""Draws pipelines."""
+"""Draw pipelines."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .build import PipelineSource
 __all__ = ["draw_pipeline"]
 
 _WIDTH = 4500
-"""Of rendered pictures, in pixels."""
+"""Size of rendered pictures, in pixels."""
 
 
 def draw_pipeline(options: PipelineOptions, source: PipelineSource, butler: Butler | None) -> None:
-    """Draw a pipeline into the files that are asked for; no file is written unless all can be drawn.
+    """Draw a pipeline to the requested files; no file is written unless all can be drawn.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def draw_pipeline(options: PipelineOptions, source: PipelineSource, butler: Butl
     source
         The pipeline.
     butler
-        Repository that tells dimensions and storage classes; `None`: as well as can be told without.
+        Repository whose dimensions and storage classes are used; `None`: those known without a repository.
 
     Raises
     ------
@@ -65,10 +65,10 @@ def _mermaid(path: str, graph: PipelineGraph) -> bytes:
         )
     except ImportError as error:
         raise PipetaskError(
-            f"--pipeline-mermaid {path}: to render pictures, the package mermaid-py has to be installed, and it asks a "
+            f"--pipeline-mermaid {path}: to render pictures, the package mermaid-py must be installed, which uses a "
             "service on the network; any other name, such as pipeline.mmd, gets the text that such services take."
         ) from error
-    except Exception as error:  # that of the service, or of the network
+    except Exception as error:  # of the service or the network
         raise PipetaskError(
             f"--pipeline-mermaid {path}: it could not be rendered: {reason_of(error)}."
         ) from error

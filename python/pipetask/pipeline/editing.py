@@ -1,4 +1,4 @@
-"""Edits a pipeline."""
+"""Edit a pipeline."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ..options.edits import AddInstrument, AddTask, DeleteTask, LoadConfigFile, 
 __all__ = ["edit_pipeline"]
 
 _PARAMETERS = "parameters"
-"""What stands for the parameters of the whole pipeline where a task's label could be."""
+"""Used in place of a task label for the parameters of the whole pipeline."""
 
 
 def edit_pipeline(pipeline: Pipeline, edits: Iterable[PipelineEdit]) -> Pipeline:
     """Apply edits to a copy of a pipeline, in their order.
 
-    No task is imported, except one that is added without a label.  So what an edit does to the configuration of a task
-    is not checked yet.
+    No task is imported, except one that is added without a label.  So effects of an edit on the configuration of a task
+    are not checked yet.
 
     Parameters
     ----------
     pipeline
-        The pipeline, which stays as it is.
+        The pipeline, which is not changed.
     edits
         The edits.
 
     Raises
     ------
     UsageError
-        If an edit concerns a task that is not there, or adds one that cannot be imported.
+        If an edit names an unknown task, or adds one that cannot be imported.
     """
     pipeline = Pipeline.fromPipeline(pipeline)
     for edit in edits:
@@ -63,7 +63,7 @@ def _edited(pipeline: Pipeline, edit: PipelineEdit) -> Pipeline:
 def _add_task(pipeline: Pipeline, edit: AddTask, task: str, label: str | None) -> None:
     try:
         pipeline.addTask(task, label)
-    except Exception as error:  # importing runs code of others
+    except Exception as error:  # importing may raise anything
         raise UsageError(f"{edit}: this is no task that can be imported ({reason_of(error)}).") from error
 
 
@@ -73,7 +73,7 @@ def _check_label(edit: PipelineEdit, label: str, known: Collection[str]) -> None
 
 
 def _without(pipeline: Pipeline, label: str) -> Pipeline:
-    """Remove a task; from subsets too, and with contracts that mention it, as they would fail without it."""
+    """Remove a task, also from subsets, and with contracts that mention it, which would fail without it."""
     left = set(pipeline.task_labels) - {label}
     if left:
         return pipeline.subsetFromLabels(LabelSpecifier(left), Pipeline.PipelineSubsetCtrl.EDIT)

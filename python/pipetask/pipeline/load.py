@@ -1,4 +1,4 @@
-"""Reads a pipeline from its file."""
+"""Read a pipeline from a file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def load_pipeline(uri: str) -> Pipeline:
     Parameters
     ----------
     uri
-        File or URI; tasks of it may follow as in ``FILE#LABEL,SUBSET`` or ``FILE#FIRST..LAST``.
+        File or URI; tasks may follow as in ``FILE#LABEL,SUBSET`` or ``FILE#FIRST..LAST``.
 
     Raises
     ------
     UsageError
-        If there is no such file, or if it has no such tasks.
+        If the file or one of these tasks does not exist.
     PipetaskError
-        If the file, or one that it imports, is no pipeline.
+        If the file, or one that it imports, is not a pipeline.
     """
     try:
         return Pipeline.from_uri(uri)
-    except Exception as error:  # whatever is in the file
+    except Exception as error:  # the file may contain anything
         raise _refusal(uri, error) from error
 
 
@@ -40,7 +40,7 @@ def _refusal(uri: str, error: Exception) -> PipetaskError:
         return UsageError(f"{path or 'An empty name'} is no file: name a pipeline file with -p.")
     if isinstance(error, FileNotFoundError) and not ResourcePath(path).exists():
         return UsageError(f"There is no pipeline file {path}: check the name given with -p.")
-    if "legacy :" in str(error):  # the older way to name tasks, which pipe_base knows only to refuse
+    if "legacy :" in str(error):  # the older syntax for tasks, which pipe_base refuses
         return UsageError(f"{path}: what follows a colon is no task; tasks are named as in FILE#LABEL.")
     if labels and (missing := _unknown_labels(path, labels)):
         return UsageError(f"{uri}: {missing}")
@@ -60,11 +60,11 @@ def _defect(error: Exception) -> str:
 
 
 def _unknown_labels(path: str, labels: str) -> str | None:
-    """Return what is wrong with the labels that are asked for; `None` if it is not them."""
+    """Return what is wrong with the requested labels; `None` if nothing is."""
     try:
         pipeline = Pipeline.from_uri(path)
     except Exception:
-        return None  # what is wrong with the file is known already
+        return None  # the error in the file is already known
     known = [*pipeline.task_labels, *pipeline.subsets]
     for label in filter(None, re.split(r",|\.\.", labels)):
         if label not in known:

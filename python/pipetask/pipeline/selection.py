@@ -1,4 +1,4 @@
-"""Chooses tasks of a pipeline by an expression."""
+"""Select tasks of a pipeline by an expression."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def select_tasks(graph: PipelineGraph, expression: str) -> PipelineGraph:
     graph
         All tasks.
     expression
-        Labels, subsets and dataset types, combined with ``|``, ``&``, ``~``, and, for what comes before or after
-        them, ``<``, ``<=``, ``>`` and ``>=``.
+        Labels, subsets and dataset types, combined with ``|``, ``&`` and ``~``; ``<``, ``<=``, ``>`` and ``>=`` select
+        what comes before or after them.
 
     Raises
     ------
     UsageError
-        If the expression is none, has a name that is not in the graph, or selects nothing.
+        If the expression is invalid, has an unknown name, or selects nothing.
     """
     try:
         selected = graph.select(expression)

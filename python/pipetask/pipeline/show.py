@@ -1,4 +1,4 @@
-"""Shows pipelines as text: what ``--show`` asks for."""
+"""Show pipelines as text, for ``--show``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _YAML_ITEMS = ("pipeline", "subsets")
 _WITH_VALUE = ("config", "dump-config", "history")
 
 PIPELINE_ITEMS = (*_YAML_ITEMS, *_WITH_VALUE, "tasks", "inputs", "pipeline-graph", "task-graph")
-"""What can be shown of a pipeline."""
+"""Items of a pipeline that can be shown."""
 
 GRAPH_ITEMS = ("graph", "workflow", "uri")
-"""What can be shown of a quantum graph (see `pipetask.pipeline.show_graph`)."""
+"""Items of a quantum graph that can be shown (see `pipetask.pipeline.show_graph`)."""
 
 
 class ShowItem(NamedTuple):
@@ -48,7 +48,7 @@ class ShowItem(NamedTuple):
 
 @dataclass(frozen=True)
 class ShowRequest:
-    """What is to be shown, in this order."""
+    """The items to show, in this order."""
 
     items: tuple[ShowItem, ...] = ()
 
@@ -59,46 +59,46 @@ class ShowRequest:
         Raises
         ------
         UsageError
-            If there is no such thing to show.
+            If there is no such item.
         """
         return cls(tuple(ShowItem.parse(text) for text in texts))
 
     @property
     def pipeline_items(self) -> tuple[ShowItem, ...]:
-        """What is to be shown of the pipeline."""
+        """Items of the pipeline."""
         return tuple(item for item in self.items if item.name in PIPELINE_ITEMS)
 
     @property
     def graph_items(self) -> tuple[ShowItem, ...]:
-        """What is to be shown of the quantum graph."""
+        """Items of the quantum graph."""
         return tuple(item for item in self.items if item.name in GRAPH_ITEMS)
 
     @property
     def needs_pipeline_graph(self) -> bool:
-        """Whether the pipeline has to be made into a graph, for which tasks are imported."""
+        """Whether a pipeline graph is needed, for which tasks are imported."""
         return any(item.name not in _YAML_ITEMS for item in self.pipeline_items)
 
 
 def show_pipeline(request: ShowRequest, source: PipelineSource, butler: Butler | None, out: TextIO) -> None:
-    """Write what is to be shown of a pipeline.
+    """Write the requested items of a pipeline.
 
     Parameters
     ----------
     request
-        What; items of quantum graphs are left out.
+        The items; those of quantum graphs are skipped.
     source
         The pipeline.
     butler
-        Repository that tells dimensions and storage classes; `None`: as well as can be told without.
+        Repository whose dimensions and storage classes are used; `None`: those known without a repository.
     out
-        Where to write.
+        The stream to write to.
 
     Raises
     ------
     UsageError
-        If tasks or configuration fields are to be shown that are not there.
+        If a task or configuration field does not exist.
     PipetaskError
-        If the pipeline cannot be made into a graph, and something is to be shown of that.
+        If an item needs a pipeline graph, and that cannot be made.
     """
     graph = source.graph(butler, for_display=True) if request.needs_pipeline_graph else None
     for item in request.pipeline_items:

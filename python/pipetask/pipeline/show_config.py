@@ -1,4 +1,4 @@
-"""Shows the configuration of tasks: fields, their history, and subtasks."""
+"""Show the configuration of tasks: fields, their history, and subtasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..errors import UsageError, did_you_mean
 __all__ = ["dump_config", "show_config", "show_history", "show_subtasks"]
 
 _ROOT = "config."
-"""What the names of fields begin with, where they are written as Python."""
+"""Prefix of the names of fields that are written as Python."""
 
 
 class _FieldPattern(NamedTuple):
@@ -41,22 +41,22 @@ class _FieldPattern(NamedTuple):
 
 
 def show_config(graph: PipelineGraph, text: str, out: TextIO) -> None:
-    """Write the configuration of tasks, or those fields whose names end like a pattern.
+    """Write the configuration of tasks: all fields, or those whose names end with a match of a pattern.
 
     Parameters
     ----------
     graph
         The tasks.
     text
-        ``[LABEL::]PATTERN[:NOIGNORECASE]``, where the pattern may have wildcards as the names of files; all fields of
-        all tasks if empty.
+        ``[LABEL::]PATTERN[:NOIGNORECASE]``, where the pattern may have wildcards as in file names; empty: all fields
+        of all tasks.
     out
-        Where to write.
+        The stream to write to.
 
     Raises
     ------
     UsageError
-        If there is no such task.
+        If the task does not exist.
     """
     wanted = _FieldPattern.parse(text)
     nodes = _task_nodes(graph, wanted.label)
@@ -75,19 +75,19 @@ def show_config(graph: PipelineGraph, text: str, out: TextIO) -> None:
 
 
 class _Pieces(list[str]):
-    """A stream that keeps together what is written in one call: a field with its comment, as pex_config does it."""
+    """A stream that keeps the text of each call together: pex_config writes a field with its comment in one call."""
 
     def write(self, text: str) -> None:
         self.append(text)
 
 
 def _name_in(piece: str) -> str:
-    """Return the name of the field that is set in the last line."""
+    """Return the name of the field in the last line."""
     return piece.rstrip().rpartition("\n")[2].partition("=")[0]
 
 
 def dump_config(graph: PipelineGraph, label: str, out: TextIO) -> None:
-    """Write the configuration of one task, or of all, as Python that can be run.
+    """Write the configuration of one task, or of all, as executable Python.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def dump_config(graph: PipelineGraph, label: str, out: TextIO) -> None:
     label
         Label or class name of a task; all if empty.
     out
-        Where to write.
+        The stream to write to.
 
     Raises
     ------
     UsageError
-        If there is no such task.
+        If the task does not exist.
     """
     for node in _task_nodes(graph, label):
         print(f"### Configuration for task `{node.label}'", file=out)
@@ -109,21 +109,21 @@ def dump_config(graph: PipelineGraph, label: str, out: TextIO) -> None:
 
 
 def show_history(graph: PipelineGraph, text: str, out: TextIO) -> None:
-    """Write where and to what the fields were set whose names match a pattern.
+    """Write where fields that match a pattern were set, and their values.
 
     Parameters
     ----------
     graph
         The tasks.
     text
-        ``[LABEL::]PATTERN``, where the pattern may have wildcards as the names of files.
+        ``[LABEL::]PATTERN``, where the pattern may have wildcards as in file names.
     out
-        Where to write.
+        The stream to write to.
 
     Raises
     ------
     UsageError
-        If there is no such task, or no such field.
+        If the task or field does not exist.
     """
     wanted = _FieldPattern.parse(text)
     known: list[str] = []
@@ -143,7 +143,7 @@ def show_history(graph: PipelineGraph, text: str, out: TextIO) -> None:
 
 
 def _history(node: TaskNode, name: str) -> str | None:
-    """Return the history of a field; `None` if the name is that of something else that pex_config writes."""
+    """Return the history of a field; `None` if the name is not that of a field."""
     if (home := _home(node.config, name)) is None:
         return None
     owner, field = home
@@ -159,12 +159,12 @@ def _history(node: TaskNode, name: str) -> str | None:
 
 
 def _own_frames(stack: Sequence[Any]) -> list[Any]:
-    """Leave out how this program came to configure a task."""
+    """Remove the steps of this program from the history of a field."""
     return list(dropwhile(lambda frame: frame.function != "to_graph", stack)) or list(stack)
 
 
 def _home(config: Config, name: str) -> tuple[Any, str] | None:
-    """Return the part of a configuration that has a field, and the name it has there.
+    """Return the part of a configuration that contains a field, and its name there.
 
     Parameters
     ----------
@@ -176,17 +176,17 @@ def _home(config: Config, name: str) -> tuple[Any, str] | None:
     try:
         node = ast.parse(_ROOT + name, mode="eval").body
     except SyntaxError:
-        return None  # a subtask that is exchanged for another
+        return None  # a subtask that can be retargeted
     match node:
         case ast.Attribute(value=ast.Attribute(value, field), attr="name" | "names") if isinstance(
             getattr(_evaluate(value, config), field), ConfigInstanceDict
         ):
-            return _evaluate(value, config), field  # the choice is a field of what holds the choices
+            return _evaluate(value, config), field  # the choice is a field of the container
         case ast.Attribute(value, field):
             owner = _evaluate(value, config)
             return (owner, field) if isinstance(owner, Config | ConfigurableInstance) else None
         case _:
-            return None  # an entry of a dictionary, whose fields come by themselves
+            return None  # an entry of a dictionary, whose fields are listed separately
 
 
 def _evaluate(node: ast.expr, config: Config) -> Any:
@@ -209,7 +209,7 @@ def show_subtasks(graph: PipelineGraph, out: TextIO) -> None:
     graph
         The tasks.
     out
-        Where to write.
+        The stream to write to.
     """
     for node in graph.tasks.values():
         print(f"### Subtasks for task `{node.task_class_name}'", file=out)
@@ -225,12 +225,12 @@ def _subtasks(config: Config, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _full_name(target: Any) -> str:
-    """Return the name of a class; or of whatever else makes subtasks, and may have none."""
+    """Return the name of a class, or of another callable that makes subtasks and may have no name."""
     return f"{target.__module__}.{target.__name__}" if hasattr(target, "__name__") else repr(target)
 
 
 def _task_nodes(graph: PipelineGraph, name: str) -> list[TaskNode]:
-    """Return the tasks with a label or a class name; all if it is empty."""
+    """Return the tasks with a label or class name; all if it is empty."""
     nodes = list(graph.tasks.values())
     names = {node.label: (node.label, node.task_class_name.rpartition(".")[2]) for node in nodes}
     found = [node for node in nodes if not name or name in names[node.label]]

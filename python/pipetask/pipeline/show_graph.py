@@ -1,4 +1,4 @@
-"""Shows quantum graphs as text: what ``--show`` asks for."""
+"""Show quantum graphs as text, for ``--show``."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["show_graph"]
 def show_graph(
     request: ShowRequest, graph: PredictedQuantumGraph, butler_config: str | None, out: TextIO
 ) -> None:
-    """Write what is to be shown of a quantum graph.
+    """Write the requested items of a quantum graph.
 
     Parameters
     ----------
     request
-        What; items of pipelines are left out.
+        The items; those of pipelines are skipped.
     graph
         The graph, with the datasets of its quanta.
     butler_config
-        Repository that tells where datasets are.
+        Repository with the datasets.
     out
-        Where to write.
+        The stream to write to.
 
     Raises
     ------
     UsageError
-        If places of datasets are to be shown, and there is no repository.
+        If URIs of datasets are requested without a repository.
     """
     for item in request.graph_items:
         match item.name:
@@ -105,7 +105,7 @@ def _uri_lines(graph: PredictedQuantumGraph, butler_config: str | None) -> Itera
 
 
 def _place_lines(butler: Butler, datasets: Mapping[Any, tuple[DatasetRef, ...]]) -> Iterator[str]:
-    """Say where datasets are, or will be, also those of types that are not registered yet."""
+    """Return URIs that datasets have or will have, also for dataset types that are not registered yet."""
     refs = [ref for same_type in datasets.values() for ref in same_type]
     places = butler.get_many_uris(refs, predict=True)
     for ref in refs:

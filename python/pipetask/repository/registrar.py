@@ -28,7 +28,7 @@ MOST_DATASETS = 5000
 """Datasets in one transaction."""
 
 MOST_WAITING = 5000
-"""Quanta whose outputs may wait; if the database is slower than the quanta, `write` then blocks."""
+"""Quanta whose outputs may wait; if the database is slower than the quanta, `Registrar.register` blocks."""
 
 MOST_FAILURES = 3
 """Consecutive failures at the end of a run after which no more is tried: each may take a timeout of the database."""
