@@ -11,6 +11,7 @@ from ..options.declaration import Declared, Option, declared
 from ..options.execution import ExecutorOptions
 from ..options.logs import LogOptions
 from ..options.models import InProcessOptions, LocalOptions, MultiprocessOptions
+from ..options.records import RecordOptions
 from ..settings.site import Settings
 from .command import Invocation
 
@@ -91,7 +92,7 @@ def _flag(each: Declared, options: ExecutorOptions) -> str:
 
 
 def sinks_of(
-    options: ExecutorOptions, logs: LogOptions, run_alone: RunAlone, summary: str | None
+    options: ExecutorOptions, logs: LogOptions, run_alone: RunAlone, records: RecordOptions
 ) -> list[Sink]:
     """Return what a run on this machine is told to: the summary, a display, and the report.
 
@@ -101,12 +102,12 @@ def sinks_of(
         They say whether there is a display, and which.
     run_alone
         Returns the command that runs the quantum with some UUID alone.
-    summary
-        Where to write the summary, if anywhere.
+    records
+        What is to be written about the run.
     """
     from ..observe.choice import sinks_for
 
-    return sinks_for(lambda _: run_alone, summary=summary, progress=_progress_for(options, logs))
+    return sinks_for(lambda _: run_alone, records, progress=_progress_for(options, logs))
 
 
 def _progress_for(options: ExecutorOptions, logs: LogOptions) -> Sink | None:

@@ -65,7 +65,7 @@ def _graph_executor(invocation: Invocation, executor: QuantumExecutor, graph: st
     options: RunCommand = invocation.options
     butler = options.repository.butler_config
     run_alone = partial(debug_command, butler, graph)
-    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.summary.summary)
+    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.records)
     return QuantumGraphExecutor(executor, butler, options.run, sinks)
 
 

@@ -30,7 +30,7 @@ def _run(invocation: Invocation) -> int:
 
     paths, selection = options.run.search.config_search_path, options.run.execution.selection
     run_alone = partial(quantum_backed_debug_command, options.repo, options.qgraph, paths)
-    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.summary.summary)
+    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.records)
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
     with open_graph(options.repo, options.qgraph, selection, paths, executor.preload) as file:
         return graph_executor.execute(file).exit_code

@@ -6,34 +6,39 @@ import sys
 
 from rich.console import Console
 
+from ..options.records import RecordOptions
 from .report import Commands, ReportSink
 from .sink import Sink
 from .summary_file import SummaryFile
 
 __all__ = ["sinks_for"]
 
+NO_RECORDS = RecordOptions()
+
 FILE_WIDTH = 1000
 """Columns of a report that goes to a file: no table needs so many, and none is cut there."""
 
 
-def sinks_for(commands: Commands, *, summary: str | None = None, progress: Sink | None = None) -> list[Sink]:
+def sinks_for(
+    commands: Commands, records: RecordOptions = NO_RECORDS, *, progress: Sink | None = None
+) -> list[Sink]:
     """Return the sinks of a run: first those that write files, then those that print.
 
     Parameters
     ----------
     commands
         Returns commands that run single quanta again, for the report.
-    summary
-        Where to write the summary file, if one is wanted.
+    records
+        What is to be written about the run.
     progress
         Shows the progress of the run.
 
     Raises
     ------
     PipetaskError
-        If the summary cannot be written there.
+        If something cannot be written where it is to be.
     """
-    kept: list[Sink] = [SummaryFile(summary, sys.argv)] if summary else []
+    kept: list[Sink] = [SummaryFile(records.summary, sys.argv)] if records.summary else []
     shown = [progress] if progress is not None else []
     return [*kept, *shown, ReportSink(_console(), commands)]
 

@@ -15,6 +15,7 @@ from .development import CoverageOptions
 from .execution import ExecutorOptions, QuantumBackedOptions, RunOptions
 from .graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection
 from .pipeline import PipelineOptions, ShowOptions
+from .records import RecordOptions
 
 __all__ = [
     "AggregateReportsCommand",
@@ -107,7 +108,7 @@ class RunCommand:
     repository: RepositoryOptions = section("Repository and collections", RepositoryOptions)
     run: RunOptions = section("Repository and collections", RunOptions)
     executor: ExecutorOptions = section("Execution", ExecutorOptions)
-    summary: SummaryOptions = section("Execution", SummaryOptions)
+    records: RecordOptions = section("Execution", RecordOptions)
     shown: ShowOptions = section("Pipeline", ShowOptions)
     pipeline: PipelineOptions = section("Pipeline", PipelineOptions)
     source: GraphFileOptions = section("Quantum graph", GraphFileOptions)
@@ -143,7 +144,7 @@ class RunQbbCommand:
     qgraph: str = argument("Quantum graph.", complete="files")
     run: QuantumBackedOptions = section("", QuantumBackedOptions)
     executor: ExecutorOptions = section("Execution", ExecutorOptions)
-    summary: SummaryOptions = section("Execution", SummaryOptions)
+    records: RecordOptions = section("Execution", RecordOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
