@@ -99,7 +99,7 @@ def test_options_of_the_past_are_accepted(
         ("GRAPH", "u/new\n", "new.qg", 2, "cannot be used for a collection"),
         ("GRAPH", "$HOME", "new.qg", 2, "cannot be used for a collection"),
         ("GRAPH", "u,v", "new.qg", 2, "cannot be used for a collection"),
-        ("GRAPH", "u/new", "new.txt", 2, "has to end in '.qg'"),
+        ("GRAPH", "u/new", "new.txt", 2, "must end in '.qg'"),
         ("GRAPH", "u/new", "nope/new.qg", 2, "nope"),
         ("nope.qg", "u/new", "new.qg", 1, "There is no graph at"),
         ("butler.yaml", "u/new", "new.qg", 1, "not a quantum graph"),
