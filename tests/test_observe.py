@@ -103,7 +103,7 @@ def test_the_report_names_failures_and_how_to_run_them_alone() -> None:
 def test_the_report_does_not_flood_the_terminal() -> None:
     sink = OutcomeCollector(graph := enumerated({"isr": 100}), header=None)
     for quantum in graph:
-        sink.note(failed(quantum.id, message="x" * 10_000))
+        sink.note(failed(quantum.id, message=chr(0x4E00 + quantum.id) * 10_000))
     stop = StopRequest()
     text = report(sink.summary(stop))
     stop.close()

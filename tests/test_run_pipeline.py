@@ -213,6 +213,13 @@ def test_command_of_the_report_runs_a_failure_alone(
     again = run_forked(*shlex.split(command))
     assert "gather (instrument='Mock', exposure=1) failed" in again.err
     assert "failed: 1 failed" in again.err
+    last = shlex.split(finished.err.splitlines()[-1].removeprefix("go on: "))
+    assert last[:2] == ["pipetask", "run"]
+    (graph,) = re.findall(r"-g (\S+)", command)
+    assert last[-4:] == ["-g", graph, "--extend-run", "--clobber-outputs"]
+    going_on = run_forked(*last[1:])
+    assert "1 failed" in going_on.err
+    assert "skipped" in going_on.err
 
 
 def test_tasks_are_known_before_the_graph_is_built(

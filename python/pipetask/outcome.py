@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INVALID_QUANTUM",
+    "NOT_CLOBBERED",
     "REPEATABLE_ERROR",
     "Kind",
     "QuantumError",
@@ -27,6 +28,10 @@ REPEATABLE_ERROR = 20
 
 INVALID_QUANTUM = 21
 """Exit code that LSST's ``InvalidQuantumError`` asks for: the pipeline or its configuration is wrong."""
+
+
+NOT_CLOBBERED = "outputs of an earlier attempt are registered: --clobber-outputs replaces them"
+"""Reason of a quantum that was not run because of what it has left before."""
 
 
 class Kind(enum.Enum):

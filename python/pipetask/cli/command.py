@@ -16,11 +16,12 @@ from ..options.declaration import Edits, assemble, declared
 from ..options.logs import LogOptions
 from ..options.owners import unusable_models, without_clashes
 from .catalog import Entry
+from .command_line import CommandLine
 from .edits import edits_given, note_edits
 from .option_files import FileOptions, load_defaults, print_options
 from .parameters import is_argument, parameter_names, parameters
 
-__all__ = ["Invocation", "ModelCommand", "command_for"]
+__all__ = ["BEFORE", "Invocation", "ModelCommand", "command_for"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,15 @@ class Invocation:
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Execution models whose options cannot be offered, with the reason."""
 
+    command_line: CommandLine | None = None
+    """The command as it was typed; `None` for one that was called by another."""
+
 
 _FROM_FILES = "Options from files"
+BEFORE = "pipetask.before"
+"""Where a context's ``meta`` has the words in front of the command."""
+
+BEHIND = "pipetask.behind"
 
 
 class ModelCommand(click.Command):
@@ -89,6 +97,7 @@ class ModelCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; if there is no such option, suggest one."""
+        ctx.meta[BEHIND] = tuple(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -104,7 +113,8 @@ class ModelCommand(click.Command):
             return 0
         typed = (name for name in values if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE)
         options, logs = assemble(self.model, values), ctx.obj or LogOptions()
-        return self._run(Invocation(options, logs, frozenset(typed), self.unusable))
+        line = CommandLine(ctx.meta.get(BEFORE, ()), self.name or "", ctx.meta[BEHIND], self.params)
+        return self._run(Invocation(options, logs, frozenset(typed), self.unusable, line))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write options in the sections of the model."""

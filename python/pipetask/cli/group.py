@@ -10,7 +10,7 @@ from ..errors import PipetaskError, did_you_mean, one_line
 from ..options.declaration import assemble, declared
 from ..options.logs import LogOptions
 from .catalog import COMMANDS
-from .command import command_for
+from .command import BEFORE, command_for
 from .parameters import parameters
 
 __all__ = ["call", "cli", "explain"]
@@ -32,6 +32,12 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except (EOFError, KeyboardInterrupt, OSError) as error:
             raise _PassedError(error) from error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        typed = list(args)
+        rest = super().parse_args(ctx, args)
+        ctx.meta[BEFORE] = tuple(typed[: len(typed) - len(ctx._protected_args) - len(ctx.args)])
+        return rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

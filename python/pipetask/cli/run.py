@@ -17,6 +17,7 @@ from ..options.graph import GraphSaveOptions
 from ..outcome import Kind, Status
 from .command import Invocation
 from .execution import executor_for, sinks_of
+from .going_on import say_how_to_go_on
 from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
 from .logs import configure_logging
 
@@ -49,12 +50,20 @@ def _run(invocation: Invocation) -> int:
         _show_and_keep(options, options.source.qgraph, request)
         if request.graph_items:
             return _nothing_executed()
-        return _execute(options, graph_executor, options.source.qgraph).exit_code
+        summary = _execute(options, graph_executor, options.source.qgraph)
+        return _ended(invocation, executor, summary, options.source.qgraph)
     with _place_for(options.saved) as place:
         graph_executor = _graph_executor(invocation, executor, place.path)
-        summary = _build_and_execute(options, graph_executor, request, place.path)
-        place.keep = place.keep or (summary is not None and _needs_graph(summary))
-    return summary.exit_code if summary is not None else 0
+        built = _build_and_execute(options, graph_executor, request, place.path)
+        place.keep = place.keep or (built is not None and _needs_graph(built))
+    return _ended(invocation, executor, built, place.path) if built is not None else 0
+
+
+def _ended(invocation: Invocation, executor: QuantumExecutor, summary: RunSummary, graph: str) -> int:
+    """Return the exit code of a run; one that has run here and did not succeed can go on by `--extend-run`."""
+    if executor.traits.executes and not executor.traits.batch:
+        say_how_to_go_on(invocation, summary, graph)
+    return summary.exit_code
 
 
 def _graph_executor(invocation: Invocation, executor: QuantumExecutor, graph: str) -> QuantumGraphExecutor:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..outcome import Kind, QuantumOutcome, Status
+from ..outcome import Kind, Status
 from ..text import shell_command, visible
+from .failures import RunAlone, print_failures
 from .measures import MeasureColumn, measure_columns
 from .sink import Sink
 from .summary import RunSummary
@@ -26,14 +27,8 @@ __all__ = [
     "quantum_backed_debug_command",
 ]
 
-RunAlone: TypeAlias = Callable[[object], str]
-"""Returns the command that runs only the quantum with a given UUID."""
-
 Commands: TypeAlias = Callable[[RunSummary], RunAlone]
 """Returns such a function for a run."""
-
-MOST_FAILURES = 20
-"""Number of failures that are printed; the summary file has all."""
 
 _STYLES = {Kind.DONE: "green", Kind.HANDED_ON: "cyan", Kind.FAILED: "bold red", Kind.NOT_RUN: "yellow"}
 
@@ -64,7 +59,7 @@ class ReportSink(Sink):
 
 
 def print_report(console: Console, summary: RunSummary, run_alone: RunAlone) -> None:
-    """Print a table of tasks, then each failure with a command that runs only that quantum.
+    """Print a table of tasks, then each kind of failure with a command that runs only its first quantum.
 
     Parameters
     ----------
@@ -77,11 +72,7 @@ def print_report(console: Console, summary: RunSummary, run_alone: RunAlone) -> 
     """
     if summary.outcomes:
         console.print(_table(summary, console.width))
-    failures = summary.failures
-    for outcome in failures[:MOST_FAILURES]:
-        _print_failure(console, summary, outcome, run_alone)
-    if len(failures) > MOST_FAILURES:
-        console.print(f"… and {len(failures) - MOST_FAILURES} more failures; --summary FILE lists all.")
+    print_failures(console, summary, run_alone)
     if summary.error is not None:
         console.print(Text(visible(str(summary.error)), style="bold red"), soft_wrap=True)
     console.print(_verdict(summary), soft_wrap=True)
@@ -141,43 +132,6 @@ def _needed(column: MeasureColumn) -> int:
 
 def _width(lines: Iterable[str]) -> int:
     return max(map(cell_len, lines))
-
-
-def _print_failure(
-    console: Console, summary: RunSummary, outcome: QuantumOutcome, run_alone: RunAlone
-) -> None:
-    where = summary.graph.describe(outcome.id)
-    error = outcome.error
-    what = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
-    console.print()
-    console.print(Text(f"{where} {outcome.status.value}", style="bold red"), soft_wrap=True)
-    console.print(Text(f"  {_shorten(what)}"), soft_wrap=True)
-    if error is not None and outcome.reason is not None:
-        console.print(Text(f"  {visible(outcome.reason)}"), soft_wrap=True)
-    if outcome.log is not None:
-        console.print(Text(f"  log: {visible(outcome.log)}"), soft_wrap=True)
-    for before in outcome.earlier:
-        console.print(Text(f"  {_attempt(before)}"), soft_wrap=True)
-    blocked = sum(1 for other in summary.outcomes if other.blocked_by == outcome.id)
-    if blocked:
-        needy = "quantum that needs" if blocked == 1 else "quanta that need"
-        console.print(Text(f"  blocks {blocked} {needy} it", style="yellow"))
-    command = run_alone(summary.graph.quantum_id(outcome.id))
-    console.print(Text(f"  run it alone: {command}"), soft_wrap=True)
-
-
-def _attempt(outcome: QuantumOutcome) -> str:
-    """Return one line about an attempt that was not the last."""
-    error = outcome.error
-    what = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
-    log = f"; log: {visible(outcome.log)}" if outcome.log is not None else ""
-    return f"attempt {outcome.attempt} {outcome.status.value}: {_shorten(what)}{log}"
-
-
-def _shorten(text: str) -> str:
-    lines = text.strip().splitlines() or [""]
-    more = f" (+{len(lines) - 1} lines)" if len(lines) > 1 else ""
-    return visible(lines[0][:500]) + more
 
 
 def _verdict(summary: RunSummary) -> Text:

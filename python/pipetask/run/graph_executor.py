@@ -154,6 +154,8 @@ class QuantumGraphExecutor:
             ) as execution,
             watched(lease, execution.context.stop.ask),
         ):
+            if not spec.clobber_outputs:
+                _warn_of_kept_outputs(earlier.unsuccessful - execution.unwanted)
             _warn_of_missing_inputs(file.structure, execution.unwanted - earlier.done, execution.unwanted)
             if self._executor.traits.executes:
                 self._make_ready(file, butler, collections)
@@ -217,6 +219,16 @@ def _hand_over(butler: Butler, run: str, lease: Lease | None, batch_run: str, di
     note_batch(butler, run, batch_run, directory)
     if lease is not None:
         lease.release()
+
+
+def _warn_of_kept_outputs(unsuccessful: frozenset[int]) -> None:
+    """Warn at the start of quanta that cannot run because of what they have left before."""
+    if unsuccessful:
+        quanta = "1 quantum has" if len(unsuccessful) == 1 else f"{len(unsuccessful)} quanta have"
+        _LOG.warning(
+            "%s failed before, left registered outputs, and will fail again: add --clobber-outputs to replace these.",
+            quanta,
+        )
 
 
 def _warn_of_missing_inputs(

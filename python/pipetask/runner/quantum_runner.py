@@ -18,7 +18,7 @@ from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from ..graph.reader import QuantumReader, load_storage_classes
 from ..lsst_internals import bound_history
-from ..outcome import QuantumOutcome, Status, StoredOutputs
+from ..outcome import NOT_CLOBBERED, QuantumOutcome, Status, StoredOutputs
 from ..storage.durability import sync_files
 from ..storage.files import forget, local_paths, recorded_files, sizes_of
 from .base import ExceptionHook, Interruption, Ticket
@@ -35,8 +35,6 @@ __all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner"]
 
 HISTORY = 10
 """Number of earlier quanta of the process that a log names: enough to see which may have disturbed it."""
-
-NOT_CLOBBERED = "outputs of an earlier attempt are registered: --clobber-outputs replaces them"
 
 
 class QuantumRunner:
