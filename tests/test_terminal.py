@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pipetask.cli import main
+from pipetask.cli.catalog import COMMANDS, GROUPS
 from pipetask.executors.activity import Activity
 from pipetask.observe.progress_table import ProgressTable
 from pipetask.observe.tally import Tally
@@ -154,3 +156,44 @@ def test_a_repository_with_escapes_in_its_name_is_quoted() -> None:
     assert r"no\x1b[2Jsuch" in shown
     assert "\x1b[2J" not in shown
     assert len(lines_of(shown)) == 1
+
+
+# The command line.
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_command_alone_shows_a_page(width: int) -> None:
+    terminal = Terminal(width=width)
+    lines = lines_of(terminal.read_until(None))
+    assert terminal.close() == 2
+    assert lines[0].startswith("Usage: pipetask")
+    assert max(map(len, lines)) <= width
+    titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles == [f"{title}:" for title in ("Options", *GROUPS)]
+    names = [
+        line.split()[0] for line in lines[lines.index("Build and look:") :] if re.match(r"  [a-z]", line)
+    ]
+    assert names == list(COMMANDS), "one line each"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--log-level", "DEBUG", "run", "--nope"], "pipetask run: No such option --nope"),
+        (["--log-level", "DEBUG", "nope"], "pipetask: No such command 'nope'"),
+        (["--log-level"], "pipetask: Option '--log-level' requires an argument."),
+        (["--log-level", "TRACE", "run", "-j", "x"], "pipetask run: Invalid value for '-j'"),
+        (["run", "--long-log", "-b", "repo"], "--long-log goes before 'run': pipetask --long-log … run …"),
+        (["run", "-b", "repo", "--log-level=INFO"], "--log-level goes before 'run'"),
+        (["qgraph", "--log-file", "x"], "--log-file goes before 'qgraph'"),
+        (["-b", "repo", "qgraph"], "-b goes behind the command: pipetask qgraph -b …"),
+        (["--run-dir", "run"], "--run-dir goes behind the command: pipetask"),
+        (["--long-lag", "run"], "No such option --long-lag: did you mean '--long-log'?"),
+    ],
+)
+def test_usage_errors_are_one_line_at_any_log_level(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

@@ -21,7 +21,7 @@ from .edits import edits_given, note_edits
 from .option_files import FileOptions, load_defaults, print_options
 from .parameters import is_argument, parameter_names, parameters
 
-__all__ = ["BEFORE", "Invocation", "ModelCommand", "command_for"]
+__all__ = ["BEFORE", "Invocation", "ModelCommand", "command_for", "has_option"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,11 @@ class ModelCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            raise click.UsageError(_no_such_option(self, error.option_name), ctx) from error
+            if ctx.parent is not None and has_option(ctx.parent.command, error.option_name):
+                message = f"{error.option_name} goes before {self.name!r}: pipetask {error.option_name} … {self.name} …"
+            else:
+                message = _no_such_option(self, error.option_name)
+            raise click.UsageError(message, ctx) from error
 
     def _call(self, **values: Any) -> int:
         ctx = click.get_current_context()
@@ -152,6 +156,11 @@ def command_for(entry: Entry) -> ModelCommand:
         return int(module.run(invocation))
 
     return ModelCommand(entry.name, entry.model(), run)
+
+
+def has_option(command: click.Command, flag: str) -> bool:
+    """Return whether a command has an option of that name."""
+    return any(flag in (*each.opts, *each.secondary_opts) for each in command.params)
 
 
 def _no_such_option(command: click.Command, name: str) -> str:

@@ -9,8 +9,8 @@ import click
 from ..errors import PipetaskError, did_you_mean, one_line
 from ..options.declaration import assemble, declared
 from ..options.logs import LogOptions
-from .catalog import COMMANDS
-from .command import BEFORE, command_for
+from .catalog import COMMANDS, GROUPS
+from .command import BEFORE, command_for, has_option
 from .parameters import parameters
 
 __all__ = ["call", "cli", "explain"]
@@ -35,7 +35,10 @@ class _LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         typed = list(args)
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(_not_in_front(error.option_name, typed), ctx) from error
         ctx.meta[BEFORE] = tuple(typed[: len(typed) - len(ctx._protected_args) - len(ctx.args)])
         return rest
 
@@ -54,9 +57,20 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(entry.name, entry.summary) for entry in COMMANDS.values()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        width = max(map(len, COMMANDS))
+        for title, entries in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(entry.name.ljust(width), entry.summary) for entry in entries])
+
+
+def _not_in_front(flag: str, typed: list[str]) -> str:
+    """Return what to say of an option in front of the command that the group does not have."""
+    named = [word for word in typed if word in COMMANDS]
+    for name in dict.fromkeys([*named, "run", *COMMANDS]):
+        if has_option(command_for(COMMANDS[name]), flag):
+            return f"{flag} goes behind the command: pipetask {name} {flag} …"
+    known = [opt for each in cli.params for opt in each.opts]
+    return f"No such option {flag}{did_you_mean(flag, [*known, '--help'], '--help lists the options.')}"
 
 
 def _note_logging(**values: Any) -> None:
@@ -77,6 +91,9 @@ def call(arguments: list[str]) -> int:
     """Call a command, and return its exit code."""
     try:
         code = cli.main(arguments, prog_name="pipetask", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except _PassedError as passed:
         raise passed.error from passed.error.__cause__
     return code if isinstance(code, int) else 0

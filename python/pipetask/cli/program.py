@@ -147,7 +147,7 @@ def _guarded(action: Callable[[], int], interruption: Interruption, arguments: S
             raise
         interruption.heard()
         line, code = _explain(error, interruption.number)
-        return _complain(f"pipetask{line}", code, arguments)
+        return _complain(f"pipetask{line}", code, arguments, with_traceback=not _is_clicks(error))
 
 
 def _explain(error: BaseException, number: int | None) -> tuple[str, int]:
@@ -161,8 +161,15 @@ def _explain(error: BaseException, number: int | None) -> tuple[str, int]:
     return explain(error)
 
 
-def _complain(line: str, code: int, arguments: Sequence[str]) -> int:
-    if re.search(r"--log-level[= ](\S*[=,])?(DEBUG|TRACE)\b", " ".join(arguments), re.IGNORECASE):
+def _is_clicks(error: BaseException) -> bool:
+    """Return whether this is about how the command was called: where in click that was found helps no one."""
+    return type(error).__module__.startswith("click.")
+
+
+def _complain(line: str, code: int, arguments: Sequence[str], *, with_traceback: bool) -> int:
+    if with_traceback and re.search(
+        r"--log-level[= ](\S*[=,])?(DEBUG|TRACE)\b", " ".join(arguments), re.IGNORECASE
+    ):
         import traceback
 
         traceback.print_exc()
