@@ -140,6 +140,8 @@ class Foreman:
             case Give(number) | TakeBack(number) | Interrupt(number) | Kill(number):
                 if (handle := self._handles.get(number)) is not None:  # it may have died meanwhile
                     self._tell(handle, number, instruction)
+            case other:
+                raise AssertionError(f"unknown instruction {other!r}")
 
     def _tell(self, handle: WorkerHandle, number: int, instruction: Instruction) -> None:
         match instruction:
