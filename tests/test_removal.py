@@ -357,7 +357,7 @@ PURGE_LIST = "Will remove:\n  runs: u/out/1, u/out/2\n  chains: u/out\n  others:
         ("n\n", 0, "Aborted.\n", ""),
         ("\n", 0, "Aborted.\n", ""),
         ("perhaps\nno\n", 0, "Error: invalid input\nContinue? [y/N]: Aborted.\n", ""),
-        ("", 1, "\n", "Nothing is removed: nobody can answer"),
+        ("", 1, "\n", "Nothing is removed: standard input is closed"),
     ],
     ids=["no", "neither", "unclear", "end of input"],
 )
@@ -412,7 +412,7 @@ def test_no_standard_input(make: Callable[[Layout], Path]) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Will remove" in out
-    assert "nobody can answer" in err
+    assert "standard input is closed" in err
     assert content(root) == before
 
 

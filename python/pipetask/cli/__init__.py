@@ -1,6 +1,6 @@
 """The command line: parse, confirm, print.
 
-Nothing heavy is imported before a subcommand runs, and nothing at all before signals are handled.
+Nothing slow is imported before a subcommand runs, and nothing at all before signals are handled.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ def main(arguments: list[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        The command's arguments; by default those of this process, whose signals and standard streams are then the
-        command's, too.
+        The command's arguments; by default those of this process, whose signals and standard streams are then handled,
+        too.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _let_ctrl_c_end_it() -> None:
-    """Let Ctrl-C end this process as other signals do, without a traceback, until something better handles them."""
+    """Let Ctrl-C end this process like other signals, without a traceback, until another handler is installed."""
     import signal
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -1,4 +1,4 @@
-"""Lets ``python -m pipetask.cli`` be the command."""
+"""Makes ``python -m pipetask.cli`` run the command."""
 
 import sys
 

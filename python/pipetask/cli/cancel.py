@@ -20,7 +20,7 @@ __all__ = ["run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Cancel a run, and see to it that what has been done is registered."""
+    """Cancel a run, and make sure that finished quanta are registered."""
     from ..run.continuation import release
 
     options: CancelCommand = invocation.options
@@ -33,7 +33,7 @@ def run(invocation: Invocation) -> int:
     unregistered = recipe.later is not None and begun and not directory.summary.exists()
     if unregistered:
         _register(directory)
-    # Whoever registers lets others have the output run.
+    # Registration also releases the output run.
     released = not unregistered and recipe.later is not None and release(recipe.later, directory.facts.id)
     if cancelled or unregistered:
         print(_what_was_done(directory, cancelled=cancelled), file=sys.stderr)
@@ -54,7 +54,7 @@ def _what_was_done(directory: RunDirectory, *, cancelled: bool) -> str:
 
 
 def _register(directory: RunDirectory) -> None:
-    """Do what the final job could not: where the batch system lost it, or holds it, there was none."""
+    """Register finished quanta if the batch system has lost or holds the final job."""
     print("The final job has not registered what is done; it is registered here.", file=sys.stderr)
     if final_step(directory) == ExitCode.INFRASTRUCTURE or not directory.summary.exists():
         raise PipetaskError(

@@ -1,4 +1,4 @@
-"""The commands there are: the one list that the command line, completion and the reference pages are made from."""
+"""The list of commands, from which the command line, completion and the reference pages are made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Entry:
     """Class in `pipetask.options.commands`."""
 
     summary: str
-    """Half a line for the list of commands."""
+    """A few words for the list of commands."""
 
     def model(self) -> type[Any]:
         """Return the model of its options."""

@@ -16,7 +16,7 @@ __all__ = ["run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Remove what a chain no longer holds."""
+    """Remove collections that are no longer in a chain."""
     options: CleanupCommand = invocation.options
     configure_logging(invocation.logs)
     from ..repository.removal import Cleanup

@@ -1,4 +1,4 @@
-"""Makes a click command from a model of options (see `pipetask.options.declaration`)."""
+"""Make click commands from models of options (see `pipetask.options.declaration`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["BEFORE", "Invocation", "ModelCommand", "command_for", "has_option"]
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command as it was called."""
+    """A call of a command."""
 
     options: Any
     """An instance of the command's model."""
@@ -81,7 +81,7 @@ class ModelCommand(click.Command):
     def make_parser(self, ctx: click.Context) -> Any:
         """Make a parser that also reads option files and records the order of edits.
 
-        Both have to be known before click processes values, and the command line is parsed only once.
+        Both must be known before click processes values, and the command line is parsed only once.
         """
         parser = super().make_parser(ctx)
         parse = parser.parse_args
@@ -96,7 +96,7 @@ class ModelCommand(click.Command):
         return parser
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; if there is no such option, suggest one."""
+        """Parse; for an unknown option, suggest a known one."""
         ctx.meta[BEHIND] = tuple(args)
         try:
             return super().parse_args(ctx, args)

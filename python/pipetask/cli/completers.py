@@ -1,4 +1,4 @@
-"""What the shell offers for the value of an option."""
+"""Shell completion for values of options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]
 
 
 def complete(kind: Completion | None) -> Completer | None:
-    """Return what click is to call for a value of this kind; `None` if there is nothing to offer."""
+    """Return the completion function for a kind of value; `None` if there is no completion."""
     match kind:
         case None:
             return None
@@ -48,5 +48,5 @@ def _labels(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
         pipeline = Pipeline.from_uri(path)
         names = [*pipeline.task_labels, *pipeline.subsets]
     except Exception:
-        return []  # a shell that completes has nowhere to say what is wrong; the command will
+        return []  # completion cannot show errors; the command will
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -12,7 +12,7 @@ __all__ = ["run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Print what a shell has to read."""
+    """Print the completion script."""
     from .group import cli
 
     options: CompletionCommand = invocation.options

@@ -29,7 +29,7 @@ def note_edits(
     options
         The command's options.
     values
-        What the command line says, as texts, by name of the parameter.
+        Texts from the command line, by name of the parameter.
     order
         The parameters in the order of the command line.
     """

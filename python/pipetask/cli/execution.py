@@ -1,4 +1,4 @@
-"""What the commands that execute quanta have in common."""
+"""Code shared by the commands that execute quanta."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["executor_for", "sinks_of"]
 
 
 def executor_for(invocation: Invocation, options: ExecutorOptions, timeout: float | None) -> QuantumExecutor:
-    """Make the execution model that the options ask for.
+    """Make the execution model that the options select.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def executor_for(invocation: Invocation, options: ExecutorOptions, timeout: floa
     if mode in invocation.unusable:
         raise UsageError(f"--mode {mode} cannot be used: {invocation.unusable[mode].rstrip('.')}.")
     model = find_executor(mode)
-    if model.traits.executes:  # a dry run takes any command, to say what that would do
+    if model.traits.executes:  # a dry run accepts the options of any command
         _check_owners(invocation, options, mode, model)
     return model.from_options(None if model.options_group is None else options.models.of(model.options_group))
 
@@ -51,7 +51,7 @@ def _check_owners(
 ) -> None:
     """Refuse options that were typed and would have no effect.
 
-    Those of files are let pass: a profile may have options for several modes.
+    Those from files are accepted: a profile may have options for several modes.
     """
     others = list(_typed_for_others(invocation, options, model))
     if not others:
@@ -85,7 +85,7 @@ def _typed_for_others(
 
 
 def _flag(each: Declared, options: ExecutorOptions) -> str:
-    """Return how an option is called, or its opposite."""
+    """Return the name of an option, or of its opposite."""
     assert isinstance(each.option, Option)
     positive, _, negative = each.option.flags[0].partition("/")
     return negative if options.models.values[each.name] is False else positive
@@ -94,12 +94,12 @@ def _flag(each: Declared, options: ExecutorOptions) -> str:
 def sinks_of(
     options: ExecutorOptions, logs: LogOptions, run_alone: RunAlone, records: RecordOptions
 ) -> list[Sink]:
-    """Return what a run on this machine is told to: the summary, a display, and the report.
+    """Return the sinks of a run on this machine: the summary, a display, and the report.
 
     Parameters
     ----------
     options, logs
-        They say whether there is a display, and which.
+        They determine the display.
     run_alone
         Returns the command that runs the quantum with some UUID alone.
     records
@@ -111,7 +111,7 @@ def sinks_of(
 
 
 def _progress_for(options: ExecutorOptions, logs: LogOptions) -> Sink | None:
-    """Return what shows progress: a table on a terminal, lines elsewhere, nothing beside a debugger."""
+    """Return the progress display: a table on a terminal, lines elsewhere, none with a debugger."""
     from rich.console import Console
 
     from ..observe.progress import LineProgress, TableProgress, can_show_live

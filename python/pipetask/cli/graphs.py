@@ -1,4 +1,4 @@
-"""What `qgraph` and `run` have in common: where a graph comes from, what is shown of it and what is kept."""
+"""Code shared by `qgraph` and `run`: the source of a graph, and showing and writing it."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ GraphCommand: TypeAlias = QgraphCommand | RunCommand
 
 
 def check_source(options: GraphCommand, selection: GraphSelection) -> None:
-    """Check that there is one source of the graph, and that no option belongs to another.
+    """Check that there is exactly one source of the graph, and no option for another source.
 
     Raises
     ------
     UsageError
-        If there is none, or if options for building one come together with one that is built.
+        If there is none, or if options for building a graph are given together with an existing one.
     """
     if options.source.qgraph is None:
         _check_building(options, selection)
         return
-    # Executing a graph, too, leaves out what is done in its output run.
+    # Executing a graph skips quanta that are done in its output run, too.
     allowed = ("skip_existing", "skip_existing_in") if isinstance(options, RunCommand) else ("skip_existing",)
     for group in (options.pipeline, options.building):
         if (flag := _first_given(group, allowed)) is not None:
@@ -68,12 +68,12 @@ def _check_building(options: GraphCommand, selection: GraphSelection) -> None:
 
 
 def request_of(options: GraphCommand) -> ShowRequest:
-    """Return what is to be shown, checked together with the names of what is to be written.
+    """Return the items to show, after checking them and the names of files to write.
 
     Raises
     ------
     UsageError
-        If there is no such thing to show, or if a graph cannot have such a name.
+        If there is no such item, or if a graph file cannot have such a name.
     """
     from ..graph.components import check_graph_name
     from ..pipeline.show import ShowRequest
@@ -90,7 +90,7 @@ def request_of(options: GraphCommand) -> ShowRequest:
 
 
 def _first_given(options: PipelineOptions | GraphBuildOptions, allowed: Container[str]) -> str | None:
-    """Return the flag of the first option that has another value than by default, apart from those allowed."""
+    """Return the flag of the first option that differs from its default, except for allowed ones."""
     default = type(options)()
     for each in fields(options):
         if each.name not in allowed and getattr(options, each.name) != getattr(default, each.name):
@@ -101,12 +101,12 @@ def _first_given(options: PipelineOptions | GraphBuildOptions, allowed: Containe
 
 
 def begin_pipeline(options: GraphCommand, request: ShowRequest) -> PipelineSource | None:
-    """Put the pipeline together; write, draw and show it as asked.
+    """Build the pipeline; write, draw and show it as requested.
 
     Returns
     -------
     source
-        The pipeline; `None` if showing it was all that was asked for.
+        The pipeline; `None` if it was only to be shown.
     """
     from ..pipeline.build import build_pipeline
     from ..pipeline.draw import draw_pipeline
@@ -126,7 +126,7 @@ def begin_pipeline(options: GraphCommand, request: ShowRequest) -> PipelineSourc
 def build(
     options: GraphCommand, source: PipelineSource, outputs: OutputOptions, butler: Butler | None = None
 ) -> PredictedQuantumGraphComponents:
-    """Build the graph, and show on a terminal that this is under way."""
+    """Build the graph, and show on a terminal that it is being built."""
     from rich.console import Console
 
     from ..graph_building import build_graph
@@ -141,7 +141,7 @@ def build(
 
 
 def keep(components: PredictedQuantumGraphComponents, saved: GraphSaveOptions) -> None:
-    """Write and draw a graph as asked."""
+    """Write and draw a graph as requested."""
     from ..graph.components import draw_graph, write_graph
 
     if saved.save_qgraph is not None:
@@ -151,7 +151,7 @@ def keep(components: PredictedQuantumGraphComponents, saved: GraphSaveOptions) -
 
 
 def show(components: PredictedQuantumGraphComponents, request: ShowRequest, butler_config: str) -> None:
-    """Print of a graph what is asked for."""
+    """Print the requested items of a graph."""
     from ..pipeline.show_graph import show_graph
 
     if request.graph_items:
@@ -159,7 +159,7 @@ def show(components: PredictedQuantumGraphComponents, request: ShowRequest, butl
 
 
 def print_quanta(counts: Mapping[str, int]) -> None:
-    """Print how many quanta each task has, and all of them together."""
+    """Print the number of quanta of each task, and their sum."""
     from rich.console import Console
     from rich.table import Table
 

@@ -17,7 +17,7 @@ __all__ = ["call", "cli", "explain"]
 
 
 class _PassedError(Exception):
-    """Carries an error past click, which would mistake it for the end of input at a prompt, or for a closed pipe."""
+    """Carries an error past click, which would treat it as the end of input at a prompt, or as a closed pipe."""
 
     def __init__(self, error: BaseException):
         super().__init__()
@@ -25,7 +25,7 @@ class _PassedError(Exception):
 
 
 class _LazyGroup(click.Group):
-    """A group that imports a subcommand when it is used."""
+    """A group that imports subcommands on demand."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -100,13 +100,13 @@ def call(arguments: list[str]) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Return what to say of an error, after the command's name, and the exit code."""
+    """Return the message for an error, without the name of the command, and the exit code."""
     match error:
         case click.ClickException():
             ctx = error.ctx if isinstance(error, click.UsageError) else None
             path = ctx.command_path.removeprefix("pipetask") if ctx is not None else ""
             return f"{path}: {error.format_message()}", error.exit_code
-        case click.Abort():  # not a signal: a question was not answered
+        case click.Abort():  # not a signal: a prompt was not answered
             return ": there was no answer, so nothing was done", 1
         case PipetaskError():
             return f": {error}", error.exit_code

@@ -1,4 +1,4 @@
-"""What tasks that have run in the command's own process leave there when it ends."""
+"""Clean up after tasks that have run in the process of the command."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["end_process_despite_tasks"]
 
 
 def end_process_despite_tasks(code: int) -> None:
-    """End the children of this process, and the process itself if threads are left that Python would wait for.
+    """End the child processes of this process, and exit without waiting if threads are left.
 
-    Workers do the same for themselves.
+    Workers do this themselves.
 
     Parameters
     ----------

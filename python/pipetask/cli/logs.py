@@ -1,4 +1,4 @@
-"""Logging, whose options come before the subcommand."""
+"""Configure logging; its options come before the subcommand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def configure_logging(options: LogOptions) -> None:
 
     CliLog.initLog(options.long, log_tty=options.tty, log_file=options.files, log_label=dict(options.labels))
     CliLog.setLogLevels([(level.component, level.level) for level in options.levels])
-    if not options.tty:  # our own warnings are for the user in any case
+    if not options.tty:  # pipetask's own warnings are always shown
         handler = logging.StreamHandler()
         handler.setLevel(logging.WARNING)
         handler.setFormatter(OneLine("pipetask: %(message)s"))

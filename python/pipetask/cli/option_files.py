@@ -1,6 +1,6 @@
 """Options from files: ``pipetask.yaml``, ``--profile-file`` and ``-@``.
 
-A file holds a section for each command, and ``all`` for those that every command which has such an option takes::
+A file has a section for each command; the section ``all`` is for every command that has the option::
 
     all:
       butler-config: /repo/main
@@ -8,7 +8,8 @@ A file holds a section for each command, and ``all`` for those that every comman
     run:
       processes: 8
 
-Later wins: default, profile file, options file, command line.  Edits of a pipeline are not replaced but come first.
+Later ones override earlier ones: default, profile file, options file, command line.  Edits of a pipeline do not
+override each other; those from files come first.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ from .catalog import COMMANDS
 __all__ = ["EDITS", "PROFILE", "FileOptions", "load_defaults", "print_options"]
 
 PROFILE = "pipetask.yaml"
-"""Name of the profile file that is read if it lies in the working directory."""
+"""Name of the profile file that is read from the working directory, if it exists."""
 
 EDITS = "pipetask.edits"
-"""Where a context notes the edits of the command line, in their order."""
+"""Key under which a context stores the edits of the command line, in their order."""
 
 _ORIGINS = "pipetask.origins"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions:
-    """Where options come from besides the command line."""
+    """Sources of options besides the command line."""
 
     options_file: str | None = option(
         "-@", "--options-file", metavar="FILE", help="Take options from a YAML file.", complete="files"
@@ -61,21 +62,21 @@ class FileOptions:
 
 
 def load_defaults(ctx: click.Context, options: Sequence[Declared], values: Mapping[str, Any]) -> None:
-    """Lay the options of files over the defaults of a command.
+    """Override the defaults of a command with options from files.
 
     Parameters
     ----------
     ctx
         The command's context, whose ``default_map`` is filled.
     options
-        What the command knows.
+        The options of the command.
     values
-        What the command line says, as texts; only the names of files are read.
+        Texts from the command line, of which only the names of files are used.
 
     Raises
     ------
     click.UsageError
-        If a file cannot be read, or has an option that the command does not know.
+        If a file cannot be read, or has an unknown option.
     """
     if ctx.resilient_parsing:
         return
@@ -132,7 +133,7 @@ def _content(path: str, ctx: click.Context) -> dict[str, dict[str, Any]]:
 
 
 def _names(options: Iterable[Declared]) -> dict[str, Declared]:
-    """Return what options may be called in a file: their flags without dashes, and fields' names."""
+    """Return the names of options in files: their flags without dashes, and the names of fields."""
     found = {}
     for each in options:
         kinds = each.option.kinds if isinstance(each.option, Edits) else (each.option,)
@@ -166,7 +167,7 @@ def _given(path: str, name: str, value: Any, each: Declared, ctx: click.Context)
 
 
 def print_options(ctx: click.Context, options: Sequence[Declared], values: Mapping[str, Any]) -> None:
-    """Print every option of a command, with its value and where it came from."""
+    """Print every option of a command, with its value and its origin."""
     shown = [each for each in options if each.name != "show_options"]
     width = max(len(each.long_name) for each in shown)
     for each in shown:

@@ -1,4 +1,4 @@
-"""Makes click parameters of declared options."""
+"""Make click parameters from declared options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["edit_name", "is_argument", "parameter_names", "parameters", "split_v
 
 
 def parameter_names(each: Declared) -> list[str]:
-    """Return the names of the parameters that an option is made into."""
+    """Return the names of the parameters of an option."""
     if isinstance(each.option, Edits):
         return [edit_name(each, kind) for kind in each.option.kinds]
     return [each.name]
@@ -30,7 +30,7 @@ def edit_name(each: Declared, kind: Edit) -> str:
 
 
 def parameters(each: Declared) -> Iterator[click.Parameter]:
-    """Make the parameters of one declared option: as many as it has kinds, if the order of kinds matters."""
+    """Make the parameters of one declared option; an option for edits has one for each kind."""
     match each.option:
         case Edits(kinds):
             for kind in kinds:
@@ -71,7 +71,7 @@ def _argument(each: Declared, option: Option) -> click.Parameter:
 
 
 class _Option(click.Option):
-    """An option whose help says what the default means, where the value does not."""
+    """An option whose help can describe the default in words."""
 
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)
@@ -141,14 +141,14 @@ def _converter(each: Declared, option: Option) -> Callable[[click.Context, click
 
 
 def split_value(text: str, option: Option | Edit) -> list[str]:
-    """Take a comma-separated value apart, if the option allows for that; a comma in brackets does not separate."""
+    """Split a comma-separated value, if the option allows that; commas in brackets do not separate."""
     if not option.split or not option.flags:
         return [text]
     return [part for part in re.split(r",(?![^\[\]]*\])", text) if part]
 
 
 def _check_new_file(path: str) -> None:
-    """Refuse, before the work and not after it, what cannot be a file, or is in a folder that is not there."""
+    """Refuse early an output file that cannot be created, or whose folder does not exist."""
     if "://" in path:
         return
     if not Path(path).absolute().parent.is_dir():

@@ -1,6 +1,6 @@
-"""The command as a program: its signals, its standard streams, its last words.
+"""The command as a program: signals, standard streams, and error messages.
 
-This is what runs first, so it imports nothing that takes time.
+This module runs first, so it imports nothing slow.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ __all__ = ["Interruption", "as_program", "run"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _TASKS_RAN_HERE = "pipetask.executors.in_process"
-"""The module without which no task runs in the command's own process."""
+"""The module that is loaded if tasks have run in the process of the command."""
 
 _READER_GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
-"""How the system says that a pipe's other end, or a terminal, is gone."""
+"""Error numbers that mean that the other end of a pipe, or a terminal, is gone."""
 
 
 class _InterruptedError(KeyboardInterrupt):
     """Raised by a signal.
 
-    Of a plain one the interpreter remembers that it went through some ``exec``, as imports have them, and at the end it
-    kills itself by SIGINT, whatever the exit code.
+    If a plain `KeyboardInterrupt` passes through an ``exec``, as in imports, the interpreter remembers it, and kills
+    itself with SIGINT at the end, whatever the exit code.
     """
 
 
 class Interruption:
-    """A handler of signals, for as long as nothing better is there.
+    """A signal handler that is used until another one is installed.
 
-    It raises `KeyboardInterrupt`, and remembers that it has: whatever an import makes of an exception in its middle,
-    it is known what has happened.
+    It raises `KeyboardInterrupt`, and records that: an import may replace the exception by another one.
     """
 
     number: int | None = None
@@ -51,7 +50,7 @@ class Interruption:
         raise _InterruptedError
 
     def handle(self) -> None:
-        """Handle signals from now on, but none that somebody else handles, or ignores."""
+        """Install the handler, except for signals that already have a handler or are ignored."""
         for number in _SIGNALS:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self)
@@ -60,7 +59,7 @@ class Interruption:
         sys.unraisablehook = self._raise_again
 
     def _raise_again(self, lost: sys.UnraisableHookArgs) -> None:
-        """Send a signal once more that has come while something was cleaned up, from where nothing can be raised."""
+        """Send a signal again that arrived during a cleanup, from which nothing can be raised."""
         if self.number is None or not isinstance(lost.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(lost)
             return
@@ -76,11 +75,11 @@ class Interruption:
             os.kill(os.getpid(), self.number)
 
     def heard(self) -> None:
-        """Send nothing again: it has arrived."""
+        """Do not send the signal again: it has arrived."""
         self._heard = True
 
     def end(self) -> None:
-        """Handle signals no more: if something keeps the interpreter from ending, they end it."""
+        """Remove the handler, so that signals can end an interpreter that hangs at its exit."""
         self.heard()
         for number in _SIGNALS:
             if signal.getsignal(number) is self:
@@ -105,7 +104,7 @@ def as_program() -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command as a part of another program; return its exit code.
+    """Run the command inside another program; return its exit code.
 
     Parameters
     ----------
@@ -134,12 +133,12 @@ def _with_own_streams(interruption: Interruption) -> int:
         return code
     finally:
         if out is not None:
-            out.forgive_all()  # the interpreter flushes it once more
+            out.forgive_all()  # the interpreter flushes it again
         interruption.end()
 
 
 def _guarded(action: Callable[[], int], interruption: Interruption, arguments: Sequence[str]) -> int:
-    """Do something, and say in one line what went wrong if something did; return the exit code."""
+    """Call a function, and print an error as one line; return the exit code."""
     try:
         return action()
     except BaseException as error:
@@ -151,7 +150,7 @@ def _guarded(action: Callable[[], int], interruption: Interruption, arguments: S
 
 
 def _explain(error: BaseException, number: int | None) -> tuple[str, int]:
-    """Return what to say of an error, after the command's name, and the exit code."""
+    """Return the message for an error, without the name of the command, and the exit code."""
     if isinstance(error, KeyboardInterrupt):
         number = number or signal.SIGINT
     if number is not None:
@@ -183,7 +182,7 @@ def _complain(line: str, code: int, arguments: Sequence[str], *, with_traceback:
 
 
 class _Forgiving(io.FileIO):
-    """A stream for people: what nobody can read is dropped, since it must not change what becomes of the work."""
+    """Wrap a stream so that output which cannot be written is dropped (see D34)."""
 
     forgiven: Collection[int] = ()
 
@@ -198,7 +197,7 @@ class _Forgiving(io.FileIO):
 
 
 class _Stream(io.TextIOWrapper):
-    """A standard stream like another, which forgives some errors."""
+    """A standard stream that ignores some errors."""
 
     def __init__(self, like: TextIO | None, descriptor: int, forgiven: Collection[int]):
         self._file = _Forgiving(descriptor, "w", closefd=False)
@@ -216,9 +215,9 @@ class _Stream(io.TextIOWrapper):
 
 
 def _open_missing_streams() -> None:
-    """Open what the caller has closed: otherwise the first file that is opened, a database say, takes its place."""
+    """Open closed standard streams: otherwise the first file that is opened, such as a database, takes their place."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # uses the lowest free number

@@ -16,7 +16,7 @@ __all__ = ["run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Remove a chain and what is in it."""
+    """Remove a chain and the collections in it."""
     options: PurgeCommand = invocation.options
     configure_logging(invocation.logs)
     from ..repository.removal import Purge

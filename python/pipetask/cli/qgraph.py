@@ -60,7 +60,7 @@ def _graph(options: QgraphCommand, source: PipelineSource | None) -> PredictedQu
 
 
 def _check_collections(butler: Any, options: QgraphCommand) -> None:
-    """Check collections though nothing is written to them: who names some wants to know whether they will do."""
+    """Check collections although nothing is written to them, so that errors are found early."""
     from ..repository.output_collections import OutputCollections
 
     if options.collections.output or options.collections.output_run:

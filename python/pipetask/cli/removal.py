@@ -1,4 +1,4 @@
-"""Show what would be removed, ask, and remove it: what `purge` and `cleanup` have in common."""
+"""List collections, ask, and remove them: code shared by `purge` and `cleanup`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "confirm_and_remove"]
 
 Rows: TypeAlias = "Callable[[RemovalPlan], dict[str, tuple[str, ...]]]"
-"""Sorts what is in a plan into titled rows."""
+"""Returns the collections of a plan in titled rows."""
 
 
 def confirm_and_remove(config: str, removal: Removal, rows: Rows, *, ask: bool) -> int:
@@ -27,16 +27,16 @@ def confirm_and_remove(config: str, removal: Removal, rows: Rows, *, ask: bool) 
     config
         The repository.
     removal
-        The rule that says which.
+        The rule for which collections to remove.
     rows
-        How they are shown.
+        How they are listed.
     ask
-        Whether somebody has to agree.
+        Whether to ask for confirmation.
 
     Returns
     -------
     exit_code
-        0, also if somebody does not agree.
+        0, also if the user declines.
     """
     from ..repository.access import open_repository
     from ..repository.removal import carry_out
@@ -76,21 +76,22 @@ def _lines(rows: dict[str, tuple[str, ...]]) -> Iterator[str]:
 
 
 def _shown(name: str) -> str:
-    """Return a name such that nobody takes it for several, or for something else on the screen."""
+    """Return a name with quotes if it could be mistaken for several names or for other text."""
     plain = name.isprintable() and not set(name) & set(" ,'\"")
     return name if plain else repr(name)
 
 
 def _agreed() -> bool:
-    nobody = PipetaskError(
-        "Nothing is removed: nobody can answer, as standard input is closed; --no-confirm removes without asking."
+    unanswered = PipetaskError(
+        "Nothing is removed: standard input is closed, so the question cannot be answered; --no-confirm removes "
+        "without asking."
     )
     if sys.stdin is None:
-        raise nobody
+        raise unanswered
     try:
         return click.confirm("Continue?", default=False)
     except click.Abort as abort:
         click.echo()
         if isinstance(abort.__context__, EOFError):
-            raise nobody from abort
+            raise unanswered from abort
         raise

@@ -17,7 +17,7 @@ __all__ = ["print_summary", "run", "write_summary"]
 
 
 def run(invocation: Invocation) -> int:
-    """Say what became of executed graphs."""
+    """Report on executed graphs, or on a batch run."""
     options: ReportCommand = invocation.options
     if not options.qgraphs and is_run_directory(options.repo):
         configure_logging(invocation.logs)
@@ -53,12 +53,12 @@ def _report_on_attempts(options: ReportCommand) -> None:
 
 
 def print_summary(summary: Summary, options: ReportCommand | AggregateReportsCommand) -> None:
-    """Print a summary; of one that is written as well, counts only."""
+    """Print a summary; only counts if it is also written to a file."""
     summary.pprint(brief=options.brief or bool(options.full_output_filename))
 
 
 def write_summary(summary: Summary, options: ReportCommand | AggregateReportsCommand) -> None:
-    """Write a summary as JSON if it is to be written."""
+    """Write a summary as JSON, if requested."""
     if options.full_output_filename:
         _write(options.full_output_filename, summary.model_dump_json(indent=2))
 

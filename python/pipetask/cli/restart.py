@@ -13,7 +13,7 @@ __all__ = ["run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Submit what is missing of a run."""
+    """Submit the rest of a run."""
     options: RestartCommand = invocation.options
     directory = RunDirectory(options.run_dir)
     system = system_of(directory)
@@ -33,7 +33,7 @@ def run(invocation: Invocation) -> int:
 
 
 def _hold(directory: RunDirectory) -> None:
-    """Refuse to go on where each job would fail, and use up its retries: no repository, or not ours."""
+    """Refuse if every job would fail and use up its retries: without the repository, or if another run has it."""
     from ..run.continuation import hold
 
     if (later := directory.recipe().later) is not None:

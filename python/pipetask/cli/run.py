@@ -42,7 +42,7 @@ def _run(invocation: Invocation) -> int:
     executor = executor_for(invocation, options.executor, options.run.execution.quantum.timeout)
     check_source(options, options.run.execution.selection)
     if not options.shown.show:
-        executor.prepare()  # goes on while the rest is imported
+        executor.prepare()  # runs while the rest is imported
     configure_logging(invocation.logs)
     request = request_of(options)
     if options.source.qgraph is not None:
@@ -158,6 +158,6 @@ def _place_for(saved: GraphSaveOptions) -> Iterator[_Place]:
 
 
 def _needs_graph(summary: RunSummary) -> bool:
-    """Return whether the graph is needed again: to run what failed, or what was only handed on."""
+    """Return whether the graph is needed again: to run failed quanta, or quanta that were only handed on."""
     later = (status for status in summary.total if status.kind is Kind.HANDED_ON)
     return summary.exit_code != 0 or any(status is not Status.PLANNED for status in later)

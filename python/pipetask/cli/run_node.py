@@ -19,7 +19,7 @@ __all__ = ["final_step", "run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Run a node, or what comes before and after all nodes."""
+    """Run a node, or the first or final step of a run."""
     options: RunNodeCommand = invocation.options
     directory = RunDirectory(options.run_dir)
     try:
@@ -29,7 +29,7 @@ def run(invocation: Invocation) -> int:
             return final_step(directory)
         return run_node(directory, options.node, processes=options.processes, quantum_ids=options.quantum_ids)
     except PipetaskError as error:
-        # In a job, whatever keeps quanta from being run at all may be right at the next attempt.
+        # In a job, an error that prevents all quanta from running may be gone at the next attempt.
         print(f"pipetask run-node: {error}", file=sys.stderr)
         return ExitCode.INFRASTRUCTURE
 
@@ -48,12 +48,12 @@ def _first(directory: RunDirectory) -> int:
 
 
 def final_step(directory: RunDirectory) -> int:
-    """Register what has been done, write the summary, and return an exit code; note down why if that cannot be done.
+    """Register finished quanta, write the summary, and return an exit code; on failure, record the reason.
 
     Raises
     ------
     PipetaskError
-        If it cannot be done, and may be another time.
+        If it fails now, but may succeed later.
     """
     with suppress(OSError):
         directory.unregistered.unlink(missing_ok=True)
@@ -65,7 +65,7 @@ def final_step(directory: RunDirectory) -> int:
 
 
 def _note(directory: RunDirectory, error: PipetaskError) -> None:
-    with suppress(OSError):  # then the job's log still says it
+    with suppress(OSError):  # the log of the job still has it
         directory.unregistered.write_text(f"{error}\n", encoding="utf-8")
 
 

@@ -22,7 +22,7 @@ def run(invocation: Invocation) -> int:
 def _run(invocation: Invocation) -> int:
     options: RunQbbCommand = invocation.options
     executor = executor_for(invocation, options.executor, options.run.execution.quantum.timeout)
-    executor.prepare()  # goes on while the rest is imported
+    executor.prepare()  # runs while the rest is imported
     configure_logging(invocation.logs)
     from ..observe.report import quantum_backed_debug_command
     from ..repository.access import open_graph

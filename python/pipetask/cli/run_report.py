@@ -1,4 +1,4 @@
-"""What became of a batch run."""
+"""Report on a batch run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["is_run_directory", "replay", "report_on_run"]
 
 
 def is_run_directory(path: str) -> bool:
-    """Tell whether a batch run was written there."""
+    """Return whether this is the run directory of a batch run."""
     return (Path(path) / "run.json").is_file()
 
 
 def report_on_run(path: str) -> int:
-    """Print the report of a run as it is now, and return its exit code; nothing is registered."""
+    """Print the report on the current state of a run, and return its exit code; nothing is registered."""
     directory = RunDirectory(path)
     watch = RunWatch(directory)
     status = watch.look()
@@ -54,7 +54,7 @@ def _standing(directory: RunDirectory, status: RunStatus, states: Mapping[str, N
 
 
 def replay(directory: RunDirectory, *, register: bool, standing: Standing | None = None) -> RunSummary:
-    """Take the outcomes that jobs have written down, as those of one run, and report on it.
+    """Replay the outcome files of jobs as one run, and report on it.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def replay(directory: RunDirectory, *, register: bool, standing: Standing | None
     register
         Whether outputs are registered, and the summary is written.
     standing
-        Where the run stands, if it is not over.
+        The state of the run, if it is not over.
     """
     from ..observe.choice import sinks_for
     from ..observe.summary_file import RegisteredSummary
@@ -84,7 +84,7 @@ def replay(directory: RunDirectory, *, register: bool, standing: Standing | None
 
 
 def _commands(directory: RunDirectory, summary: RunSummary) -> RunAlone:
-    """Return what knows the command that runs a failed quantum again in its node."""
+    """Return a function that returns the command which runs a failed quantum again in its node."""
     homes = _homes(directory, summary)
     return lambda quantum_id: rerun_command(directory, homes[quantum_id], quantum_id)
 

@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(invocation: Invocation) -> int:
-    """Say where a run stands."""
+    """Show the state of a run."""
     from rich.console import Console
     from rich.live import Live
 

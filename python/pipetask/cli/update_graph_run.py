@@ -14,7 +14,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def run(invocation: Invocation) -> int:
-    """Give a graph another output run."""
+    """Change the output run of a graph."""
     options: UpdateGraphRunCommand = invocation.options
     configure_logging(invocation.logs)
     from ..graph.components import update_output_run
