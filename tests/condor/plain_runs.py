@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class PlainRun:
         How long a quantum takes.
     condor
         Settings.
+    site
+        A site's file with settings.
     options
         Other options of batch runs.
     lose_answer
@@ -61,6 +63,7 @@ class PlainRun:
     bombs: tuple[tuple[int, str], ...] = ()
     seconds: float = 0.0
     condor: tuple[str, ...] = ()
+    site: Path | None = None
     options: dict[str, Any] = field(default_factory=dict)
     name: str = "run"
     lose_answer: bool = False
@@ -77,8 +80,7 @@ class PlainRun:
 
     def try_to_submit(self, **env: str) -> Finished:
         """Do so, and let it fail."""
-        fields = ("folder", "counts", "edges", "bombs", "seconds", "condor", "options", "name", "lose_answer")
-        content = {name: getattr(self, name) for name in fields}
+        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "pool"}
         description = self.folder / "description.json"
         description.write_text(json.dumps(content, default=str))
         return self.pool.run(sys.executable, "-m", "condor.plain_runs", description, env=env)
@@ -148,7 +150,8 @@ def main(content: dict[str, Any]) -> int:
     ids = {quantum.position: quantum.id for quantum in graph}
     folder = Path(content["folder"])
     bombs = tuple((ids[position], name) for position, name in content["bombs"])
-    system = CondorSystem(CondorOptions(condor=(RELEASE_SLOTS, *content["condor"])))
+    site, settings = content["site"], (RELEASE_SLOTS, *content["condor"])
+    system = CondorSystem(CondorOptions(condor=settings, condor_config=site))
     options = BatchOptions(run_dir=str(folder / content["name"]), **content["options"])
     executor = BatchExecutor(system, options)
     context = ExecutionContext(graph, CallSpec(Recorder(folder, content["seconds"], bombs)))

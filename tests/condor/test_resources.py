@@ -117,7 +117,7 @@ def test_a_sites_settings_reach_the_jobs(site: PersonalPool, folder: Path) -> No
         {"calibrate": 1, ODD: 1},
         condor=(f"labels.{ODD}.priority=8",),
         bombs=((0, "note_environment"), (1, "note_environment")),
-        options={"condor_config": str(folder / "site.yaml")},
+        site=folder / "site.yaml",
     )
     run.submit()
     assert run.wait()["phase"] == "succeeded"
