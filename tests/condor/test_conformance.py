@@ -37,5 +37,5 @@ class PoolBench(Bench):
 
 class TestCondorSystem(BatchConformance):
     @pytest.fixture
-    def bench(self, pool: Pool, work: Path) -> Bench:
-        return PoolBench(pool, work)
+    def bench(self, pool: Pool, request: pytest.FixtureRequest) -> Bench:
+        return PoolBench(pool, pool.new_folder(f"conformance-{request.node.name}"))
