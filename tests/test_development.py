@@ -7,6 +7,7 @@ import cProfile
 import logging
 import os
 import pstats
+import re
 import signal
 import subprocess
 import sys
@@ -312,6 +313,7 @@ def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepositor
     timeout = 6
     terminal = Terminal(*repository.arguments("--pdb", "-j", "2", "--timeout", str(timeout)))
     shown = terminal.read_until("(Pdb) ")
+    assert re.search(r"isr \(instrument='Mock', detector=\d, exposure=\d\) raised ValueError: bomb", shown)
     assert 'raise ValueError("bomb") from cause' in shown
     terminal.type(f"import time; time.sleep({timeout + 1}); print(6 * 7)")  # whoever debugs has time
     assert "\n42" in terminal.read_until("(Pdb) ")
@@ -327,7 +329,8 @@ def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepositor
     shown = terminal.read_until(None)
     assert terminal.close() == 130
     assert "2 failed" in shown
-    assert shown.count("ValueError: bomb") >= 2
+    assert "isr: 2 quanta failed" in shown
+    assert "ValueError: bomb" in shown
     assert "timed" not in shown
 
 

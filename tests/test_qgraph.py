@@ -433,6 +433,9 @@ MISTAKES = {
     ),
     "unknown input": Mistake((*NEW, "-i", "input_chian"), "did you mean 'input_chain'?", 1),
     "unknown input of odd letters": Mistake((*NEW, "-i", "../'\né"), "there is no collection", 1),
+    "unknown skipped": Mistake(
+        (*NEW, "--skip-existing-in", "u/aut"), "there is no collection 'u/aut'", 1, HALF_DONE
+    ),
     "nothing said about outputs": Mistake((), "give --output"),
     "run outside": Mistake(("--output-run", "../../etc"), "cannot be used for a collection"),
     "run with a glob": Mistake(("--output-run", "u/*"), "cannot be used for a collection"),
@@ -554,3 +557,13 @@ def test_graph_is_built_by_a_call(shapes: Shapes) -> None:
     assert re.fullmatch(r"u/new/\d{8}T\d{6}Z", components.header.output_run)
     with pytest.raises(EmptyGraphError):
         build_graph(str(shape.repo), source, GraphBuildOptions(data_query="visit = 7"), outputs)
+
+
+def test_an_output_that_is_still_to_come_does_not_hide_what_is_done(shapes: Shapes) -> None:
+    """pipe_base ignores all collections to skip in if one of them does not exist."""
+    shape = shapes(HALF_DONE)
+    source = build_pipeline(PipelineOptions(pipeline=str(shape.folder / "pipeline.yaml")))
+    outputs = OutputOptions(inputs=("input_chain",), output="u/new")
+    for skipped in (("u/out",), ("u/new", "u/out")):
+        building = GraphBuildOptions(skip_existing_in=skipped)
+        assert build_graph(str(shape.repo), source, building, outputs).header.n_quanta == 2, skipped

@@ -188,6 +188,8 @@ def test_the_command_alone_shows_a_page(width: int) -> None:
         (["qgraph", "--log-file", "x"], "--log-file goes before 'qgraph'"),
         (["-b", "repo", "qgraph"], "-b goes behind the command: pipetask qgraph -b …"),
         (["--run-dir", "run"], "--run-dir goes behind the command: pipetask"),
+        (["run", "-g", "a.qg", "--qgraph", "b.qg"], "--qgraph is given 2 times: give one."),
+        (["qgraph", "-p", "a.yaml", "-p", "b.yaml"], "--pipeline is given 2 times: give one."),
         (["--long-lag", "run"], "No such option --long-lag: did you mean '--long-log'?"),
     ],
 )

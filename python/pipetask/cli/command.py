@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import did_you_mean
-from ..options.declaration import Edits, assemble, declared
+from ..options.declaration import Declared, Edits, Option, assemble, declared
 from ..options.logs import LogOptions
 from ..options.owners import unusable_models, without_clashes
 from .catalog import Entry
@@ -88,6 +89,7 @@ class ModelCommand(click.Command):
 
         def parse_and_note(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
             values, rest, order = parse(args)
+            _check_once(ctx, self.declared, order)
             load_defaults(ctx, self.declared, values)
             note_edits(ctx, self.declared, values, order)
             return values, rest, order
@@ -156,6 +158,16 @@ def command_for(entry: Entry) -> ModelCommand:
         return int(module.run(invocation))
 
     return ModelCommand(entry.name, entry.model(), run)
+
+
+def _check_once(ctx: click.Context, options: Sequence[Declared], order: Sequence[click.Parameter]) -> None:
+    """Refuse what is given twice and of which the first would be dropped."""
+    names = Counter(parameter.name for parameter in order)
+    for each in options:
+        if isinstance(each.option, Option) and each.option.once and names[each.name] > 1:
+            raise click.UsageError(
+                f"{each.option.flags[-1]} is given {names[each.name]} times: give one.", ctx
+            )
 
 
 def has_option(command: click.Command, flag: str) -> bool:

@@ -6,7 +6,6 @@ import importlib
 import sys
 
 from ..errors import UsageError, reason_of
-from ..runner import Ticket
 from ..runner.base import ExceptionHook
 
 __all__ = ["debugger_hook"]
@@ -32,8 +31,8 @@ def debugger_hook(module: str) -> ExceptionHook:
     except Exception as error:  # a module may raise anything
         raise UsageError(f"--pdb {module}: no such debugger ({reason_of(error)}).") from error
 
-    def debug(ticket: Ticket, error: BaseException) -> None:
-        print(f"\nquantum {ticket.id} raised {type(error).__name__}: {error}", file=sys.stderr)
+    def debug(quantum: str, error: BaseException) -> None:
+        print(f"\n{quantum} raised {type(error).__name__}: {error}", file=sys.stderr)
         try:
             enter(error.__traceback__)
         except BaseException as other:

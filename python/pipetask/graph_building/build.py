@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from lsst.pipe.base.all_dimensions_quantum_graph_builder import (
 )
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
 
-from ..errors import UsageError, did_you_mean
+from ..errors import PipetaskError, UsageError, did_you_mean
 from ..options.collections import OutputOptions
 from ..options.graph import GraphBuildOptions
 from ..repository.access import open_repository
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from ..pipeline.build import PipelineSource
 
 __all__ = ["build_graph"]
-
-_LOG = logging.getLogger(__name__)
 
 
 def build_graph(
@@ -98,7 +95,7 @@ def _build(
     collections: OutputCollections,
     more: dict[str, Any],
 ) -> PredictedQuantumGraphComponents:
-    _warn_of_missing(butler, building.skip_existing_in)
+    _check_skipped(butler, building.skip_existing_in, collections)
     skip_in = _skip_existing_in(building, collections)
     with said_plainly(butler, pipeline, collections.run, building.data_query):
         builder = AllDimensionsQuantumGraphBuilder(
@@ -109,7 +106,8 @@ def _build(
             dataset_query_constraint=_constraint(pipeline, building.dataset_query_constraint),
             input_collections=collections.input_search,
             output_run=collections.run,
-            skip_existing_in=skip_in,
+            # pipe_base ignores all of them if one is not there.
+            skip_existing_in=tuple(name for name in skip_in if collection_exists(butler, name)),
             clobber=collections.options.clobber_outputs,
             **more,
         )
@@ -132,12 +130,16 @@ def _skip_existing_in(building: GraphBuildOptions, collections: OutputCollection
     return building.skip_existing_in
 
 
-def _warn_of_missing(butler: Butler, names: tuple[str, ...]) -> None:
-    """Only warn: a first attempt may name a collection that it will create."""
+def _check_skipped(butler: Butler, names: tuple[str, ...], collections: OutputCollections) -> None:
+    """Refuse collections that are not there, because of a misspelt one everything would run again.
+
+    The outputs of this command may be named: its first attempt is the same command as the next.
+    """
+    own = (collections.chain, collections.run, collections.options.output)
     for name in names:
-        if not collection_exists(butler, name):
-            hint = did_you_mean(name, butler.collections.query("*"), "nothing is done there.")
-            _LOG.warning("--skip-existing-in: there is no collection %r%s", name, hint)
+        if name not in own and not collection_exists(butler, name):
+            hint = did_you_mean(name, butler.collections.query("*"), "leave the option out.")
+            raise PipetaskError(f"--skip-existing-in: there is no collection {name!r}{hint}")
 
 
 def _metadata(

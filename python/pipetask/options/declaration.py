@@ -66,6 +66,9 @@ class Option:
     new_file: bool = False
     """Whether the value names a file that will be written; its folder has to exist."""
 
+    once: bool = False
+    """Whether it is refused if it is given twice, where the last would otherwise be taken."""
+
 
 @dataclass(frozen=True)
 class Edit:

@@ -85,6 +85,7 @@ class GraphFileOptions:
         "--qgraph",
         metavar="FILE",
         help="Existing quantum graph, .qg or legacy .qgraph, instead of a pipeline.",
+        once=True,
         complete="files",
     )
 

@@ -19,6 +19,7 @@ class PipelineOptions:
         "-p",
         "--pipeline",
         metavar="FILE[#LABELS]",
+        once=True,
         help="Pipeline definition (YAML); all its tasks, or those given with #LABEL,LABEL or #FIRST..LAST.",
         complete="files",
     )

@@ -13,8 +13,8 @@ __all__ = ["READ_AHEAD", "ExceptionHook", "Interruption", "Runner", "RunnerSpec"
 READ_AHEAD = 16
 """Quanta to load at a time: reading them from the graph file one by one takes several times as long."""
 
-ExceptionHook = Callable[["Ticket", BaseException], None]
-"""Called with a live exception, traceback attached, before it is turned into text (for a debugger)."""
+ExceptionHook = Callable[[str, BaseException], None]
+"""Called with label and data ID of a quantum, and a live exception before it is turned into text (for a debugger)."""
 
 
 class Interruption(KeyboardInterrupt):

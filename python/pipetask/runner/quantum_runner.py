@@ -208,7 +208,7 @@ class QuantumBackedRunner(QuantumRunner):
             return _failure(error)
         except BaseException as error:
             if self._on_exception is not None:
-                self._on_exception(ticket, error)
+                self._on_exception(_description(node, quantum), error)
             report = _failure(error) | {"log": _log_place(butler, node, quantum)}
             return report | ({"reason": NOT_CLOBBERED} if keep else {"outputs": self._outputs(quantum)})
         finally:
@@ -261,7 +261,7 @@ class FullButlerRunner(QuantumRunner):
             return _failure(error)
         except BaseException as error:
             if self._on_exception is not None:
-                self._on_exception(ticket, error)
+                self._on_exception(_description(node, quantum), error)
             report = _failure(error) | {"log": _log_place(self._full, node, quantum)}
             return report | ({"reason": NOT_CLOBBERED} if keep else {})
 
@@ -336,6 +336,12 @@ def _failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, Interruption):
         return {"status": Status.CANCELLED, "reason": "interrupted while it ran"}
     return {"status": Status.FAILED, "error": describe_exception(error)}
+
+
+def _description(node: TaskNode, quantum: Quantum) -> str:
+    """Return label and data ID."""
+    values = quantum.dataId.required if quantum.dataId is not None else {}
+    return f"{node.label} ({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
 def _log_place(butler: LimitedButler, node: TaskNode, quantum: Quantum) -> str | None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError
-from ...runner import Ticket
 from ...runner.base import ExceptionHook
 from ..debugger import debugger_hook
 
@@ -81,11 +80,11 @@ class WorkerDebugger:
         """
         enter = debugger_hook(self.module)
 
-        def debug(ticket: Ticket, error: BaseException) -> None:
+        def debug(quantum: str, error: BaseException) -> None:
             # The quantum has failed for its own reason, however this ends.
             whatever = suppress(LeaveDebuggerError, KeyboardInterrupt)
             with whatever, debugging(error), _locked(lock), _borrowed(self.terminal):
-                enter(ticket, error)
+                enter(quantum, error)
 
         return debug
 
