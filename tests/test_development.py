@@ -94,6 +94,7 @@ def test_the_profile_has_every_quantum(observed: Observed) -> None:
     assert calls(observed.folder / "where.txt", "runQuantum", "_pipeline_task") == 9
 
 
+@pytest.mark.slow
 def test_coverage_has_what_was_run_wherever_it_was_run(observed: Observed) -> None:
     (file,) = observed.folder.glob(".coverage.*")
     data = CoverageData(str(file))

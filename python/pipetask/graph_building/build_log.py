@@ -1,4 +1,4 @@
-"""What pipe_base's builder says while it builds."""
+"""Messages of pipe_base's graph builder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DROPPED = re.compile(r"Dropping task (\S+) because no quanta remain(?: \((.*)\)
 
 
 class BuildLog(logging.Handler):
-    """Listens to a builder, and passes on what it says to where it would have gone.
+    """Records the messages of a builder, and passes them on to its original logger.
 
-    Why a task has no quanta is said at level INFO, and nowhere else.  To hear that, whatever the user wants to be
-    logged, the builder gets a logger that nobody else knows.
+    The builder logs only at level INFO why a task has no quanta.  To receive that at any log level of the user, the
+    builder gets a private logger.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class BuildLog(logging.Handler):
         builder.log = getLogger(logger=own)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of a message, and pass it on."""
+        """Record a message, and pass it on."""
         self._messages.append(record.getMessage())
         if self._usual.isEnabledFor(record.levelno):
             self._usual.handle(record)

@@ -57,11 +57,11 @@ def update_registry(
         with said_of_init_outputs(collections.run):
             outputs = InitOutputs.of(butler, graph, packages=not options.no_versions)
             if collections.run_exists:
-                _check_nobodys(butler, outputs.new)
+                _check_unclaimed(butler, outputs.new)
     if options.register_dataset_types:
         _register_dataset_types(butler, graph, options)
     _complete_tables(butler, graph)
-    with _nobody_writes_to_replaced(butler, collections):
+    with _replaced_run_is_unused(butler, collections):
         with butler.transaction():
             collections.create(butler)
             forgotten = collections.forget_replaced(butler, graph.pipeline_graph)
@@ -82,7 +82,7 @@ def _clear_away(butler: Butler, refs: list[DatasetRef]) -> None:
 
 
 @contextmanager
-def _nobody_writes_to_replaced(butler: Butler, collections: OutputCollections) -> Iterator[None]:
+def _replaced_run_is_unused(butler: Butler, collections: OutputCollections) -> Iterator[None]:
     if collections.replaced is None or collections.options.prune_replaced is None:
         yield
         return
@@ -165,7 +165,7 @@ def _complete_tables(butler: Butler, graph: PredictedQuantumGraph) -> None:
     complete_dataset_tables(butler, {node.dimensions for node in nodes})
 
 
-def _check_nobodys(butler: Butler, refs: list[DatasetRef]) -> None:
+def _check_unclaimed(butler: Butler, refs: list[DatasetRef]) -> None:
     """Refuse to write datasets to a run in which another graph has written datasets of the same names."""
     for ref in refs:
         try:
