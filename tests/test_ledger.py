@@ -25,9 +25,14 @@ def directory(tmp_path: Path) -> RunDirectory:
 
 
 def attempt(
-    directory: RunDirectory, number: int, *statuses: Status, code: int | None = 0, memory: int | None = None
+    directory: RunDirectory,
+    number: int,
+    *statuses: Status,
+    code: int | None = 0,
+    memory: int | None = None,
+    lost: bool = False,
 ) -> None:
-    writer = AttemptWriter(directory.outcomes, number, "host", memory)
+    writer = AttemptWriter(directory.outcomes, number, "host", memory, [number] if lost else ())
     for status in statuses:
         writer.outcome(QuantumOutcome(number, status))
     if code is not None:
@@ -47,6 +52,20 @@ def test_the_last_success_counts_or_else_the_last_attempt(
     outcome = record.counting.get(3)
     assert (outcome.status if outcome else None) is counts
     assert record.done == ({3} if counts is S else set())
+
+
+@pytest.mark.parametrize(("statuses", "counts"), [((S,), S), ((F,), F), ((C, F), F), ((), None)])
+def test_a_success_whose_files_were_lost_counts_no_more(
+    directory: RunDirectory, statuses: tuple[Status, ...], counts: Status | None
+) -> None:
+    attempt(directory, 3, S)
+    attempt(directory, 3, *statuses, lost=True)
+    record = Ledger(directory).node(3)
+    outcome = record.counting.get(3)
+    assert (outcome.status if outcome else None) is counts
+    told = list(record.outcomes())
+    assert [each.status for each in told] == ([] if counts is None else [counts])
+    assert [each.status for last in told for each in last.earlier] == ([S, *statuses[:-1]] if told else [])
 
 
 def test_earlier_attempts_are_kept_with_the_outcome(directory: RunDirectory) -> None:

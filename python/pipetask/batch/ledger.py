@@ -40,14 +40,17 @@ class NodeRecord:
     def counting(self) -> Mapping[int, QuantumOutcome]:
         """The outcome that counts of each quantum that has one, by id.
 
-        The last success counts, or the last attempt if none is a success: a quantum that had succeeded runs again if
-        its files were lost.
+        The last success counts, or the last attempt if none is a success.  A success whose files a later attempt found
+        lost counts no more, whatever became of that attempt.
         """
         found: dict[int, QuantumOutcome] = {}
-        for outcome in self._all():
-            before = found.get(outcome.id)
-            if before is None or outcome.status.unblocks or not before.status.unblocks:
-                found[outcome.id] = outcome
+        for attempt in self.attempts:
+            for id in attempt.lost:
+                found.pop(id, None)
+            for outcome in attempt.outcomes:
+                before = found.get(outcome.id)
+                if before is None or outcome.status.unblocks or not before.status.unblocks:
+                    found[outcome.id] = outcome
         return found
 
     @cached_property
@@ -77,19 +80,16 @@ class NodeRecord:
         """Yield the outcome that counts of each quantum, with those of the attempts before it; to be called once."""
         before: dict[int, tuple[QuantumOutcome, ...]] = {}
         told: set[int] = set()
-        for outcome in self._all():
+        for outcome in (outcome for attempt in self.attempts for outcome in attempt.outcomes):
             if outcome.id in told:
                 continue
-            if outcome is not self.counting[outcome.id]:
+            if outcome is not self.counting.get(outcome.id):
                 before[outcome.id] = all_attempts(before.get(outcome.id, ()), outcome.without_outputs())
                 continue
             told.add(outcome.id)
             *earlier, last = all_attempts(before.pop(outcome.id, ()), outcome)
             last.earlier = tuple(earlier)
             yield last
-
-    def _all(self) -> Iterator[QuantumOutcome]:
-        return (outcome for attempt in self.attempts for outcome in attempt.outcomes)
 
 
 @dataclass(frozen=True)

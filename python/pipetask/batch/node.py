@@ -82,7 +82,8 @@ def run_node(
         if todo:
             recipe.runner.prepare_process()
         memory = system_class_of(directory).requested_memory()
-        writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), memory)
+        lost = earlier.done - finished
+        writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), memory, lost)
         for outcome in outcomes.values():
             writer.outcome(outcome)
         killed_before = oom_kills()

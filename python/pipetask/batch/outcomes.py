@@ -55,6 +55,9 @@ class Attempt:
 
     outcomes: list[QuantumOutcome] = field(default_factory=list)
 
+    lost: frozenset[int] = frozenset()
+    """Ids of quanta that an earlier attempt had done, and whose files this one found lost."""
+
 
 class AttemptWriter:
     """Writes the outcomes of one attempt.
@@ -67,6 +70,8 @@ class AttemptWriter:
         Number of the node.
     host, memory
         Host that it runs on, and memory that the job has requested, in megabytes.
+    lost
+        Ids of quanta that an earlier attempt had done, and whose files are lost: they are done no more.
 
     Raises
     ------
@@ -74,7 +79,7 @@ class AttemptWriter:
         If the file cannot be written.
     """
 
-    def __init__(self, folder: Path, number: int, host: str, memory: int | None):
+    def __init__(self, folder: Path, number: int, host: str, memory: int | None, lost: Collection[int] = ()):
         shard = _shard(folder, number)
         path = shard / f"{number:06}-{time.time_ns():x}{_SUFFIX}"
         try:
@@ -85,7 +90,9 @@ class AttemptWriter:
                 f"{path} cannot be written ({error.strerror}): make room or give permission."
             ) from error
         self._path = path
-        begin = {"record": "begin", "start": time.time(), "host": host, "memory": memory}
+        begin: dict[str, Any] = {"record": "begin", "start": time.time(), "host": host, "memory": memory}
+        if lost:
+            begin["lost"] = sorted(lost)
         self._write(begin, before=_FIRST_LINE)
 
     def outcome(self, outcome: QuantumOutcome) -> None:
@@ -219,6 +226,7 @@ def _grow(attempt: Attempt, offset: int) -> int:
                 attempt.outcomes.append(from_record(record, attempt.path))
             case {"record": "begin", "start": start, "host": host, "memory": memory}:
                 attempt.start, attempt.host, attempt.memory = start, host, memory
+                attempt.lost = frozenset(record.get("lost", ()))
             case {"record": "end", "exit_code": code}:
                 attempt.exit_code = code
             case other:
