@@ -120,7 +120,7 @@ class ExecutionOptions:
     """How the quanta of a graph are executed, whatever the execution model and the registry."""
 
     quantum: QuantumOptions = section("Execution", QuantumOptions)
-    retries: RetryOptions = section("Other attempts", RetryOptions)
+    retries: RetryOptions = section("Retries", RetryOptions)
     fail_fast: bool = option("--fail-fast", default=False, help="Stop at the first failure.")
     graph_fixup: str | None = option(
         "--graph-fixup",
