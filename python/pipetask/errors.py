@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "MissingGuardError",
     "PipetaskError",
     "RegistrationError",
     "UsageError",
@@ -37,6 +38,16 @@ class UsageError(PipetaskError):
 
 class RegistrationError(PipetaskError):
     """Raised when finished outputs could not be written to the registry; the files themselves are safe."""
+
+
+class MissingGuardError(PipetaskError):
+    """Raised where a script starts worker processes that import it, and would start some in turn."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Worker processes import your script, and it executes quanta when imported: put that part of it under "
+            'if __name__ == "__main__":.'
+        )
 
 
 def reason_of(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 
 from ..development.profile import record_profile
-from ..errors import PipetaskError, UsageError, one_line
+from ..errors import MissingGuardError, PipetaskError, UsageError, one_line
 from ..executors.activity import Activity
 from ..executors.base import ExecutionContext, QuantumExecutor
 from ..executors.continuation import Continuation
@@ -175,6 +175,8 @@ class Execution:
                     self._take(outcome, audience, registrar)
         except BaseException as raised:  # the summary says how the run ended
             _LOG.debug("The execution broke off:", exc_info=True)
+            if isinstance(raised, MissingGuardError):
+                _LOG.error("%s", raised)  # a script that needs to be told may not look at the summary
             if isinstance(raised, PipetaskError):
                 return raised
             error = PipetaskError(f"The run broke off: {one_line(raised)}")

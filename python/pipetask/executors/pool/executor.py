@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from multiprocessing import current_process
 
-from ...errors import PipetaskError, UsageError
+from ...errors import MissingGuardError, PipetaskError, UsageError
 from ...graph.enumeration import QuantumData
 from ...options.models import MultiprocessOptions
 from ...outcome import QuantumOutcome
@@ -109,6 +110,8 @@ class MultiprocessExecutor(QuantumExecutor):
         self._prepared()
 
     def _prepared(self) -> Launcher:
+        if getattr(current_process(), "_inheriting", False):
+            raise MissingGuardError  # this is a worker, which imports the script
         if self._launcher is None:
             # BLAS and OpenMP read these when they are loaded, so they must be there before a worker begins.
             variables = {} if self.traits.implicit_threads else dict.fromkeys(_THREAD_VARIABLES, "1")

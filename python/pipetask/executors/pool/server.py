@@ -236,7 +236,8 @@ def _be_worker(pipes: Sequence[int], open_files: int) -> NoReturn:
             spawn.prepare(orders.recv())
             recipe = orders.recv()
         except BaseException as error:
-            os.write(writable, frame(StartFailure(describe_exception(error))))
+            with contextlib.suppress(OSError):  # nobody reads any more where another worker has failed, too
+                os.write(writable, frame(StartFailure(describe_exception(error))))
             os._exit(1)
         finally:
             del process.current_process()._inheriting  # type: ignore[attr-defined]

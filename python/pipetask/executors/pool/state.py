@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ...errors import PipetaskError
+from ...errors import MissingGuardError, PipetaskError
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome, Status
 from ..base import ExecutionContext
@@ -209,6 +209,8 @@ class PoolState:
                     worker.leaving = True
             case StartFailure(error) if not worker.ready:
                 self.trace.note(number, "start failure", error.type_name)
+                if error.type_name.endswith(MissingGuardError.__name__):
+                    raise MissingGuardError
                 raise PipetaskError(
                     f"A worker could not start: {error.type_name}: {error.message}"
                 ) from _RemoteError(error.traceback)
