@@ -223,7 +223,9 @@ CASES = {
         "calibrated|--register-dataset-types", "-o u/out -i input_chain", register=False
     ),
     "a dataset type that is registered otherwise": Case(
-        "calibrated|registered otherwise", "-o u/out -i input_chain", prepare=a_conflicting_dataset_type
+        "calibrated|registered otherwise|StructuredDataDict in the repository",
+        "-o u/out -i input_chain",
+        prepare=a_conflicting_dataset_type,
     ),
     "a dataset type that is registered otherwise, without registration": Case(
         "calibrated|registered otherwise", "-o u/out", prepare=a_conflicting_dataset_type, register=False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lsst.daf.butler import Butler, DatasetType
 
 from forked import run_forked
 from graph_dump import timeless
@@ -312,6 +313,20 @@ MISTAKES = {
         "add --register-dataset",
     ),
 }
+
+
+def test_what_differs_of_a_dataset_type_is_named(copy: Callable[..., Path], scratch: Path) -> None:
+    """pipe_base writes both definitions in full, with all implied dimensions."""
+    folder = copy("rc2")
+    with Butler.from_config(str(folder / "repo"), writeable=True) as butler:
+        dimensions = butler.dimensions.conform(["skymap"])
+        butler.registry.registerDatasetType(DatasetType("visit_image", dimensions, "StructuredDataDict"))
+    finished = run_forked(*running(folder, *ONE, *NEW))
+    assert finished.code == 1
+    (line,) = finished.err.splitlines()
+    assert "dataset type 'visit_image' has" in line
+    assert "the dimensions skymap only in the repository" in line
+    assert len(line) < 400
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -10,7 +10,8 @@ from lsst.daf.butler import Butler, ButlerUserError, InvalidQueryError
 from lsst.pipe.base import PipelineGraph
 from lsst.pipe.base.quantum_graph_builder import OutputExistsError, QuantumGraphBuilderError
 
-from ..errors import PipetaskError, UsageError, did_you_mean, reason_of
+from ..errors import PipetaskError, UsageError, did_you_mean
+from ..repository.definitions import what_differs
 from .missing_inputs import unregistered, unregistered_inputs
 
 __all__ = ["refused_query", "said_plainly"]
@@ -94,5 +95,5 @@ def _names(butler: Butler, element: str | None) -> list[str]:
 
 
 def _shortened(error: BaseException) -> str:
-    text = reason_of(error)
+    text = what_differs(error)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"

@@ -10,13 +10,14 @@ from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-from ..errors import PipetaskError, reason_of
+from ..errors import PipetaskError
 from ..lsst_internals import complete_dataset_tables
 from ..options.execution import PreUpdateOptions
 from ..runner.debris import Debris
 from ..storage.files import forget, local_paths
 from .batch_lease import check_batch
 from .damage import find_damage
+from .definitions import what_differs
 from .init_outputs import InitOutputs, init_output_refs, said_of_init_outputs
 from .lease import lease_run
 from .output_collections import OutputCollections
@@ -187,7 +188,7 @@ def _registered(butler: Butler) -> set[str]:
 
 def _conflict(error: ConflictingDefinitionError) -> PipetaskError:
     return PipetaskError(
-        f"A dataset type of the graph is registered otherwise ({reason_of(error)}): build the graph again, or give "
+        f"A dataset type of the graph is registered otherwise ({what_differs(error)}): build the graph again, or give "
         "the dataset type another name in the pipeline."
     )
 
