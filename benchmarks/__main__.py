@@ -9,8 +9,8 @@ import platform
 import re
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from . import commands, condor, growth, imports, inside
 from .harness import Bench, Figure
@@ -33,8 +33,17 @@ BENCHES: dict[str, Bench] = {
     "growth": growth.growth,
 }
 
-HEADINGS = ["what", "ours", "against", "reached", "wanted", ""]
-GROWTH_HEADINGS = ["what each costs", "in the smallest run", "", "in the largest run", "ratio", "wanted", ""]
+HEADINGS = ["what", "ours", "against", "reached", "wanted", "", "measured"]
+GROWTH_HEADINGS = [
+    "what each costs",
+    "in the smallest run",
+    "",
+    "in the largest run",
+    "ratio",
+    "wanted",
+    "",
+    "measured",
+]
 ROOT = Path(__file__).parent.parent
 
 
@@ -46,13 +55,12 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3, help="runs of each command; medians are reported")
     parser.add_argument("--json", type=Path, help="also write the figures to a file")
     parser.add_argument(
-        "--write-docs", action="store_true", help="put the table into README.md and doc/figures.md"
+        "--write-docs",
+        action="store_true",
+        help="put the figures into README.md and doc/figures.md; rows of others stay as they are there",
     )
-    parser.add_argument("--merge", type=Path, help="a file of --json, whose other figures are kept")
     options = parser.parse_args()
     figures = measure(options.names or list(BENCHES), options.repeat)
-    if options.merge:
-        figures = merged(json.loads(options.merge.read_text())["figures"], figures)
     print("\n" + "\n\n".join(tables(figures)))
     if options.json:
         content = {"machine": machine(), "figures": [figure.json() for figure in figures]}
@@ -75,22 +83,28 @@ def measure(names: list[str], repeat: int) -> list[Figure]:
     return figures
 
 
-def merged(old: list[dict[str, Any]], new: list[Figure]) -> list[Figure]:
-    """Return old figures, in their order, with those that were measured anew."""
-    names = {figure.name: figure for figure in new}
-    kept = [Figure(**{key: value for key, value in row.items() if key != "ok"}) for row in old]
-    return [names.pop(figure.name, figure) for figure in kept] + list(names.values())
+def tables(figures: list[Figure], kept: dict[str, list[str]] | None = None) -> tuple[str, str]:
+    """Return the table of figures, and that of growth, each with the rows that are kept."""
+    today = datetime.now(UTC).date().isoformat()
+    rows = dict(kept or {})
+    rows |= {figure.name: [*figure.row(), today] for figure in figures}
+    compared, grown = (
+        [row for row in rows.values() if len(row) == len(h)] for h in (HEADINGS, GROWTH_HEADINGS)
+    )
+    return _table(HEADINGS, compared), _table(GROWTH_HEADINGS, grown)
 
 
-def table(figures: list[Figure], headings: list[str] = HEADINGS) -> str:
-    rows = [headings, ["---"] * len(headings), *(figure.row() for figure in figures)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+def _table(headings: list[str], rows: list[list[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def tables(figures: list[Figure]) -> tuple[str, str]:
-    """Return the table of figures, and that of growth."""
-    others, growing = ([f for f in figures if bool(f.at) is wanted] for wanted in (False, True))
-    return table(others), table(growing, GROWTH_HEADINGS)
+def rows_of(page: str) -> dict[str, list[str]]:
+    """Return the rows of figures of the page that `write_docs` writes, by name, as they stand there."""
+    text, _, _ = page.partition("\n## Faults")
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row for row in rows if row not in (HEADINGS, GROWTH_HEADINGS) and row[0] != "---"}
 
 
 def machine() -> str:
@@ -107,9 +121,10 @@ def write_docs(figures: list[Figure], repeat: int) -> None:
         f"Measured on {machine()}; medians of {repeat} runs or more, side by side (LSST's commands at 82,000 "
         "quanta and on HTCondor: one run); `make bench` repeats the measurement."
     )
-    compared, grown = tables(figures)
+    page = ROOT / "doc/figures.md"
+    compared, grown = tables(figures, rows_of(page.read_text()))
     text = f"{compared}\n\n{made}"
-    (ROOT / "doc/figures.md").write_text(f"# Figures\n\n{text}\n\n## Growth\n\n{grown}\n{notes()}")
+    page.write_text(f"# Figures\n\n{text}\n\n## Growth\n\n{grown}\n{notes()}")
     readme = ROOT / "README.md"
     pattern = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
     readme.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", readme.read_text()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -129,6 +129,7 @@ def _own_seconds(root: Any) -> float:
     from pipetask.graph.reader import QuantumReader
     from pipetask.options.collections import OutputOptions
     from pipetask.options.execution import PreUpdateOptions
+    from pipetask.runner import quantum_runner
     from pipetask.runner.worker_butler import WorkerButler
 
     options = RunOptions(
@@ -141,6 +142,7 @@ def _own_seconds(root: Any) -> float:
         (QuantumReader, "read"),
         (QuantumReader, "__init__"),
         (WorkerButler, "open"),
+        (quantum_runner, "load_storage_classes"),  # reads the butler's configuration, once for a process
     ]
     with _thread_time_in(theirs) as inside, _thread_time_of(InProcessExecutor, "execute", inside) as own:
         summary = QuantumGraphExecutor(InProcessExecutor(), str(root), options).execute(root / "graph.qg")
@@ -149,7 +151,7 @@ def _own_seconds(root: Any) -> float:
 
 
 @contextmanager
-def _thread_time_in(methods: list[tuple[type, str]]) -> Iterator[list[float]]:
+def _thread_time_in(methods: Sequence[tuple[object, str]]) -> Iterator[list[float]]:
     """Sum up the processor time of this thread within some methods."""
     total = [0.0]
 
