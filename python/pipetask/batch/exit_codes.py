@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     """A quantum cannot be run at all, as it says itself."""
 
     INFRASTRUCTURE = 75
-    """Not the quantum's fault, as far as one can see: another attempt may succeed."""
+    """Probably not the quantum's fault: another attempt may succeed."""
 
     OUT_OF_MEMORY = 76
     """Another attempt needs more memory."""

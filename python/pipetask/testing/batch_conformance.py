@@ -130,7 +130,7 @@ class BatchConformance:
         assert run.attempts(2) == 2
 
     def test_a_restart_of_what_runs_is_no_second_submission(self, bench: Bench) -> None:
-        """Whoever is not sure whether a run was submitted may ask for it again."""
+        """Submitting a run that is in the queue already is harmless."""
         run = PlainRun(bench, PAIRS, EDGES, {2: Misbehaviour.HANG_UNTIL_MENDED}, {"bundle_size": 2})
         run.submit()
         run.wait_until_begun(2)

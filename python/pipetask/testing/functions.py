@@ -36,7 +36,7 @@ class _NoContent:
         return _AnyTask
 
     def quantum(self, quantum_id: Any) -> Any:
-        raise AssertionError("whoever needs only the structure must not ask for a quantum")
+        raise AssertionError("only the structure is available: do not ask for a quantum")
 
 
 class _AnyTask:

@@ -30,7 +30,7 @@ class MockPipeline:
     """Other task classes by label, derived from `lsst.pipe.base.tests.mocks.DynamicTestPipelineTask`."""
 
     stored_inputs: bool = True
-    """Whether the raw datasets get files; a graph that nobody executes does without."""
+    """Whether the raw datasets get files; a graph that is never executed needs none."""
 
     datastore_records: bool = True
     """Whether the graph carries the datastore records of its inputs."""

@@ -98,7 +98,7 @@ def submit_new(directory: RunDirectory) -> int:
     check_requests(
         _requests(configuration, kinds),
         largest_slots(),
-        "and write the run anew (--run-dir, --extend-run); or, when the pool has such a slot, submit it with "
+        "and write the run again (--run-dir, --extend-run); or, when the pool has such a slot, submit it with "
         f"'pipetask restart {directory.path}'",
     )
     cluster, _ = submit(layout.dag, directory.facts.id, configuration.dagman, directory.facts.output_run)
@@ -135,7 +135,7 @@ def restart(directory: RunDirectory) -> Restarted:
     check_requests(
         _requests(configuration, {node.labels for node in remainder.left}),
         largest_slots(),
-        "in a run that is written anew (--run-dir, --extend-run), or restart this one when the pool has such a slot",
+        "in a run that is written again (--run-dir, --extend-run), or restart this one when the pool has such a slot",
     )
     rewrite(directory, configuration)
     directory.forget_end()

@@ -117,7 +117,7 @@ def _kinds(listed: Sequence[Sequence[object]], configuration: CondorConfiguratio
         if settings.file_system != file_system:
             raise PipetaskError(
                 f"Jobs of {called(kind)} were written for file_system {file_system}, which a restart cannot change: "
-                "put that back, or write the run anew (--run-dir, --extend-run)."
+                "put that back, or write the run again (--run-dir, --extend-run)."
             )
         yield kind
 
