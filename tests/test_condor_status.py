@@ -354,9 +354,7 @@ def test_jobs_that_wait_for_their_lease_are_named(
     run.node(0, SUBMITTED, STARTED, DISCONNECTED, *([event] if event else []))
     status = RunWatch(run.directory).look()
     assert (status.nodes[state], status.disconnected) == (1, ["a-0"] if waits else [])
-    said = (
-        "1 jobs (such as a-0) wait for machines that do not answer; each starts again when its lease has ended"
-    )
+    said = "1 jobs (such as a-0) wait for machines that do not answer; each starts again when its lease has ended"
     assert any(said in line for line in shown(status)) == waits
 
 

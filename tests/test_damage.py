@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, DatasetRef
 from lsst.resources.file import FileResourcePath
 
 from forked import run_forked
@@ -145,6 +146,34 @@ def test_workers_make_it_again_too(copied: Repository, undisturbed: Repository) 
     assert done.code == 0, done.err
     assert "succeeded" in outcomes.values()
     assert_whole(copied, undisturbed)
+
+
+@pytest.mark.parametrize("rebooted", [True, False])
+def test_what_a_reboot_found_unregistered_is_made_again(
+    rebooted: bool, copied: Repository, undisturbed: Repository
+) -> None:
+    """Files that were not registered had perhaps not reached the disk when the power went."""
+    kinds = ("isr_log", "isr_metadata", "post_isr")
+    mine = [p for p in outputs(copied.root) if p.name.startswith(kinds) and "_r_0_D0" in p.name]
+    assert len(mine) == len(kinds)
+    with Butler.from_config(str(copied.root), writeable=True) as butler:
+        refs = [ref for ref in butler.query_all_datasets(RUN, limit=None) if _path_of(butler, ref) in mine]
+        assert len(refs) == 3
+        butler._datastore.forget(refs)
+        butler.registry.removeDatasets(refs)
+    if rebooted:
+        data = next(path for path in mine if "post_isr" in str(path))
+        os.truncate(data, data.stat().st_size // 2)
+        for path in mine:
+            os.utime(path, (0, psutil.boot_time() - 1))
+    done, outcomes = extend(copied)
+    assert done.code == 0, done.err
+    assert list(outcomes.values()).count("succeeded") == rebooted
+    assert_whole(copied, undisturbed)
+
+
+def _path_of(butler: Butler, ref: DatasetRef) -> Path:
+    return Path(butler.getURI(ref).ospath)
 
 
 def test_the_registry_can_be_trusted(copied: Repository) -> None:

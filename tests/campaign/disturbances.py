@@ -10,6 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from campaign.case import Case
 from campaign.command import Command, descendants
 from campaign.fault import Fault, Need, Where
@@ -235,8 +237,11 @@ class PowerCut(Fault):
         command.wait(10)
         case.shim.rest()
         for path in unsynced(case.folder / "journal"):
-            if path.is_file():
-                os.truncate(path, 0)
+            if path.is_file():  # none of it has reached the disk, or a part
+                os.truncate(path, case.random.choice([0, path.stat().st_size // 2]))
+        before_boot = psutil.boot_time() - 1
+        for path in (case.root / "u").rglob("*"):
+            os.utime(path, (before_boot, before_boot))
 
     def code_is_true(self, code: int) -> bool:
         """Return whether it was killed or had ended."""

@@ -19,7 +19,7 @@ from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 from ..graph.reader import QuantumReader, load_storage_classes
 from ..lsst_internals import bound_history
 from ..outcome import NOT_CLOBBERED, QuantumOutcome, Status, StoredOutputs
-from ..storage.durability import sync_files
+from ..storage.durability import sync_files, written_before_boot
 from ..storage.files import forget, local_paths, recorded_files, sizes_of
 from .base import ExceptionHook, Interruption, Ticket
 from .debris import Debris
@@ -133,7 +133,10 @@ class QuantumRunner:
         stored = self._butler.stored_many(marks)
         if not any(stored.values()):
             return
-        if stored[metadata] and not ticket.new_inputs and is_success_stored(self._butler, node, quantum):
+        # What is not registered may never have been synced, and then a power cut may have cut it anywhere.
+        unsynced = self.spec.syncs_in_bulk and written_before_boot(paths)
+        trusted = stored[metadata] and not ticket.new_inputs and not unsynced
+        if trusted and is_success_stored(self._butler, node, quantum):
             return
         # The log of an earlier attempt becomes part of the next log, unless it cannot be read.
         gone = [log for log in logs if stored[log] and read_or_none(self._butler, log) is None]

@@ -84,6 +84,11 @@ class ButlerRunnerSpec:
         return self.durable and (self.elsewhere or self.output_butler is OutputButler.FULL)
 
     @property
+    def syncs_in_bulk(self) -> bool:
+        """Whether outputs reach the disk with those of other quanta, shortly before they are registered."""
+        return self.registry and not self.elsewhere and self.output_butler is OutputButler.QUANTUM_BACKED
+
+    @property
     def files(self) -> Mapping[str, str]:
         """The graph file."""
         return {_GRAPH: self.graph}

@@ -6,12 +6,15 @@ import ctypes
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+import psutil
 
 from ..errors import PipetaskError
 from ..outcome import StoredOutputs
 
-__all__ = ["DiskWriter", "sync_file_systems", "sync_files"]
+__all__ = ["DiskWriter", "sync_file_systems", "sync_files", "written_before_boot"]
 
 
 class DiskWriter:
@@ -118,3 +121,21 @@ def _opened(path: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def written_before_boot(paths: Iterable[str]) -> bool:
+    """Return whether any of some files was written before this machine was started last.
+
+    If the power went, such a file may lack any part that had not reached the disk, and still look like a whole one.
+    """
+    boot = _boot_time()
+    for path in paths:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.stat(path).st_mtime < boot:  # noqa: PTH116  called for each file
+                return True
+    return False
+
+
+@cache
+def _boot_time() -> float:
+    return psutil.boot_time()
