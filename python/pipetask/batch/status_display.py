@@ -59,8 +59,8 @@ def _remarks(status: RunStatus) -> list[Text]:
     if lost := status.disconnected:
         lines.append(
             Text(
-                f"{len(lost)} jobs (such as {lost[0]}) wait for machines that do not answer; each starts again when its "
-                "lease has ended (job_lease_duration)",
+                f"{len(lost)} jobs (such as {lost[0]}) wait for machines that do not answer; each starts again when "
+                "its lease has ended (job_lease_duration)",
                 style="yellow",
             )
         )
