@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,11 @@ class UnsociableTask(BombTask):
     """Refuses to run in another process."""
 
     canMultiprocess = False
+
+
+def talk(folder: Path) -> None:
+    """Say something of no importance, as tasks do."""
+    logging.getLogger("fault_tasks.talk").info("information of a task")
 
 
 def invalid(folder: Path) -> None:

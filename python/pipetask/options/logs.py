@@ -54,7 +54,8 @@ class LogOptions:
         metavar="[COMPONENT=]LEVEL",
         default=(),
         parse=LogLevel.parse,
-        help="Level of messages in the log of each quantum; DEBUG also shows tracebacks.",
+        help="Level of messages of LSST's packages and of the graph's tasks in the log of each quantum; COMPONENT is a "
+        "logger, such as the package of a task.  DEBUG also shows tracebacks.",
         default_text="INFO",
     )
     long: bool = option(

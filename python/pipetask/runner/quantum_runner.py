@@ -29,6 +29,7 @@ from .meter import Meter
 from .quantum_log import QuantumLog
 from .spec import ButlerRunnerSpec
 from .success import is_success_stored, read_or_none, success_marks
+from .task_logs import TaskLogs
 from .worker_butler import WorkerButler
 
 __all__ = ["FullButlerRunner", "QuantumBackedRunner", "QuantumRunner"]
@@ -67,6 +68,9 @@ class QuantumRunner:
         self._meter = Meter()
         self._host = socket.gethostname()
         self._pid = os.getpid()
+        self._task_logs = TaskLogs(
+            node.task_class_name for node in self._reader.pipeline_graph.tasks.values()
+        )
 
     def load(self, tickets: Sequence[Ticket]) -> None:
         """Read the quanta that will be run next.
@@ -114,6 +118,7 @@ class QuantumRunner:
         """Close the graph file and the butler."""
         self._reader.close()
         self._meter.close()
+        self._task_logs.close()
 
     def _read(self, tickets: Sequence[Ticket]) -> None:
         quanta = self._reader.read(uuid.UUID(bytes=ticket.quantum_id) for ticket in tickets)
