@@ -273,7 +273,7 @@ def test_others_notice_a_lease(twins: Twins) -> None:
 
 
 def test_a_lease_that_is_lost_to_another_is_told_of(
-    twins: Twins, server: Server, monkeypatch: pytest.MonkeyPatch
+    twins: Twins, postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease_module, "_HEARTBEAT", 0.2)
     lost: list[str] = []
@@ -290,7 +290,7 @@ def test_a_lease_that_is_lost_to_another_is_told_of(
 
         monkeypatch.setattr(lease, "_lock", lock_late)
         with watched(lease, lost.append):
-            server.execute(end_all)
+            postgresql.execute(end_all)
             with another_has_it(twins.postgresql):
                 taken.set()
                 wait_for(lambda: bool(lost))
