@@ -81,7 +81,7 @@ def test_both_sides_can_be_stepped(repository: Repository, terminal: Terminal) -
     arguments = repository.arguments("--mode", "multiprocess", "-j", "1")
     begin = ["from pipetask.executors.pool.foreman import Foreman", "b Foreman._tell", "c"]
     done = subprocess.run(
-        [sys.executable, "-m", "pdb", "-m", "pipetask.cli", *arguments],
+        [sys.executable, "-m", "pdb", "-m", "pipetask.cli", "--", *arguments],
         input="\n".join([*begin, "p 'parent at', instruction", "cl 1", "c", "q", ""]),
         capture_output=True,
         text=True,

@@ -149,10 +149,13 @@ def test_usage_is_known_of_a_quantum_that_was_killed(
     assert outcome.status is status
     usage = outcome.usage
     assert usage is not None
-    assert None not in [getattr(usage, name) for name in MEASURES]
+    # The kernel knows the peak of a spawned process only above that of the process which spawned it.
+    unknown = {"peak_memory"} if start_method == "spawn" else set()
+    assert {name for name in MEASURES if getattr(usage, name) is None} <= unknown
     assert usage.wall_seconds == pytest.approx(outcome.duration, abs=0.5)
     assert SPENT_SECONDS <= usage.cpu_seconds < 8, "not what came before"  # type: ignore[operator]
-    assert SPENT_MEMORY <= usage.peak_memory < 2 * SPENT_MEMORY  # type: ignore[operator]
+    if usage.peak_memory is not None:
+        assert SPENT_MEMORY <= usage.peak_memory < 2 * SPENT_MEMORY
     assert SPENT_BYTES <= usage.bytes_read < SPENT_BYTES + 500_000  # type: ignore[operator]
     assert SPENT_BYTES <= usage.bytes_written < SPENT_BYTES + 500_000  # type: ignore[operator]
 
