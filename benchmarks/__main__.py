@@ -124,7 +124,8 @@ def write_docs(figures: list[Figure], repeat: int) -> None:
     page = ROOT / "doc/figures.md"
     compared, grown = tables(figures, rows_of(page.read_text()))
     text = f"{compared}\n\n{made}"
-    page.write_text(f"# Figures\n\n{text}\n\n## Growth\n\n{grown}\n{notes()}")
+    growth = f"## Growth\n\n{grown}\n" if grown.count("\n") > 1 else ""
+    page.write_text(f"# Figures\n\n{text}\n\n{growth}{notes()}")
     readme = ROOT / "README.md"
     pattern = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
     readme.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", readme.read_text()))
