@@ -11,8 +11,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.executors.pool.worker import _Worker
 from pipetask.observe.summary import RunSummary
 from pipetask.options.development import CoverageOptions, ProfileOptions
 from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, RunOptions
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.run.graph_executor import QuantumGraphExecutor
+from pipetask.runner import Interruption, Ticket
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 from terminals import Terminal
@@ -333,6 +336,35 @@ def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepositor
     assert "isr: 2 quanta failed" in shown
     assert "ValueError: bomb" in shown
     assert "timed" not in shown
+
+
+class InterruptedAfterDebugger:
+    """A runner whose quantum fails, is debugged, and is interrupted before its outcome is known."""
+
+    def __init__(self, worker: _Worker):
+        self._worker = worker
+
+    def load(self, tickets: Sequence[Ticket]) -> None: ...
+
+    def run(self, ticket: Ticket) -> QuantumOutcome:
+        if ticket.id == 1:
+            with self._worker._in_debugger(ValueError("bomb")):
+                pass
+        raise Interruption
+
+    def close(self) -> None: ...
+
+
+def test_what_was_debugged_before_an_interruption_has_failed() -> None:
+    pipes = [Pipe(duplex=False) for _ in range(4)]
+    (orders, _), (tokens, _), (halt, _), (_, results) = pipes
+    worker = _Worker(orders, tokens, halt, results)
+    runner = InterruptedAfterDebugger(worker)
+    failed, cancelled = (worker._run(runner, Ticket(id, bytes(16))) for id in (1, 2))
+    assert failed.status is Status.FAILED
+    assert failed.error is not None
+    assert failed.error.message == "bomb"
+    assert cancelled.status is Status.CANCELLED
 
 
 @pytest.mark.slow

@@ -11,14 +11,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
 from ...development.workers import Recorder, recording
-from ...outcome import QuantumOutcome, Status
+from ...outcome import QuantumError, QuantumOutcome, Status
 from ...runner import Interruption, Runner, RunnerSpec, Ticket
 from ...runner.base import READ_AHEAD, ExceptionHook
 from ...runner.failure import describe_exception
@@ -89,6 +89,7 @@ class _Worker:
         self._running: int | None = None
         self._interrupted = False
         self._debugging = False
+        self._debugged: QuantumError | None = None
 
     def work(self, recipe: WorkerRecipe) -> None:
         signal.signal(signal.SIGINT, self._interrupt)
@@ -133,7 +134,8 @@ class _Worker:
 
     @contextlib.contextmanager
     def _in_debugger(self, error: BaseException) -> Iterator[None]:
-        self._report(InDebugger(describe_exception(error)))
+        self._debugged = describe_exception(error)
+        self._report(InDebugger(self._debugged))
         self._debugging = True
         try:
             yield
@@ -180,7 +182,7 @@ class _Worker:
                 return None
 
     def _run(self, runner: Runner, ticket: Ticket) -> QuantumOutcome:
-        self._running = ticket.id
+        self._running, self._debugged = ticket.id, None
         try:
             if self._interrupted:
                 raise Interruption
@@ -196,6 +198,9 @@ class _Worker:
         except KeyboardInterrupt as error:  # not ours, and it came just before or after the task
             self._running = None
             outcome = QuantumOutcome(ticket.id, Status.FAILED, error=describe_exception(error))
+        if outcome.status is Status.CANCELLED and self._debugged is not None:
+            # The interruption came after the debugger; the quantum had failed before.
+            outcome = replace(outcome, status=Status.FAILED, reason=None, error=self._debugged)
         return outcome
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
