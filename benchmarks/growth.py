@@ -100,11 +100,13 @@ def _cost(run: Callable[[EnumeratedGraph], Spent], size: int) -> Cost:
     """Measure a run of this size, time and memory each by itself, since to trace memory takes time."""
     graph = chains(size)
     run(chains(100))
-    best = min(run(graph) for _ in range(5 if size < 100_000 else 1))
+    # Medians: a minimum of several runs would favour the sizes that run more often.
+    runs = sorted(run(graph) for _ in range(5 if size < 100_000 else 3))
+    usual = runs[len(runs) // 2]
     tracemalloc.start()
     run(graph)
     _, peak = tracemalloc.get_traced_memory()
-    return Cost(size, best.seconds, peak, best.disk)
+    return Cost(size, usual.seconds, peak, usual.disk)
 
 
 class Spent(NamedTuple):
