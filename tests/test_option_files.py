@@ -9,7 +9,7 @@ import pytest
 
 from pipetask.cli.catalog import COMMANDS
 from pipetask.cli.command import Invocation, ModelCommand, command_for
-from pipetask.options.commands import RunCommand
+from pipetask.options.commands.run import RunCommand
 from pipetask.options.edits import AddTask, DeleteTask, LoadConfigFile, PipelineEdit, SetConfig
 from pipetask.options.execution import PreUpdate
 from pipetask.options.models import LocalOptions, MultiprocessOptions

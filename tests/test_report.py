@@ -18,7 +18,7 @@ from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQua
 from forked import run_forked
 from peer import peer_session, run_peer
 from pipetask.graph.file import load_whole
-from pipetask.options.commands import ReportCommand
+from pipetask.options.commands.report import ReportCommand
 from pipetask.repository.reports import report_on_attempts, report_on_graph
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry

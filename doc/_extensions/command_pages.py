@@ -107,7 +107,7 @@ def _page(entry: Entry) -> str:
     ]
     for title, parameters in command.sections(context):
         parts += [f"## {title or 'Options'}", *_options(parameters, context)]
-    model = f"pipetask.options.commands.{entry.model_name}"
+    model = f"{entry.model_path}.{entry.model_name}"
     return "\n\n".join([*parts, f"## From Python\n\nThese options are {{py:class}}`{model}`.\n"])
 
 

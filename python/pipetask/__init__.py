@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .observe.summary_file import SummaryFile
     from .options.batch import BatchOptions
     from .options.collections import ConfigSearchOptions, OutputOptions
-    from .options.commands import AggregateReportsCommand, ReportCommand
+    from .options.commands.report import AggregateReportsCommand, ReportCommand
     from .options.condor import CondorOptions
     from .options.declaration import option
     from .options.development import CoverageOptions, ProfileOptions
@@ -183,7 +183,7 @@ _HOMES = {
     "observe.summary_file": "SummaryFile",
     "options.batch": "BatchOptions",
     "options.collections": "ConfigSearchOptions OutputOptions",
-    "options.commands": "AggregateReportsCommand ReportCommand",
+    "options.commands.report": "AggregateReportsCommand ReportCommand",
     "options.condor": "CondorOptions",
     "options.development": "CoverageOptions ProfileOptions",
     "options.edits": "AddInstrument AddTask DeleteTask LoadConfigFile SetConfig",

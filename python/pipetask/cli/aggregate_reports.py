@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..options.commands import AggregateReportsCommand
+from ..options.commands.report import AggregateReportsCommand
 from .command import Invocation
 from .logs import configure_logging
 from .report import print_summary, write_summary

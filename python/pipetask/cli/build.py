@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..options.commands import BuildCommand
+from ..options.commands.build import BuildCommand
 from .command import Invocation
 from .logs import configure_logging
 

@@ -11,7 +11,7 @@ from ..batch.run_directory import RunDirectory
 from ..batch.status import RunPhase
 from ..batch.systems import system_of
 from ..errors import PipetaskError
-from ..options.batch_commands import CancelCommand
+from ..options.commands.batch import CancelCommand
 from ..outcome import Kind, Status
 from .command import Invocation
 from .run_node import final_step

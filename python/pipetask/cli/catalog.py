@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,48 +14,64 @@ class Entry:
     """One command.  `pipetask.cli.command.command_for` makes the click command of it."""
 
     name: str
+    module: str
+    """Module in `pipetask.options.commands`."""
+
     model_name: str
-    """Class in `pipetask.options.commands`."""
+    """Class in that module."""
 
     summary: str
     """A few words for the list of commands."""
 
     def model(self) -> type[Any]:
         """Return the model of its options."""
-        from ..options import commands
+        return getattr(importlib.import_module(self.model_path), self.model_name)
 
-        return getattr(commands, self.model_name)
+    @property
+    def model_path(self) -> str:
+        """Full name of the model's module."""
+        return f"pipetask.options.commands.{self.module}"
 
 
 GROUPS = {
     "Build and look": (
-        Entry("build", "BuildCommand", "Build a pipeline; write, draw or show it."),
-        Entry("qgraph", "QgraphCommand", "Build a quantum graph, or read one; write, draw or show it."),
-        Entry("update-graph-run", "UpdateGraphRunCommand", "Give a quantum graph another output run."),
+        Entry("build", "build", "BuildCommand", "Build a pipeline; write, draw or show it."),
+        Entry(
+            "qgraph", "build", "QgraphCommand", "Build a quantum graph, or read one; write, draw or show it."
+        ),
+        Entry(
+            "update-graph-run", "build", "UpdateGraphRunCommand", "Give a quantum graph another output run."
+        ),
     ),
     "Run": (
-        Entry("run", "RunCommand", "Execute a quantum graph, from a file or built from a pipeline."),
-        Entry("run-qbb", "RunQbbCommand", "Execute quanta of a graph without a registry."),
-        Entry("pre-exec-init-qbb", "PreExecInitQbbCommand", "Write init-outputs without a registry."),
+        Entry("run", "run", "RunCommand", "Execute a quantum graph, from a file or built from a pipeline."),
+        Entry("run-qbb", "run", "RunQbbCommand", "Execute quanta of a graph without a registry."),
+        Entry("pre-exec-init-qbb", "run", "PreExecInitQbbCommand", "Write init-outputs without a registry."),
     ),
     "Batch runs": (
-        Entry("status", "StatusCommand", "Say where a run on a batch system stands."),
-        Entry("cancel", "CancelCommand", "End a run on a batch system."),
-        Entry("restart", "RestartCommand", "Submit what is missing of a run on a batch system."),
-        Entry("run-node", "RunNodeCommand", "Run one job of a run on a batch system, here."),
-        Entry("condor", "CondorCommand", "Show settings for HTCondor."),
+        Entry("status", "batch", "StatusCommand", "Say where a run on a batch system stands."),
+        Entry("cancel", "batch", "CancelCommand", "End a run on a batch system."),
+        Entry("restart", "batch", "RestartCommand", "Submit what is missing of a run on a batch system."),
+        Entry("run-node", "batch", "RunNodeCommand", "Run one job of a run on a batch system, here."),
+        Entry("condor", "batch", "CondorCommand", "Show settings for HTCondor."),
     ),
     "Look back": (
-        Entry("report", "ReportCommand", "Report what became of executed graphs."),
-        Entry("aggregate-reports", "AggregateReportsCommand", "Add up reports on disjoint data."),
+        Entry("report", "report", "ReportCommand", "Report what became of executed graphs."),
+        Entry("aggregate-reports", "report", "AggregateReportsCommand", "Add up reports on disjoint data."),
     ),
     "Clean up": (
-        Entry("purge", "PurgeCommand", "Remove a chain of collections, and the collections in it."),
-        Entry("cleanup", "CleanupCommand", "Remove collections that a chain no longer holds."),
+        Entry(
+            "purge", "removal", "PurgeCommand", "Remove a chain of collections, and the collections in it."
+        ),
+        Entry("cleanup", "removal", "CleanupCommand", "Remove collections that a chain no longer holds."),
     ),
     "Set up": (
-        Entry("demo", "DemoCommand", "Make a small sky survey, process it, and find its variable star."),
-        Entry("completion", "CompletionCommand", "Print a script that lets a shell complete options."),
+        Entry(
+            "demo", "setup", "DemoCommand", "Make a small sky survey, process it, and find its variable star."
+        ),
+        Entry(
+            "completion", "setup", "CompletionCommand", "Print a script that lets a shell complete options."
+        ),
     ),
 }
 """The commands by what they are for, as the help shows them."""

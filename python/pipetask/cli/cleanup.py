@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..options.commands import CleanupCommand
+from ..options.commands.removal import CleanupCommand
 from .command import Invocation
 from .logs import configure_logging
 from .removal import confirm_and_remove

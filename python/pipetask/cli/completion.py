@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from ..options.commands import CompletionCommand
+from ..options.commands.setup import CompletionCommand
 from .command import Invocation
 
 __all__ = ["run"]

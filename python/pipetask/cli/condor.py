@@ -11,7 +11,7 @@ from ..batch.condor.layout import Layout
 from ..batch.names import FINAL, FIRST
 from ..batch.run_directory import RunDirectory
 from ..errors import UsageError, did_you_mean
-from ..options.batch_commands import CondorCommand
+from ..options.commands.batch import CondorCommand
 from .command import Invocation
 
 __all__ = ["run"]

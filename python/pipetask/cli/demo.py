@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..errors import PipetaskError, UsageError
 from ..options.collections import OutputOptions, RepositoryOptions
-from ..options.commands import DemoCommand, RunCommand
+from ..options.commands.run import RunCommand
+from ..options.commands.setup import DemoCommand
 from ..options.declaration import OwnedOptions
 from ..options.execution import ExecutorOptions, PreUpdateOptions, RunOptions
 from ..options.graph import GraphFileOptions

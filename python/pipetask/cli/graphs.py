@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import UsageError
 from ..options.collections import OutputOptions
-from ..options.commands import QgraphCommand, RunCommand
+from ..options.commands.build import QgraphCommand
+from ..options.commands.run import RunCommand
 from ..options.declaration import Edits
 from ..options.graph import GraphBuildOptions, GraphSaveOptions, GraphSelection
 from ..options.pipeline import PipelineOptions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..development.coverage import record_coverage
-from ..options.commands import PreExecInitQbbCommand
+from ..options.commands.run import PreExecInitQbbCommand
 from .command import Invocation
 from .logs import configure_logging
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..development.coverage import record_coverage
 from ..errors import PipetaskError
-from ..options.commands import QgraphCommand
+from ..options.commands.build import QgraphCommand
 from .command import Invocation
 from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
 from .logs import configure_logging

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..options.commands import AggregateReportsCommand, ReportCommand
+from ..options.commands.report import AggregateReportsCommand, ReportCommand
 from .command import Invocation
 from .logs import configure_logging
 from .run_report import is_run_directory, report_on_run

@@ -6,7 +6,7 @@ import sys
 
 from ..batch.run_directory import RunDirectory
 from ..batch.systems import system_of
-from ..options.batch_commands import RestartCommand
+from ..options.commands.batch import RestartCommand
 from .command import Invocation
 
 __all__ = ["run"]

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from ..development.coverage import record_coverage
-from ..options.commands import RunCommand
+from ..options.commands.run import RunCommand
 from ..options.graph import GraphSaveOptions
 from ..outcome import Kind, Status
 from .command import Invocation

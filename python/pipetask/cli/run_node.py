@@ -11,7 +11,7 @@ from ..batch.names import FINAL, FIRST
 from ..batch.node import run_node
 from ..batch.run_directory import RunDirectory
 from ..errors import PipetaskError
-from ..options.batch_commands import RunNodeCommand
+from ..options.commands.batch import RunNodeCommand
 from .command import Invocation
 from .run_report import replay
 

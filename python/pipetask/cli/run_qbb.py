@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..development.coverage import record_coverage
-from ..options.commands import RunQbbCommand
+from ..options.commands.run import RunQbbCommand
 from .command import Invocation
 from .execution import executor_for, sinks_of
 from .logs import configure_logging

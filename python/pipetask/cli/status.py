@@ -8,7 +8,7 @@ import time
 from ..batch.run_directory import RunDirectory
 from ..batch.status import RunPhase
 from ..batch.watch import RunWatch
-from ..options.batch_commands import StatusCommand
+from ..options.commands.batch import StatusCommand
 from .command import Invocation
 
 __all__ = ["run"]

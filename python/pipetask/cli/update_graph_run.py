@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..options.commands import UpdateGraphRunCommand
+from ..options.commands.build import UpdateGraphRunCommand
 from .command import Invocation
 from .logs import configure_logging
 

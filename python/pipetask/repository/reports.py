@@ -29,7 +29,7 @@ from lsst.pipe.base.quantum_provenance_graph import DatasetKey, QuantumProvenanc
 
 from ..errors import PipetaskError, reason_of
 from ..graph.file import load_whole
-from ..options.commands import AggregateReportsCommand, ReportCommand
+from ..options.commands.report import AggregateReportsCommand, ReportCommand
 from .access import open_repository
 
 __all__ = [

@@ -1,11 +1,11 @@
-"""Commands for batch runs."""
+"""Options of the commands for batch runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .condor import CondorOptions
-from .declaration import argument, option, section
+from ..condor import CondorOptions
+from ..declaration import argument, option, section
 
 __all__ = ["CancelCommand", "CondorCommand", "RestartCommand", "RunNodeCommand", "StatusCommand"]
 

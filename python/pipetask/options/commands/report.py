@@ -1,0 +1,121 @@
+"""Options of the commands that look back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import UsageError
+from ..declaration import argument, option
+
+__all__ = ["AggregateReportsCommand", "ReportCommand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Report on executed graphs: which quanta succeeded, failed and were blocked, and what they wrote.
+
+    REPO is the repository, QGRAPHS are the graphs.  Several graphs are taken as attempts at the same processing: a
+    quantum that succeeded in one of them has not failed.  The report on one graph is shorter; --force-v2,
+    --collections, --where, --curse-failed-logs and --view-graph select the longer one (v2).  For a batch run, give the
+    run directory instead, and no graph.
+    """
+
+    repo: str = argument("Butler repository, or run directory.", complete="files")
+    qgraphs: tuple[str, ...] = argument("Quantum graphs.", default=(), complete="files")
+    full_output_filename: str = option(
+        "--full-output-filename",
+        metavar="FILE",
+        default="",
+        help="Write the whole report: as JSON, or as YAML if it is the shorter report on one graph.",
+        new_file=True,
+    )
+    brief: bool = option("--brief", default=False, help="Show counts only.")
+    logs: bool = option("--logs/--no-logs", default=True, help="Read error messages from logs.")
+    collections: tuple[str, ...] = option(
+        "--collections",
+        metavar="COLLECTION",
+        default=(),
+        help="Collections to report on, newest first.",
+        default_text="those of the graphs",
+    )
+    where: str = option("--where", metavar="QUERY", default="", help="Data query that restricts the report.")
+    curse_failed_logs: bool = option(
+        "--curse-failed-logs",
+        default=False,
+        help="Mark logs of failed quanta as cursed if they are visible in --collections.",
+    )
+    force_v2: bool = option("--force-v2", default=False, help="Make the longer report for one graph, too.")
+    read_caveats: str = option(
+        "--read-caveats",
+        default="lazy",
+        choices=("exhaustive", "lazy", "none"),
+        help="Quanta whose success caveats are read: all, those with missing outputs, none (v2).",
+    )
+    use_qbb: bool = option(
+        "--use-qbb/--no-use-qbb",
+        default=True,
+        help="Read metadata and logs without a registry query for each (v2).",
+    )
+    view_graph: bool = option(
+        "--view-graph", default=False, help="Draw the pipeline with the state of each task instead."
+    )
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of reading threads (v2)."
+    )
+
+    @property
+    def longer(self) -> bool:
+        """Whether this is the report for several graphs."""
+        several = len(self.qgraphs) > 1 or bool(self.collections) or bool(self.where)
+        return several or self.force_v2 or self.curse_failed_logs or self.view_graph
+
+    def check(self) -> None:
+        """Refuse combinations that make no sense.
+
+        Raises
+        ------
+        UsageError
+            With what is missing.
+        """
+        if not self.qgraphs:
+            raise UsageError(
+                "there is nothing to report on: name one or more quantum graphs after the repository."
+            )
+        if self.curse_failed_logs and not self.collections:
+            raise UsageError(
+                "--curse-failed-logs requires --collections, with the collection of all the processing."
+            )
+        if self.read_caveats == "exhaustive" and not self.longer:
+            raise UsageError(
+                "--read-caveats exhaustive requires --force-v2: the report on one graph has no caveats."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregateReportsCommand:
+    """Add up reports on disjoint groups of data IDs.
+
+    FILENAMES are reports on several graphs, or with --force-v2, that 'pipetask report --full-output-filename FILE' has
+    written.
+    """
+
+    filenames: tuple[str, ...] = argument("Reports (JSON).", default=(), complete="files")
+    full_output_filename: str = option(
+        "--full-output-filename",
+        metavar="FILE",
+        default="",
+        help="Write the whole report, as JSON.",
+        new_file=True,
+    )
+    brief: bool = option("--brief", default=False, help="Show counts only.")
+
+    def check(self) -> None:
+        """Refuse to add up nothing.
+
+        Raises
+        ------
+        UsageError
+            If there are no reports.
+        """
+        if not self.filenames:
+            raise UsageError("there is nothing to add up: name one or more reports (JSON).")
