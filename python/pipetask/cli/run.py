@@ -23,6 +23,7 @@ from .logs import configure_logging
 
 if TYPE_CHECKING:
     from ..executors.base import QuantumExecutor
+    from ..observe.sink import Sink
     from ..observe.summary import RunSummary
     from ..pipeline.build import PipelineSource
     from ..pipeline.show import ShowRequest
@@ -46,36 +47,52 @@ def _run(invocation: Invocation) -> int:
     configure_logging(invocation.logs)
     request = request_of(options)
     if options.source.qgraph is not None:
-        graph_executor = _graph_executor(invocation, executor, options.source.qgraph)
+        sinks = _sinks(invocation, options.source.qgraph)
+        graph_executor = _graph_executor(invocation, executor, sinks)
         _show_and_keep(options, options.source.qgraph, request)
         if request.graph_items:
             return _nothing_executed()
         summary = _execute(options, graph_executor, options.source.qgraph)
-        return _ended(invocation, executor, summary, options.source.qgraph)
+        return _ended(invocation, executor, summary, options.source.qgraph, sinks)
     with _place_for(options.saved) as place:
-        graph_executor = _graph_executor(invocation, executor, place.path)
+        sinks = _sinks(invocation, place.path)
+        graph_executor = _graph_executor(invocation, executor, sinks)
         built = _build_and_execute(options, graph_executor, request, place.path)
         place.keep = place.keep or (built is not None and _needs_graph(built))
-    return _ended(invocation, executor, built, place.path) if built is not None else 0
+    return _ended(invocation, executor, built, place.path, sinks) if built is not None else 0
 
 
-def _ended(invocation: Invocation, executor: QuantumExecutor, summary: RunSummary, graph: str) -> int:
+def _ended(
+    invocation: Invocation, executor: QuantumExecutor, summary: RunSummary, graph: str, sinks: list[Sink]
+) -> int:
     """Return the exit code of a run; one that has run here and did not succeed can go on by `--extend-run`."""
-    if executor.traits.executes and not executor.traits.batch:
+    from ..observe.on_end import tell_end
+
+    if executor.traits.batch:  # the last job tells the end
+        return summary.exit_code
+    if executor.traits.executes:
         say_how_to_go_on(invocation, summary, graph)
+    tell_end(invocation.options.records, summary, sinks)
     return summary.exit_code
 
 
-def _graph_executor(invocation: Invocation, executor: QuantumExecutor, graph: str) -> QuantumGraphExecutor:
-    """Make the graph executor, before a graph is built, because it refuses some options."""
+def _sinks(invocation: Invocation, graph: str) -> list[Sink]:
     from ..observe.report import debug_command
+
+    options: RunCommand = invocation.options
+    run_alone = partial(debug_command, options.repository.butler_config, graph)
+    return sinks_of(options.executor, invocation.logs, run_alone, options.records)
+
+
+def _graph_executor(
+    invocation: Invocation, executor: QuantumExecutor, sinks: list[Sink]
+) -> QuantumGraphExecutor:
+    """Make the graph executor, before a graph is built, because it refuses some options."""
     from ..run.graph_executor import QuantumGraphExecutor
 
     options: RunCommand = invocation.options
     butler = options.repository.butler_config
-    run_alone = partial(debug_command, butler, graph)
-    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.records)
-    return QuantumGraphExecutor(executor, butler, options.run, sinks)
+    return QuantumGraphExecutor(executor, butler, options.run, sinks, options.records)
 
 
 def _show_and_keep(options: RunCommand, graph: str, request: ShowRequest) -> None:

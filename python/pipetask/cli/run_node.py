@@ -70,6 +70,7 @@ def _note(directory: RunDirectory, error: PipetaskError) -> None:
 
 
 def _final(directory: RunDirectory) -> int:
+    from ..observe.on_end import tell_end
     from ..run.continuation import release
 
     directory.check_files()
@@ -83,10 +84,11 @@ def _final(directory: RunDirectory) -> int:
         _note(directory, error)
         return ExitCode.FAILED
     directory.summary.unlink(missing_ok=True)
-    summary = replay(directory, register=True)
+    summary, sinks = replay(directory, register=True)
     if summary.error is not None:
         _note(directory, summary.error)
-    if not directory.summary.exists():
-        return ExitCode.INFRASTRUCTURE
-    release(recipe.later, directory.facts.id)
-    return summary.exit_code
+    registered = directory.summary.exists()
+    if registered:
+        release(recipe.later, directory.facts.id)
+    tell_end(recipe.later.records, summary, sinks, str(directory.path))
+    return summary.exit_code if registered else ExitCode.INFRASTRUCTURE

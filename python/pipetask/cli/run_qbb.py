@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..development.coverage import record_coverage
+from ..errors import UsageError
 from ..options.commands.run import RunQbbCommand
 from .command import Invocation
 from .execution import executor_for, sinks_of
@@ -22,8 +23,13 @@ def run(invocation: Invocation) -> int:
 def _run(invocation: Invocation) -> int:
     options: RunQbbCommand = invocation.options
     executor = executor_for(invocation, options.executor, options.run.execution.quantum.timeout)
+    if executor.traits.batch and options.records.on_end is not None:
+        raise UsageError(
+            "--on-end needs the last job of a batch run, and a run without a registry has none: leave it out."
+        )
     executor.prepare()  # runs while the rest is imported
     configure_logging(invocation.logs)
+    from ..observe.on_end import tell_end
     from ..observe.report import quantum_backed_debug_command
     from ..repository.access import open_graph
     from ..run.quantum_backed_executor import QuantumBackedGraphExecutor
@@ -33,4 +39,6 @@ def _run(invocation: Invocation) -> int:
     sinks = sinks_of(options.executor, invocation.logs, run_alone, options.records)
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
     with open_graph(options.repo, options.qgraph, selection, paths, executor.preload) as file:
-        return graph_executor.execute(file).exit_code
+        summary = graph_executor.execute(file)
+    tell_end(options.records, summary, sinks)
+    return summary.exit_code

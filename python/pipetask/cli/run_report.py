@@ -18,6 +18,7 @@ from ..outcome import Status
 
 if TYPE_CHECKING:
     from ..observe.report import RunAlone
+    from ..observe.sink import Sink
     from ..observe.summary import RunSummary
 
 __all__ = ["is_run_directory", "replay", "report_on_run"]
@@ -40,7 +41,8 @@ def report_on_run(path: str) -> int:
     ):
         print(f"{status.phase.value}: the first job has not made the registry ready yet", file=sys.stderr)
         return 0
-    return replay(directory, register=False, standing=_standing(directory, status, watch.states)).exit_code
+    summary, _ = replay(directory, register=False, standing=_standing(directory, status, watch.states))
+    return summary.exit_code
 
 
 def _standing(directory: RunDirectory, status: RunStatus, states: Mapping[str, NodeState]) -> Standing:
@@ -53,8 +55,10 @@ def _standing(directory: RunDirectory, status: RunStatus, states: Mapping[str, N
     return Standing(pending, status.reasons, goes_on=not written)
 
 
-def replay(directory: RunDirectory, *, register: bool, standing: Standing | None = None) -> RunSummary:
-    """Replay the outcome files of jobs as one run, and report on it.
+def replay(
+    directory: RunDirectory, *, register: bool, standing: Standing | None = None
+) -> tuple[RunSummary, list[Sink]]:
+    """Replay the outcome files of jobs as one run, and report on it; return its summary and its sinks.
 
     Parameters
     ----------
@@ -77,10 +81,9 @@ def replay(directory: RunDirectory, *, register: bool, standing: Standing | None
         )
     directory.check_begun(recipe)
     kept = [RegisteredSummary(str(directory.summary), sys.argv)] if register else []
-    sinks = [*kept, *sinks_for(partial(_commands, directory))]
-    return end(
-        later, str(directory.graph), ReplayExecutor(directory, register=register, standing=standing), sinks
-    )
+    sinks: list[Sink] = [*kept, *sinks_for(partial(_commands, directory))]
+    executor = ReplayExecutor(directory, register=register, standing=standing)
+    return end(later, str(directory.graph), executor, sinks), sinks
 
 
 def _commands(directory: RunDirectory, summary: RunSummary) -> RunAlone:

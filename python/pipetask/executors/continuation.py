@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..options.development import CoverageOptions, ProfileOptions
 from ..options.execution import PreUpdate, RunOptions
+from ..options.records import RecordOptions
 from ..options.retries import RetryOptions
 from ..runner.spec import absolute_config
 
@@ -28,8 +29,17 @@ class Continuation:
     options: RunOptions
     """How the run was asked for."""
 
+    records: RecordOptions = field(default_factory=RecordOptions)
+    """What is to be done at the end of the run, such as the command to call."""
+
     @classmethod
-    def of(cls, butler_config: str, output_run: str, options: RunOptions) -> Continuation:
+    def of(
+        cls,
+        butler_config: str,
+        output_run: str,
+        options: RunOptions,
+        records: RecordOptions = RecordOptions(),  # noqa: B008 - frozen
+    ) -> Continuation:
         """Return what continues a run in another process, in any working directory.
 
         Parameters
@@ -41,13 +51,15 @@ class Continuation:
         options
             The options of the run.  Those that concern this process only (profile, coverage, an output run that is
             taken over) or the jobs only (retries) are left out.
+        records
+            What is to be done at the end of the run.
         """
         execution = replace(
             options.execution, profile=ProfileOptions(), coverage=CoverageOptions(), retries=RetryOptions()
         )
         update = replace(options.pre_update, take_over=False)
         options = replace(options, execution=execution, pre_update=update)
-        return cls(absolute_config(butler_config), output_run, options)
+        return cls(absolute_config(butler_config), output_run, options, records)
 
     @property
     def deferred(self) -> bool:

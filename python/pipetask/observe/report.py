@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..outcome import Kind, Status
+from ..outcome import Kind
 from ..text import shell_command, visible
 from .failures import RunAlone, print_failures
 from .measures import MeasureColumn, measure_columns
 from .sink import Sink
 from .summary import RunSummary
+from .verdict import STATUS_ORDER, verdict
 
 __all__ = [
     "Commands",
@@ -31,8 +32,6 @@ Commands: TypeAlias = Callable[[RunSummary], RunAlone]
 """Returns such a function for a run."""
 
 _STYLES = {Kind.DONE: "green", Kind.HANDED_ON: "cyan", Kind.FAILED: "bold red", Kind.NOT_RUN: "yellow"}
-
-_COLUMNS = sorted(Status, key=lambda status: list(Kind).index(status.kind))
 
 _GAP = 2
 """Number of blanks between two columns."""
@@ -96,7 +95,7 @@ def quantum_backed_debug_command(
 
 def _table(summary: RunSummary, width: int) -> Table:
     total = summary.total
-    statuses = [status for status in _COLUMNS if total[status]]
+    statuses = [status for status in STATUS_ORDER if total[status]]
     rows = {
         label: [label, *(str(counts[status] or "") for status in statuses)]
         for label, counts in summary.counts.items()
@@ -135,25 +134,8 @@ def _width(lines: Iterable[str]) -> int:
 
 
 def _verdict(summary: RunSummary) -> Text:
-    total = summary.total
-    parts = [f"outputs of {summary.unregistered} quanta not registered"] if summary.unregistered else []
-    parts += [f"{number} {status.value}" for status in _COLUMNS if (number := total[status])]
-    seconds = summary.end - summary.start
-    status = summary.status
-    for not_yet in _COLUMNS:
-        if (
-            total[not_yet]
-            and not_yet.kind is Kind.HANDED_ON
-            and not summary.exit_code
-            and not summary.goes_on
-        ):
-            status = not_yet.value
-    if again := sum(1 for outcome in summary.outcomes if outcome.earlier):
-        parts.append(f"{again} needed more than one attempt")
-    text = f"{status}: {', '.join(parts) or 'the registry is ready, no quantum was run'} in {seconds:.1f} s"
-    if summary.stopped and (summary.error is None or summary.signal is not None):  # the error is said already
-        text += f" ({summary.stopped})"
+    _, sentence = verdict(summary)
     style = {"succeeded": "bold green", "cancelled": "bold yellow", "running": "bold"}.get(
         summary.status, "bold red"
     )
-    return Text(text, style=style)
+    return Text(sentence, style=style)

@@ -51,6 +51,10 @@ class Sink:
             The summary.  All outputs that can be registered have been.
         """
 
+    def files(self) -> dict[str, str]:
+        """Return the files that `end` has written completely, by kind: ``summary`` or ``report``."""
+        return {}
+
 
 class Audience(Sink):
     """Several sinks as one; they are called in the order given.

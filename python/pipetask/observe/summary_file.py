@@ -136,6 +136,7 @@ class SummaryFile(SummarySink):
     def __init__(self, uri: str, command_line: Sequence[str]):
         super().__init__(command_line)
         self._place = _place(uri)
+        self._written = False
         if isinstance(self._place, Path):
             _check(self._place)
 
@@ -147,6 +148,11 @@ class SummaryFile(SummarySink):
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else reason_of(error)
             raise PipetaskError(f"The summary could not be written to {self._place}: {reason}.") from error
+        self._written = True
+
+    def files(self) -> dict[str, str]:
+        """Return the path of the summary, once it is written."""
+        return {"summary": str(self._place)} if self._written else {}
 
 
 class RegisteredSummary(SummaryFile):

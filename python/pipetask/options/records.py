@@ -19,3 +19,9 @@ class RecordOptions:
         help="Write a summary of the graph and its quanta, as JSON.",
         new_file=True,
     )
+
+    on_end: str | None = option(
+        "--on-end",
+        metavar="COMMAND",
+        help="Shell command to call when the run has ended, with verdict and paths in its environment.",
+    )

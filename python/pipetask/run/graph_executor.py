@@ -20,6 +20,7 @@ from ..observe.sink import Sink
 from ..observe.summary import RunSummary
 from ..options.collections import OutputOptions
 from ..options.execution import Durability, PreUpdate, RunOptions
+from ..options.records import RecordOptions
 from ..repository.access import check_graph_fits, open_repository, output_butler_for
 from ..repository.batch_lease import check_batch, note_batch
 from ..repository.earlier_attempts import EarlierAttempts
@@ -51,6 +52,8 @@ class QuantumGraphExecutor:
         How to execute.
     sinks
         What receives each outcome, and the summary at the end; the registry need not be among them.
+    records
+        What the last job of a batch run does at the end; for a run on this machine the sinks do that.
 
     Raises
     ------
@@ -69,11 +72,13 @@ class QuantumGraphExecutor:
         butler_config: str,
         options: RunOptions | None = None,
         sinks: Sequence[Sink] = (),
+        records: RecordOptions | None = None,
     ):
         self._executor = executor
         self._config = str(butler_config)
         self._options = options or RunOptions()
         self._sinks = tuple(sinks)
+        self._records = records or RecordOptions()
         fixup = self._options.execution.graph_fixup
         self._fixup = load_graph_fixup(fixup) if fixup else None
 
@@ -146,7 +151,7 @@ class QuantumGraphExecutor:
             if earlier.damage:
                 _LOG.warning("%s", earlier.describe_damage())
         options, spec = self._options.execution, self._spec(file, butler, collections)
-        later = Continuation.of(self._config, collections.run, self._options)
+        later = Continuation.of(self._config, collections.run, self._options, self._records)
         hand_over = partial(_hand_over, butler, collections.run, lease)
         with (
             Execution.begin(
