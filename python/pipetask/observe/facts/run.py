@@ -1,0 +1,114 @@
+"""All facts about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...graph.enumeration import EnumeratedGraph
+from ...graph.structure import GraphStructure
+from ...outcome import QuantumOutcome
+from ..summary import RunSummary
+from .attempts import Attempts, Floats, Running
+from .efficiency import IdleReason, idle_reasons, peak_concurrency
+from .errors import ErrorGroup, error_groups
+from .gains import Gains, gains
+from .paths import Chain, Step, chain_of_waits, longest_chain, seconds_by_position
+from .waits import ready_times
+
+__all__ = ["RunFacts"]
+
+
+@dataclass(frozen=True, repr=False)
+class RunFacts:
+    """What a run did, with everything that follows from it; what is not asked for is not computed."""
+
+    graph: EnumeratedGraph
+    outcomes: list[QuantumOutcome]
+    attempts: Attempts
+    begin: float
+    end: float
+
+    asked_slots: int | None = None
+    """How many quanta could run at the same time, if that is known."""
+
+    @classmethod
+    def of(
+        cls, summary: RunSummary, slots: int | None = None, running: Iterable[Running] = (), now: float = 0.0
+    ) -> RunFacts:
+        """Collect the facts about a run from its summary.
+
+        Parameters
+        ----------
+        summary
+            The summary; it may be that of a run that has not ended.
+        slots
+            How many quanta could run at the same time, if that is known.
+        running
+            Attempts that have not ended.
+        now
+            The present, for these.
+        """
+        attempts = Attempts.of(summary.graph, summary.outcomes, running, now)
+        # Clocks of other hosts may be ahead or behind, and a run is continued after others have begun it.
+        begin = min(summary.start, attempts.start.min(initial=summary.start))
+        end = max(summary.end, attempts.end.max(initial=summary.end))
+        return cls(summary.graph, summary.outcomes, attempts, float(begin), float(end), slots)
+
+    @property
+    def structure(self) -> GraphStructure:
+        """The quanta and their dependencies."""
+        return self.graph.structure
+
+    @cached_property
+    def slots(self) -> int:
+        """How many quanta could run at the same time: what was asked for, or else the number of lanes."""
+        known = len(self.attempts.lanes) if self.asked_slots is None else self.asked_slots
+        return max(known, peak_concurrency(self.attempts))
+
+    @cached_property
+    def ready(self) -> Floats:
+        """When each attempt could have started."""
+        return ready_times(self.attempts, self.structure, self.begin)
+
+    @cached_property
+    def seconds(self) -> Floats:
+        """How long all attempts at each quantum took together, by position."""
+        return seconds_by_position(self.attempts, len(self.structure))
+
+    @cached_property
+    def longest_chain(self) -> Chain:
+        """The chain of dependencies that took longest."""
+        return longest_chain(self.structure, self.seconds)
+
+    @cached_property
+    def chain_of_waits(self) -> list[Step]:
+        """What the attempt that ended last waited for, back to the beginning, in the order of time."""
+        return chain_of_waits(self.attempts, self.structure, self.begin)
+
+    @cached_property
+    def gains(self) -> Gains:
+        """What could be gained at best."""
+        return gains(self.structure, self.seconds, self.longest_chain, self.slots)
+
+    @property
+    def available(self) -> float:
+        """Slot-seconds that there were."""
+        return self.slots * (self.end - self.begin)
+
+    @cached_property
+    def busy(self) -> float:
+        """Slot-seconds in which an attempt ran."""
+        return float(self.attempts.seconds.sum())
+
+    @cached_property
+    def idle(self) -> list[IdleReason]:
+        """Why slots were idle, the largest sum first."""
+        labels = len(self.structure.labels)
+        return idle_reasons(self.attempts, self.ready, self.begin, self.end, self.slots, labels)
+
+    @cached_property
+    def errors(self) -> list[ErrorGroup]:
+        """The attempts that failed, grouped by error."""
+        return error_groups(self.outcomes)
