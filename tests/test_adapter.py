@@ -23,13 +23,13 @@ from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from peer import assert_same_repository
 from pipetask.errors import PipetaskError
+from pipetask.execution import pipe_base_adapter
+from pipetask.execution.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
 from pipetask.executors.base import QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.observe.sink import Sink
 from pipetask.outcome import QuantumOutcome
-from pipetask.run import pipe_base_adapter
-from pipetask.run.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 

@@ -20,7 +20,7 @@ FLOORS = [
     {"batch", "repository"},
     {"pipeline"},
     {"graph_building"},
-    {"run"},
+    {"execution"},
     {"testing", ""},
     {"cli"},
 ]

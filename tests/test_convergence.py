@@ -14,11 +14,11 @@ from lsst.daf.butler import Butler
 
 from convergence import ENDED, run_in_fork
 from peer import comparable_registry
+from pipetask.execution.graph_executor import QuantumGraphExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.graph.file import GraphFile
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
-from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files
 

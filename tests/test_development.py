@@ -29,6 +29,7 @@ from pipetask.development.coverage import record_coverage
 from pipetask.development.profile import record_profile
 from pipetask.development.workers import recording, wanted_recorders
 from pipetask.errors import PipetaskError, UsageError
+from pipetask.execution.graph_executor import QuantumGraphExecutor
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
@@ -37,7 +38,6 @@ from pipetask.observe.summary import RunSummary
 from pipetask.options.development import CoverageOptions, ProfileOptions
 from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, RunOptions
 from pipetask.outcome import QuantumOutcome, Status
-from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.runner import Interruption, Ticket
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry

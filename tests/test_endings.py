@@ -23,6 +23,7 @@ from lsst.daf.butler import Butler
 from lsst.pipe.base.quantum_reports import Report
 
 from pipetask.errors import UsageError
+from pipetask.execution.graph_executor import QuantumGraphExecutor
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
@@ -31,7 +32,6 @@ from pipetask.observe.summary import RunSummary
 from pipetask.observe.summary_file import SummaryFile
 from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.outcome import QuantumOutcome, Status
-from pipetask.run.graph_executor import QuantumGraphExecutor
 
 from conftest import Repository  # isort: skip
 from test_faults import wait_for  # isort: skip

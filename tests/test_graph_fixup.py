@@ -14,6 +14,7 @@ import fixups
 from forked import run_forked
 from peer import run_peer
 from pipetask.errors import PipetaskError, UsageError
+from pipetask.execution.graph_executor import QuantumGraphExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.graph.file import GraphFile
@@ -23,7 +24,6 @@ from pipetask.observe.summary import RunSummary
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import ExecutionOptions, PreUpdateOptions, RunOptions
 from pipetask.options.graph import GraphSelection
-from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_files, read_registry
 

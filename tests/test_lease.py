@@ -23,13 +23,13 @@ from peer import comparable_registry
 from pipetask.batch import executor as writer
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.errors import PipetaskError
+from pipetask.execution import continuation
+from pipetask.execution.graph_executor import QuantumGraphExecutor
 from pipetask.executors.continuation import Continuation
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.repository.lease import check_not_leased, lease_run
-from pipetask.run import continuation
-from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from repository_dump import read_chain, read_files
 

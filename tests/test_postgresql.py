@@ -17,13 +17,13 @@ from convergence import ENDED, run_in_fork
 from forked import run_forked
 from graph_dump import comparable_graph, known_datasets
 from peer import without_varying_sizes
+from pipetask.execution.graph_executor import QuantumGraphExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.graph.file import GraphFile
 from pipetask.options.collections import OutputOptions
 from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.repository import lease as lease_module
 from pipetask.repository.lease import lease_run, watched
-from pipetask.run.graph_executor import QuantumGraphExecutor
 from pipetask.testing import MockPipeline
 from postgresql import Server, postgresql_server
 from repository_dump import Registry, read_files, read_registry

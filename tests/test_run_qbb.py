@@ -502,12 +502,12 @@ def test_recording_what_runs(
 
 @pytest.mark.slow
 def test_python_interface(make_repository: MakeRepository) -> None:
+    from pipetask.execution.quantum_backed_executor import QuantumBackedGraphExecutor
     from pipetask.executors.in_process import InProcessExecutor
     from pipetask.options.execution import ExecutionOptions, QuantumBackedOptions
     from pipetask.options.graph import GraphSelection
     from pipetask.outcome import Status
     from pipetask.repository.init_outputs import init_output_run
-    from pipetask.run.quantum_backed_executor import QuantumBackedGraphExecutor
 
     repository = make_repository()
     root, graph = str(repository.root), PredictedQuantumGraph.read_execution_quanta(str(repository.graph))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .batch.executor import BatchExecutor
     from .batch.system import BatchSystem
     from .errors import PipetaskError, RegistrationError, UsageError
+    from .execution.graph_executor import QuantumGraphExecutor
+    from .execution.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
+    from .execution.quantum_backed_executor import QuantumBackedGraphExecutor
     from .executors.activity import Activity
     from .executors.base import ExecutionContext, QuantumExecutor, Traits
     from .executors.dry_run import DryRunExecutor
@@ -66,9 +69,6 @@ if TYPE_CHECKING:
         report_on_attempts,
         report_on_graph,
     )
-    from .run.graph_executor import QuantumGraphExecutor
-    from .run.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
-    from .run.quantum_backed_executor import QuantumBackedGraphExecutor
     from .runner import Interruption, Runner, RunnerSpec, Ticket
 
 __all__ = [
@@ -202,9 +202,9 @@ _HOMES = {
     "repository.init_outputs": "init_output_run",
     "repository.reports": "ExecutionReport ProvenanceReport "
     "aggregate_reports report_on_attempts report_on_graph",
-    "run.graph_executor": "QuantumGraphExecutor",
-    "run.pipe_base_adapter": "GraphExecutionError PipeBaseGraphExecutor",
-    "run.quantum_backed_executor": "QuantumBackedGraphExecutor",
+    "execution.graph_executor": "QuantumGraphExecutor",
+    "execution.pipe_base_adapter": "GraphExecutionError PipeBaseGraphExecutor",
+    "execution.quantum_backed_executor": "QuantumBackedGraphExecutor",
     "runner": "Interruption Runner RunnerSpec Ticket",
 }
 """The modules that define the public names."""

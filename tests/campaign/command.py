@@ -119,8 +119,8 @@ def warm_up() -> None:
     """Import what commands import, so that its forks need not."""
     for name in (
         "lsst.pipe.base.tests.mocks",
-        "pipetask.run.graph_executor",
-        "pipetask.run.quantum_backed_executor",
+        "pipetask.execution.graph_executor",
+        "pipetask.execution.quantum_backed_executor",
         "pipetask.batch.condor",
         "pipetask.executors.in_process",
         "pipetask.executors.pool",

@@ -21,7 +21,7 @@ __all__ = ["run"]
 
 def run(invocation: Invocation) -> int:
     """Cancel a run, and make sure that finished quanta are registered."""
-    from ..run.continuation import release
+    from ..execution.continuation import release
 
     options: CancelCommand = invocation.options
     directory = RunDirectory(options.run_dir)

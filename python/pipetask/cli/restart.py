@@ -34,7 +34,7 @@ def run(invocation: Invocation) -> int:
 
 def _hold(directory: RunDirectory) -> None:
     """Refuse if every job would fail and use up its retries: without the repository, or if another run has it."""
-    from ..run.continuation import hold
+    from ..execution.continuation import hold
 
     if (later := directory.recipe().later) is not None:
         hold(later, directory.facts.id, str(directory.path))

@@ -22,12 +22,12 @@ from .graphs import begin_pipeline, build, check_source, keep, print_quanta, req
 from .logs import configure_logging
 
 if TYPE_CHECKING:
+    from ..execution.graph_executor import QuantumGraphExecutor
     from ..executors.base import QuantumExecutor
     from ..observe.sink import Sink
     from ..observe.summary import RunSummary
     from ..pipeline.build import PipelineSource
     from ..pipeline.show import ShowRequest
-    from ..run.graph_executor import QuantumGraphExecutor
 
 __all__ = ["run"]
 
@@ -88,7 +88,7 @@ def _graph_executor(
     invocation: Invocation, executor: QuantumExecutor, sinks: list[Sink]
 ) -> QuantumGraphExecutor:
     """Make the graph executor, before a graph is built, because it refuses some options."""
-    from ..run.graph_executor import QuantumGraphExecutor
+    from ..execution.graph_executor import QuantumGraphExecutor
 
     options: RunCommand = invocation.options
     butler = options.repository.butler_config

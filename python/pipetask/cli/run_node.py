@@ -35,7 +35,7 @@ def run(invocation: Invocation) -> int:
 
 
 def _first(directory: RunDirectory) -> int:
-    from ..run.continuation import begin, hold
+    from ..execution.continuation import begin, hold
 
     directory.check_files()
     later = directory.recipe().later
@@ -70,8 +70,8 @@ def _note(directory: RunDirectory, error: PipetaskError) -> None:
 
 
 def _final(directory: RunDirectory) -> int:
+    from ..execution.continuation import release
     from ..observe.on_end import tell_end
-    from ..run.continuation import release
 
     directory.check_files()
     recipe = directory.recipe()

@@ -29,10 +29,10 @@ def _run(invocation: Invocation) -> int:
         )
     executor.prepare()  # runs while the rest is imported
     configure_logging(invocation.logs)
+    from ..execution.quantum_backed_executor import QuantumBackedGraphExecutor
     from ..observe.on_end import tell_end
     from ..observe.report import quantum_backed_debug_command
     from ..repository.access import open_graph
-    from ..run.quantum_backed_executor import QuantumBackedGraphExecutor
 
     paths, selection = options.run.search.config_search_path, options.run.execution.selection
     run_alone = partial(quantum_backed_debug_command, options.repo, options.qgraph, paths)

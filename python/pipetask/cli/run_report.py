@@ -69,9 +69,9 @@ def replay(
     standing
         The state of the run, if it is not over.
     """
+    from ..execution.continuation import end
     from ..observe.choice import sinks_for
     from ..observe.summary_file import RegisteredSummary
-    from ..run.continuation import end
 
     recipe = directory.recipe()
     later = recipe.later

@@ -17,7 +17,7 @@ __all__ = ["Continuation"]
 class Continuation:
     """What other processes need to know to begin and to end a run; it can be pickled.
 
-    A batch model writes it into its run directory.  `pipetask.run.continuation` acts on it.
+    A batch model writes it into its run directory.  `pipetask.execution.continuation` acts on it.
     """
 
     repository: str

@@ -59,7 +59,7 @@ def build_graph(
     -------
     components
         The graph, which has at least one quantum; `pipetask.graph.components.write_graph` writes it, and
-        `pipetask.run.graph_executor.QuantumGraphExecutor` executes it.
+        `pipetask.execution.graph_executor.QuantumGraphExecutor` executes it.
 
     Raises
     ------
