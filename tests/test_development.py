@@ -395,7 +395,7 @@ def test_a_debugger_that_fails_does_not_hide_the_failure(
     (tmp_path / "bad_debugger.py").write_text("def post_mortem(traceback):\n    raise SystemExit(3)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     summary = execute(make_repository(bombed(tmp_path, "exposure=0")), InProcessExecutor("bad_debugger"))
-    (failure,) = summary.failures
+    (failure,) = summary.failed
     assert failure.error is not None
     assert failure.error.type_name == "ValueError"
 

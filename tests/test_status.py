@@ -42,7 +42,7 @@ def test_a_status_has_a_column_a_colour_and_a_verdict(status: Status) -> None:
     assert status.value in text.getvalue().splitlines()[0].split(), "the table's heading"
     assert f"1 {status.value} in" in text.getvalue()
     assert summary.exit_code == (0 if status.kind in (Kind.DONE, Kind.HANDED_ON) else 1)
-    assert summary.failures == ([QuantumOutcome(0, status)] if status.kind is Kind.FAILED else [])
+    assert summary.failed == ([QuantumOutcome(0, status)] if status.kind is Kind.FAILED else [])
 
 
 @OF_ALL

@@ -29,6 +29,6 @@ if __name__ == "__main__":
     summary = executor.execute(graph)
 
     print(summary.status, {status.value: number for status, number in summary.total.items()})
-    for outcome in summary.failures:
+    for outcome in summary.failed:
         why = outcome.error.type_name if outcome.error else outcome.reason
         print(summary.graph.describe(outcome.id), outcome.status.value, why)

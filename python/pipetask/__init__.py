@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .graph.enumeration import EnumeratedGraph, QuantumData
     from .graph.file import GraphFile
     from .graph_building import EmptyGraphError, build_graph
+    from .observe.outcome_list import Outcomes
     from .observe.progress import LineProgress, TableProgress
     from .observe.sink import Sink
     from .observe.summary import RunSummary
@@ -106,6 +107,7 @@ __all__ = [
     "MockFailure",
     "MultiprocessExecutor",
     "MultiprocessOptions",
+    "Outcomes",
     "OutputButler",
     "OutputOptions",
     "PipeBaseGraphExecutor",
@@ -177,6 +179,7 @@ _HOMES = {
     "graph.enumeration": "EnumeratedGraph QuantumData",
     "graph.file": "GraphFile",
     "graph_building": "EmptyGraphError build_graph",
+    "observe.outcome_list": "Outcomes",
     "observe.progress": "LineProgress TableProgress",
     "observe.sink": "Sink",
     "observe.summary": "RunSummary",

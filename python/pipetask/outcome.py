@@ -158,20 +158,29 @@ class Usage:
     """
 
     wall_seconds: float | None = _measure("time", Unit.SECONDS)
-    """Elapsed time from start to end."""
+    """Elapsed time from start to end, in seconds."""
 
     cpu_seconds: float | None = _measure("CPU", Unit.SECONDS)
-    """Processor time of the process, in user and system mode, and of the child processes that it has waited for."""
+    """Processor time of the process in seconds, in user and system mode, and of the child processes that it has waited
+    for."""
 
     peak_memory: int | None = _measure("memory", Unit.BYTES, peak=True)
-    """Largest resident size of the process."""
+    """Largest resident size of the process, in bytes."""
 
     bytes_read: int | None = _measure("read", Unit.BYTES)
     """Bytes that the process has read by system calls, from the page cache or from disk (``rchar`` in
     :manpage:`proc_pid_io(5)`), and those of the child processes that it has waited for."""
 
     bytes_written: int | None = _measure("written", Unit.BYTES)
-    """The same for what was written (``wchar``)."""
+    """The same for what was written (``wchar``), in bytes."""
+
+
+LONGEST_SHOWN = 200
+"""Number of characters of a text that ``repr`` shows."""
+
+
+def _shown(value: object) -> str:
+    return repr(shortened(value, LONGEST_SHOWN) if isinstance(value, str) else value)
 
 
 def shortened(text: str, longest: int) -> str:
@@ -182,7 +191,7 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class QuantumError:
     """An exception as text, which can be sent to any process."""
 
@@ -191,11 +200,14 @@ class QuantumError:
 
     message: str
 
-    traceback: str = field(repr=False)
+    traceback: str
     """The formatted traceback of the process that raised, including causes."""
 
     exit_code: int | None = None
     """The exit code that the exception's class asks for, such as `REPEATABLE_ERROR` or `INVALID_QUANTUM`."""
+
+    def __repr__(self) -> str:
+        return f"QuantumError({self.type_name!r}, {shortened(self.message, LONGEST_SHOWN)!r})"
 
     @property
     def size(self) -> int:
@@ -208,7 +220,7 @@ class QuantumError:
         return replace(self, message=message, traceback=text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StoredOutputs:
     """What a quantum has left in the datastore, for the registrar."""
 
@@ -221,8 +233,11 @@ class StoredOutputs:
     absent: list[tuple[str, uuid.UUID, tuple[Any, ...]]]
     """Predicted outputs that are not stored, and that an earlier attempt may have registered."""
 
+    def __repr__(self) -> str:
+        return f"<StoredOutputs: {len(self.datasets)} datasets, {len(self.absent)} absent>"
 
-@dataclass(slots=True)  # not frozen: that would triple the time to make one
+
+@dataclass(slots=True, repr=False)  # not frozen: that would triple the time to make one
 class QuantumOutcome:
     """How one quantum ended.  An execution model yields exactly one of these for each quantum that it takes."""
 
@@ -235,6 +250,8 @@ class QuantumOutcome:
     """When it started, in seconds since 1970-01-01 UTC; `None` if it never started."""
 
     end: float | None = None
+    """When it ended, in the same unit."""
+
     host: str | None = None
     pid: int | None = None
 
@@ -260,7 +277,7 @@ class QuantumOutcome:
     log: str | None = None
     """Path of the log, if it is not the log dataset in the butler."""
 
-    outputs: StoredOutputs | None = field(default=None, repr=False)
+    outputs: StoredOutputs | None = None
 
     out_of_memory: bool = False
     """For `Status.KILLED`: whether the kernel killed the process because memory ran out."""
@@ -270,6 +287,13 @@ class QuantumOutcome:
 
     earlier: tuple[QuantumOutcome, ...] = ()
     """Outcomes of earlier attempts in this run, oldest first."""
+
+    def __repr__(self) -> str:
+        # Only what is known: most fields of most outcomes are not set.
+        more = [each for each in fields(self)[2:] if each.name not in ("outputs", "earlier")]
+        shown = [f"{f.name}={_shown(value)}" for f in more if (value := getattr(self, f.name)) != f.default]
+        shown += [f"earlier=<{len(self.earlier)} attempts>"] if self.earlier else []
+        return f"QuantumOutcome({', '.join([str(self.id), str(self.status), *shown])})"
 
     def to_wire(self) -> tuple[Any, ...]:
         """Return the outcome as a tuple of plain values, which pickles five times as fast.

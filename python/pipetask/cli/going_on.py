@@ -49,5 +49,5 @@ def say_how_to_go_on(invocation: Invocation, summary: RunSummary, graph: str) ->
 def _left_registered_outputs(summary: RunSummary) -> bool:
     """Return whether quanta that have to run again have registered something: at least the log of what failed."""
     return any(
-        outcome.status is Status.FAILED or outcome.reason == NOT_CLOBBERED for outcome in summary.failures
+        outcome.status is Status.FAILED or outcome.reason == NOT_CLOBBERED for outcome in summary.failed
     )

@@ -94,7 +94,7 @@ def _commands(directory: RunDirectory, summary: RunSummary) -> RunAlone:
 
 def _homes(directory: RunDirectory, summary: RunSummary) -> dict[object, str]:
     """Return the names of the nodes of quanta that failed."""
-    failed = {outcome.id for outcome in summary.failures}
+    failed = {outcome.id for outcome in summary.failed}
     homes: dict[object, str] = {}
     with directory.index() as index:
         for node in index.nodes():

@@ -172,9 +172,9 @@ def _raise_for(summary: RunSummary) -> None:
 def _in_a_line(summary: RunSummary) -> str:
     bad = sum(number for status, number in summary.total.items() if not status.unblocks)
     line = f"{bad} of {len(summary.outcomes)} quanta have not succeeded"
-    if not summary.failures:
+    if not summary.failed:
         return f"{line}: {summary.stopped}."
-    first = summary.failures[0]
+    first = summary.failed[0]
     why = f"{first.error.type_name}: {first.error.message}" if first.error else first.reason or ""
     return (
         f"{line}; {summary.graph.describe(first.id)} {first.status.value} first: {why.partition(chr(10))[0]}"

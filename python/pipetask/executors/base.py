@@ -53,7 +53,7 @@ class Traits:
     """How a user can register outputs that could not be registered, once the cause is fixed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExecutionContext:
     """What an execution model is told besides the stream of quanta."""
 
@@ -90,6 +90,12 @@ class ExecutionContext:
     hand_over: Callable[[str, str], None] = lambda batch_run, directory: None
     """Reserves the output run, which this process has had so far, for a batch run (its identifier, its run directory).
     A batch model calls it when the directory is complete."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<ExecutionContext: {len(self.graph.structure)} quanta, {len(self.done)} of them done, "
+            f"timeout={self.timeout}, fail_fast={self.fail_fast}>"
+        )
 
     def ticket(self, quantum: QuantumData, attempt: int = 1, *, new_inputs: bool = False) -> Ticket:
         """Return what a worker is told about a quantum: which attempt it is, and whether its inputs are new."""

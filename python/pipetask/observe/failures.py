@@ -34,7 +34,7 @@ _VARIABLE = re.compile(
 def grouped(summary: RunSummary) -> list[list[QuantumOutcome]]:
     """Return the failures in groups: of one task, with one status, exception type and pattern of the message."""
     groups: dict[object, list[QuantumOutcome]] = {}
-    for outcome in summary.failures:
+    for outcome in summary.failed:
         error = outcome.error
         kind = error.type_name if error is not None else None
         key = (summary.graph.label(outcome.id), outcome.status, kind, _VARIABLE.sub("#", _what(outcome)))

@@ -6,12 +6,19 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
-from ..errors import PipetaskError
+from ..errors import PipetaskError, one_line
 from ..executors.stop import StopRequest
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import INVALID_QUANTUM, REPEATABLE_ERROR, QuantumOutcome, Status
+from ..text import visible
+from .count_table import as_text, count_rows
+from .outcome_list import Outcomes, html_table
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["OutcomeCollector", "RunSummary"]
 
@@ -25,20 +32,27 @@ SHORT_TEXT = 1000
 
 @dataclass(frozen=True, repr=False)
 class RunSummary:
-    """How each quantum of a run ended, and the run as a whole."""
+    """How each quantum of a run ended, and the run as a whole.
+
+    Printed, and in a notebook, it is a short table of the numbers of quanta by label and status.
+    """
 
     graph: EnumeratedGraph
     header: Any
     """The graph's header."""
 
-    outcomes: list[QuantumOutcome]
+    outcomes: Outcomes
     """One for each quantum, in the order in which they ended."""
 
     counts: Mapping[str, Counter[Status]]
     """Number of quanta by label and status."""
 
     start: float
+    """When the run started, in seconds since 1970-01-01 UTC."""
+
     end: float
+    """When it ended, in seconds since 1970-01-01 UTC."""
+
     fail_fast: bool = False
     stopped: str | None = None
     """Why the run was stopped early, if it was."""
@@ -56,9 +70,39 @@ class RunSummary:
     """Whether this is the state of a batch run that has not ended."""
 
     @property
-    def failures(self) -> list[QuantumOutcome]:
+    def failed(self) -> Outcomes:
         """Outcomes of the quanta that failed, as opposed to those that were not run."""
-        return [outcome for outcome in self.outcomes if outcome.status.is_failure]
+        return Outcomes(self.graph, (each for each in self.outcomes if each.status.is_failure))
+
+    def by_label(self) -> dict[str, Outcomes]:
+        """Return the outcomes by task label, in pipeline order."""
+        found = {label: Outcomes(self.graph) for label in self.counts}
+        for outcome in self.outcomes:
+            found[self.graph.label(outcome.id)].append(outcome)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain values, which can be written as JSON.
+
+        The keys are ``status``, ``exit_code``, ``start`` and ``end`` (seconds since 1970-01-01 UTC), ``stopped``,
+        ``error``, ``unregistered``, ``counts`` (by label and status), and ``quanta``, which is
+        `Outcomes.to_dicts() <pipetask.observe.outcome_list.Outcomes.to_dicts>`.
+        """
+        return {
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "start": self.start,
+            "end": self.end,
+            "stopped": self.stopped,
+            "error": str(self.error) if self.error is not None else None,
+            "unregistered": self.unregistered,
+            "counts": {label: {s.value: n for s, n in each.items()} for label, each in self.counts.items()},
+            "quanta": self.outcomes.to_dicts(),
+        }
+
+    def to_table(self) -> Table:
+        """Return an Astropy table with a row for each quantum: see `~pipetask.observe.outcome_list.Outcomes`."""
+        return self.outcomes.to_table()
 
     @property
     def total(self) -> Counter[Status]:
@@ -83,7 +127,7 @@ class RunSummary:
         """
         if self.signal is not None:
             return 128 + self.signal
-        codes = {outcome.error.exit_code for outcome in self.failures if outcome.error is not None}
+        codes = {outcome.error.exit_code for outcome in self.failed if outcome.error is not None}
         if INVALID_QUANTUM in codes:
             return INVALID_QUANTUM
         if self.fail_fast and REPEATABLE_ERROR in codes:
@@ -92,9 +136,27 @@ class RunSummary:
             return 1
         return 0 if all(status.unblocks for status in self.total) else 1
 
+    def _verdict(self) -> str:
+        quanta = "1 quantum" if len(self.outcomes) == 1 else f"{len(self.outcomes)} quanta"
+        why = f" ({visible(self.stopped)[:200]})" if self.stopped else ""
+        return f"{self.status}: {quanta} in {self.end - self.start:.1f} s{why}"
+
+    def _remarks(self) -> list[str]:
+        """Return what else there is to say, in short lines."""
+        lines = [visible(one_line(self.error))[:500]] if self.error is not None else []
+        if self.unregistered:
+            lines.append(f"outputs of {self.unregistered} quanta not registered")
+        return [*lines, *([repr(failed)] if (failed := self.failed) else [])]
+
     def __repr__(self) -> str:
-        counts = [f"{number} {status.value}" for status, number in self.total.items()]
-        return f"<RunSummary: {', '.join([self.status, *counts])}>"
+        table = [as_text(count_rows(self.counts))] if self.counts else []
+        return "\n".join([f"RunSummary: {self._verdict()}", *table, *self._remarks()])
+
+    def _repr_html_(self) -> str:
+        headings, *rows = count_rows(self.counts)
+        table = html_table(headings, rows) if rows else ""
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self._remarks())
+        return f"<p><b>{escape(self._verdict())}</b></p>{table}{lines}"
 
 
 class OutcomeCollector:
@@ -184,7 +246,7 @@ class OutcomeCollector:
         return RunSummary(
             self._graph,
             self._header,
-            self._outcomes,
+            Outcomes(self._graph, self._outcomes),
             {label: self._counts[label] for label in labels},
             start,
             end,

@@ -267,7 +267,7 @@ def _run_exception(summary: RunSummary) -> dict[str, str]:
 def _run_status(summary: RunSummary) -> str:
     if summary.status == "succeeded":
         return "success"
-    words = {outcome.status.lsst for outcome in summary.failures}
+    words = {outcome.status.lsst for outcome in summary.failed}
     return "timeout" if words == {"timeout"} and summary.signal is None else "failure"
 
 

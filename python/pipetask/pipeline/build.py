@@ -45,7 +45,7 @@ def build_pipeline(options: PipelineOptions) -> PipelineSource:
     return PipelineSource(edited, options.select_tasks, start, options.edits)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PipelineSource:
     """A pipeline with its edits and selection, from which graphs can be made."""
 
@@ -60,6 +60,10 @@ class PipelineSource:
 
     edits: tuple[PipelineEdit, ...]
     """The edits."""
+
+    def __repr__(self) -> str:
+        what = f"{len(self.edited.task_labels)} tasks, {len(self.edits)} edits"
+        return f"<PipelineSource: {what}, selection {self.expression[:200]!r}>"
 
     @property
     def pipeline(self) -> Pipeline:

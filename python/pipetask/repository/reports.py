@@ -44,7 +44,7 @@ _MANY = 5
 """More failed quanta of a task than this are counted in its row of the table, not listed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExecutionReport:
     """The report on one graph."""
 
@@ -53,6 +53,9 @@ class ExecutionReport:
 
     logs: bool
     """Whether error messages were read."""
+
+    def __repr__(self) -> str:
+        return f"<ExecutionReport: {len(self.tasks)} tasks; pprint() prints it, to_yaml() returns it>"
 
     def to_yaml(self) -> str:
         """Return the whole report."""
@@ -95,7 +98,7 @@ class ExecutionReport:
                 yield {"DatasetType": name, **counts}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProvenanceReport:
     """The report on quanta and datasets of several graphs, or of one."""
 
@@ -104,6 +107,9 @@ class ProvenanceReport:
 
     pipeline: PipelineGraph
     """The pipeline of the first graph."""
+
+    def __repr__(self) -> str:
+        return f"<ProvenanceReport: {len(self.pipeline.tasks)} tasks; draw() prints their state>"
 
     def draw(self) -> None:
         """Print the pipeline as text, with the state of tasks and dataset types."""
