@@ -21,7 +21,7 @@ def run(invocation: Invocation) -> int:
     options: ReportCommand = invocation.options
     if not options.qgraphs and is_run_directory(options.repo):
         configure_logging(invocation.logs)
-        return report_on_run(options.repo)
+        return report_on_run(options.repo, options.exports)
     options.check()
     configure_logging(invocation.logs)
     if options.longer:

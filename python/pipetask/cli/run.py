@@ -47,7 +47,7 @@ def _run(invocation: Invocation) -> int:
     configure_logging(invocation.logs)
     request = request_of(options)
     if options.source.qgraph is not None:
-        sinks = _sinks(invocation, options.source.qgraph)
+        sinks = _sinks(invocation, executor, options.source.qgraph)
         graph_executor = _graph_executor(invocation, executor, sinks)
         _show_and_keep(options, options.source.qgraph, request)
         if request.graph_items:
@@ -55,7 +55,7 @@ def _run(invocation: Invocation) -> int:
         summary = _execute(options, graph_executor, options.source.qgraph)
         return _ended(invocation, executor, summary, options.source.qgraph, sinks)
     with _place_for(options.saved) as place:
-        sinks = _sinks(invocation, place.path)
+        sinks = _sinks(invocation, executor, place.path)
         graph_executor = _graph_executor(invocation, executor, sinks)
         built = _build_and_execute(options, graph_executor, request, place.path)
         place.keep = place.keep or (built is not None and _needs_graph(built))
@@ -76,12 +76,13 @@ def _ended(
     return summary.exit_code
 
 
-def _sinks(invocation: Invocation, graph: str) -> list[Sink]:
+def _sinks(invocation: Invocation, executor: QuantumExecutor, graph: str) -> list[Sink]:
     from ..observe.report import debug_command
 
     options: RunCommand = invocation.options
     run_alone = partial(debug_command, options.repository.butler_config, graph)
-    return sinks_of(options.executor, invocation.logs, run_alone, options.records)
+    records = options.records.at_submission() if executor.traits.batch else options.records
+    return sinks_of(options.executor, invocation.logs, run_alone, records)
 
 
 def _graph_executor(

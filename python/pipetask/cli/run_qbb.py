@@ -23,9 +23,10 @@ def run(invocation: Invocation) -> int:
 def _run(invocation: Invocation) -> int:
     options: RunQbbCommand = invocation.options
     executor = executor_for(invocation, options.executor, options.run.execution.quantum.timeout)
-    if executor.traits.batch and options.records.on_end is not None:
+    if executor.traits.batch and options.records != options.records.at_submission():
         raise UsageError(
-            "--on-end needs the last job of a batch run, and a run without a registry has none: leave it out."
+            "--on-end and --trace need the last job of a batch run, and a run without a registry has none: leave "
+            "them out."
         )
     executor.prepare()  # runs while the rest is imported
     configure_logging(invocation.logs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from ..batch.run_directory import RunDirectory
 from ..batch.status import ENDED, NodeState, RunPhase, RunStatus
 from ..batch.watch import RunWatch
 from ..errors import PipetaskError
+from ..options.records import ExportOptions, RecordOptions
 from ..outcome import Status
 
 if TYPE_CHECKING:
@@ -29,8 +31,16 @@ def is_run_directory(path: str) -> bool:
     return (Path(path) / "run.json").is_file()
 
 
-def report_on_run(path: str) -> int:
-    """Print the report on the current state of a run, and return its exit code; nothing is registered."""
+def report_on_run(path: str, exports: ExportOptions | None = None) -> int:
+    """Print the report on the current state of a run, and return its exit code; nothing is registered.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+    exports
+        What else to write.
+    """
     directory = RunDirectory(path)
     watch = RunWatch(directory)
     status = watch.look()
@@ -41,7 +51,9 @@ def report_on_run(path: str) -> int:
     ):
         print(f"{status.phase.value}: the first job has not made the registry ready yet", file=sys.stderr)
         return 0
-    summary, _ = replay(directory, register=False, standing=_standing(directory, status, watch.states))
+    records = RecordOptions(**asdict(exports)) if exports is not None else None
+    standing = _standing(directory, status, watch.states)
+    summary, _ = replay(directory, register=False, standing=standing, records=records)
     return summary.exit_code
 
 
@@ -56,7 +68,11 @@ def _standing(directory: RunDirectory, status: RunStatus, states: Mapping[str, N
 
 
 def replay(
-    directory: RunDirectory, *, register: bool, standing: Standing | None = None
+    directory: RunDirectory,
+    *,
+    register: bool,
+    standing: Standing | None = None,
+    records: RecordOptions | None = None,
 ) -> tuple[RunSummary, list[Sink]]:
     """Replay the outcome files of jobs as one run, and report on it; return its summary and its sinks.
 
@@ -68,9 +84,10 @@ def replay(
         Whether outputs are registered, and the summary is written.
     standing
         The state of the run, if it is not over.
+    records
+        What to write about it, if nothing is registered; otherwise that was said when the run was written.
     """
     from ..execution.continuation import end
-    from ..observe.choice import sinks_for
     from ..observe.summary_file import RegisteredSummary
 
     recipe = directory.recipe()
@@ -80,10 +97,28 @@ def replay(
             f"{directory.path} was written without a repository: there is nothing to register."
         )
     directory.check_begun(recipe)
-    kept = [RegisteredSummary(str(directory.summary), sys.argv)] if register else []
-    sinks: list[Sink] = [*kept, *sinks_for(partial(_commands, directory))]
+    if register:
+        summary_file = RegisteredSummary(str(directory.summary), sys.argv)
+        sinks = [summary_file, *_last_sinks(directory, later.records)]
+    else:
+        sinks = _sinks(directory, records or RecordOptions())
     executor = ReplayExecutor(directory, register=register, standing=standing)
     return end(later, str(directory.graph), executor, sinks), sinks
+
+
+def _sinks(directory: RunDirectory, records: RecordOptions) -> list[Sink]:
+    from ..observe.choice import sinks_for
+
+    return sinks_for(partial(_commands, directory), records)
+
+
+def _last_sinks(directory: RunDirectory, records: RecordOptions) -> list[Sink]:
+    """Return the sinks of the last job, which registers outputs also if a file cannot be written."""
+    try:
+        return _sinks(directory, records)
+    except PipetaskError as error:
+        print(f"pipetask run-node: {error}", file=sys.stderr)
+        return _sinks(directory, RecordOptions())
 
 
 def _commands(directory: RunDirectory, summary: RunSummary) -> RunAlone:

@@ -59,7 +59,7 @@ class Continuation:
         )
         update = replace(options.pre_update, take_over=False)
         options = replace(options, execution=execution, pre_update=update)
-        return cls(absolute_config(butler_config), output_run, options, records)
+        return cls(absolute_config(butler_config), output_run, options, records.at_end())
 
     @property
     def deferred(self) -> bool:

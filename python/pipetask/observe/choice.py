@@ -10,6 +10,7 @@ from ..options.records import RecordOptions
 from .report import Commands, ReportSink
 from .sink import Sink
 from .summary_file import SummaryFile
+from .trace import TraceFile
 
 __all__ = ["sinks_for"]
 
@@ -39,6 +40,8 @@ def sinks_for(
         If something cannot be written where it is to be.
     """
     kept: list[Sink] = [SummaryFile(records.summary, sys.argv)] if records.summary else []
+    if records.trace:
+        kept.append(TraceFile(records.trace))
     shown = [progress] if progress is not None else []
     return [*kept, *shown, ReportSink(_console(), commands)]
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import fields
-from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
-import psutil
-from lsst.resources import ResourcePath
 from lsst.utils.introspection import get_full_type_name
 
-from ..errors import PipetaskError, UsageError, one_line, reason_of
+from ..errors import PipetaskError, one_line
 from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..graph.file import GraphFile
@@ -24,6 +19,7 @@ from ..outcome import QuantumOutcome, Usage
 from .dataset_counts import DatasetCounts
 from .sink import Sink
 from .summary import RunSummary
+from .whole_file import WholeFile
 
 __all__ = ["RegisteredSummary", "SummaryFile", "SummarySink"]
 
@@ -135,24 +131,18 @@ class SummaryFile(SummarySink):
 
     def __init__(self, uri: str, command_line: Sequence[str]):
         super().__init__(command_line)
-        self._place = _place(uri)
+        self._file = WholeFile(uri, "--summary")
         self._written = False
-        if isinstance(self._place, Path):
-            _check(self._place)
 
     def end(self, summary: RunSummary) -> None:
         """Write the file."""
-        try:
-            with _whole(self._place) as out:
-                _write_json(self.fields(summary), out)
-        except Exception as error:
-            reason = error.strerror if isinstance(error, OSError) else reason_of(error)
-            raise PipetaskError(f"The summary could not be written to {self._place}: {reason}.") from error
+        with self._file.open() as out:
+            _write_json(self.fields(summary), out)
         self._written = True
 
     def files(self) -> dict[str, str]:
         """Return the path of the summary, once it is written."""
-        return {"summary": str(self._place)} if self._written else {}
+        return {"summary": str(self._file.place)} if self._written else {}
 
 
 class RegisteredSummary(SummaryFile):
@@ -164,72 +154,7 @@ class RegisteredSummary(SummaryFile):
             super().end(summary)
 
 
-def _place(uri: str) -> Path | ResourcePath:
-    """Return the absolute place of a URI, because a task may change the working directory."""
-    if "://" not in uri:
-        return Path(uri).absolute()
-    place = ResourcePath(uri)
-    return Path(place.ospath) if place.isLocal else place
-
-
-def _check(path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"--summary {path} is a folder: give the name of a file in it.")
-    if _is_special(path):
-        return
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise UsageError(f"--summary {path}: there is no folder {folder}: make it first.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"--summary {path}: the folder {folder} is not writeable: choose another.")
-
-
-def _is_special(path: Path) -> bool:
-    """Return whether the path is something that must not be replaced, such as a pipe or a terminal."""
-    return path.exists() and not path.is_file()
-
-
-def _whole(place: Path | ResourcePath) -> AbstractContextManager[TextIO]:
-    """Open a file that appears only when it is complete."""
-    if not isinstance(place, Path):
-        return _written_there(place)
-    if _is_special(place):
-        return place.open("w", encoding="utf-8")
-    return _written_beside(place.resolve())  # replace the target of a link, not the link
-
-
-@contextmanager
-def _written_there(uri: ResourcePath) -> Iterator[TextIO]:
-    with ResourcePath.temporary_uri(suffix=".json") as here:
-        with Path(here.ospath).open("w", encoding="utf-8") as out:
-            yield out
-        uri.transfer_from(here, transfer="copy", overwrite=True)
-
-
-def _clear_away(path: Path) -> None:
-    """Remove temporary files that killed commands have left."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        number = left.name.rpartition(".")[2]
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
-            with suppress(OSError):
-                left.unlink()
-
-
-@contextmanager
-def _written_beside(path: Path) -> Iterator[TextIO]:
-    _clear_away(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_json(fields: Iterator[tuple[str, Any]], out: TextIO) -> None:
+def _write_json(fields: Iterator[tuple[str, Any]], out: IO[str]) -> None:
     """Write an object field by field, and its lists item by item: the whole text may be large."""
     before = "{\n"
     for name, value in fields:
@@ -242,7 +167,7 @@ def _write_json(fields: Iterator[tuple[str, Any]], out: TextIO) -> None:
     out.write("\n}\n")
 
 
-def _write_list(items: Iterator[Any], out: TextIO) -> None:
+def _write_list(items: Iterator[Any], out: IO[str]) -> None:
     before = "["
     for item in items:
         out.write(f"{before}\n    {_json(item)}")

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from .declaration import option
 
-__all__ = ["RecordOptions"]
+__all__ = ["ExportOptions", "RecordOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordOptions:
-    """Files about a run, for people and for other programs."""
+class ExportOptions:
+    """Files that show a run, while it goes on or afterwards."""
+
+    trace: str | None = option(
+        "--trace",
+        metavar="FILE",
+        help="Write the timeline as Chrome trace events, for Perfetto; compressed if FILE ends with .gz.",
+        new_file=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions(ExportOptions):
+    """Files about a run, for people and for other programs, and the command to call at its end."""
 
     summary: str | None = option(
         "--summary",
@@ -19,9 +32,23 @@ class RecordOptions:
         help="Write a summary of the graph and its quanta, as JSON.",
         new_file=True,
     )
-
     on_end: str | None = option(
         "--on-end",
         metavar="COMMAND",
         help="Shell command to call when the run has ended, with verdict and paths in its environment.",
     )
+
+    def at_submission(self) -> RecordOptions:
+        """Return what the command that submits a batch run writes: the last job does the rest."""
+        return RecordOptions(summary=self.summary)
+
+    def at_end(self) -> RecordOptions:
+        """Return what the last job of a batch run does, from any working directory.
+
+        Its summary is in the run directory.
+        """
+        return replace(self, summary=None, trace=_absolute(self.trace))
+
+
+def _absolute(file: str | None) -> str | None:
+    return file if file is None or "://" in file else str(Path(file).absolute())

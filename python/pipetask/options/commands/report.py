@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import UsageError
-from ..declaration import argument, option
+from ..declaration import argument, option, section
+from ..records import ExportOptions
 
 __all__ = ["AggregateReportsCommand", "ReportCommand"]
 
@@ -62,6 +63,7 @@ class ReportCommand:
     processes: int = option(
         "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of reading threads (v2)."
     )
+    exports: ExportOptions = section("", ExportOptions)
 
     @property
     def longer(self) -> bool:
@@ -81,6 +83,8 @@ class ReportCommand:
             raise UsageError(
                 "there is nothing to report on: name one or more quantum graphs after the repository."
             )
+        if self.exports != ExportOptions():
+            raise UsageError("--trace is for the run directory of a batch run: give that, and no graph.")
         if self.curse_failed_logs and not self.collections:
             raise UsageError(
                 "--curse-failed-logs requires --collections, with the collection of all the processing."
