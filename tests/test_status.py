@@ -18,9 +18,10 @@ from pipetask.executors.activity import Activity
 from pipetask.executors.frontier import Frontier
 from pipetask.executors.retries import RetryRule
 from pipetask.executors.stop import StopRequest
-from pipetask.observe.report import _COLUMNS, _STYLES, print_report
+from pipetask.observe.report import _STYLES, print_report
 from pipetask.observe.summary_file import SummarySink
 from pipetask.observe.tally import Tally
+from pipetask.observe.verdict import STATUS_ORDER
 from pipetask.outcome import Kind, QuantumError, QuantumOutcome, Status
 from pipetask.runner.failure import describe_exception
 from pipetask.testing import enumerated
@@ -34,7 +35,7 @@ OF_ALL = pytest.mark.parametrize("status", Status, ids=str)
 @OF_ALL
 def test_a_status_has_a_column_a_colour_and_a_verdict(status: Status) -> None:
     """A new one has these by its kind."""
-    assert status.value in {kind_of_column.value for kind_of_column in _COLUMNS}
+    assert status.value in {kind_of_column.value for kind_of_column in STATUS_ORDER}
     assert _STYLES[status.kind]
     summary = summarize([QuantumOutcome(0, status)])
     text = io.StringIO()
