@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipetask.batch.outcome_record import from_record, to_record
 from pipetask.batch.outcomes import AttemptTails, AttemptWriter, attempts_of
 from pipetask.errors import PipetaskError
+from pipetask.journal.outcome_record import from_record, to_record
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, StoredOutputs, Usage
 
 
@@ -79,7 +79,7 @@ def test_a_record_has_nothing_that_is_as_always() -> None:
 
 @pytest.mark.parametrize(
     ("beginning", "version"),
-    [(b"pipetask outcomes, version 3\n", "3"), (b"\x1b\x00\x00\x00\x80\x05", "1 or unknown")],
+    [(b"pipetask journal, version 4\n", "4"), (b"\x1b\x00\x00\x00\x80\x05", "1, 2 or unknown")],
     ids=["later", "earlier"],
 )
 def test_outcomes_of_another_version_are_refused_in_one_line(
@@ -91,7 +91,7 @@ def test_outcomes_of_another_version_are_refused_in_one_line(
     with pytest.raises(PipetaskError) as caught:
         attempts_of(tmp_path, 7)
     text = str(caught.value)
-    assert text.startswith(f"{path} has outcomes of version {version}, and this pipetask reads version 2: ")
+    assert text.startswith(f"{path} has outcomes of version {version}, and this pipetask reads version 3: ")
     assert "go on with the version of pipetask that has written the run" in text
     assert "\n" not in text
     with pytest.raises(PipetaskError, match=f"of version {version}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 
+from ..executors.activity import RunningQuantum
 from ..executors.base import ExecutionContext
 from ..graph.enumeration import QuantumData
 from ..outcome import QuantumOutcome, Status
@@ -76,7 +77,12 @@ def _last(outcomes: Iterable[QuantumOutcome]) -> Iterable[QuantumOutcome]:
     return {outcome.id: outcome for outcome in outcomes}.values()
 
 
-def _running(tails: AttemptTails, members: list[list[int]], left: set[int]) -> list[int]:
-    """Return, for each running job, its first quantum without an outcome, which is probably the running one."""
-    current = (next((id for id in members[a.number] if id in left), None) for a in tails.running())
-    return [id for id in current if id is not None]
+def _running(tails: AttemptTails, members: list[list[int]], left: set[int]) -> list[RunningQuantum]:
+    """Return what jobs have noted as running; for a job that has not, its first quantum without an outcome."""
+    running = []
+    for attempt in tails.running():
+        if noted := list(attempt.running.values()):
+            running += [RunningQuantum(each.id, each.start, each.pid, each.attempt) for each in noted]
+        elif (id := next((id for id in members[attempt.number] if id in left), None)) is not None:
+            running.append(RunningQuantum(id))
+    return running

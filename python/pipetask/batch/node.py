@@ -14,10 +14,12 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ..errors import PipetaskError
+from ..executors.activity import Activity
 from ..executors.base import ExecutionContext, QuantumExecutor
 from ..executors.retries import raised_memory_error
 from ..executors.stop import StopRequest
 from ..executors.stop_signals import stop_on_signals
+from ..journal.starts import noting_starts
 from ..outcome import QuantumOutcome, Status
 from ..runner.memory_kills import oom_kills
 from .exit_codes import ExitCode
@@ -86,9 +88,9 @@ def run_node(
         writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), memory, lost)
         for outcome in outcomes.values():
             writer.outcome(outcome)
-        killed_before = oom_kills()
-        with stop_on_signals() as stop:
-            for outcome in _run(job, todo, stop, again=bool(earlier.attempts)) if todo else ():
+        killed_before, activity = oom_kills(), Activity()
+        with stop_on_signals() as stop, noting_starts(activity, writer.started):
+            for outcome in _run(job, todo, stop, activity, again=bool(earlier.attempts)) if todo else ():
                 writer.outcome(outcome)
                 outcomes[outcome.id] = outcome
         code = _exit_code(outcomes.values(), stop, out_of_memory=oom_kills() > killed_before)
@@ -134,7 +136,7 @@ def _blocked(
 
 
 def _run(
-    job: _Job, quanta: Sequence[IndexedQuantum], stop: StopRequest, *, again: bool
+    job: _Job, quanta: Sequence[IndexedQuantum], stop: StopRequest, activity: Activity, *, again: bool
 ) -> Iterator[QuantumOutcome]:
     spec = job.recipe.runner.moved(str(job.directory.path))
     part = PartOfGraph(job.index, quanta)
@@ -144,6 +146,7 @@ def _run(
         stop,
         timeout=job.recipe.timeout,
         registered_before=part.registered_before,
+        activity=activity,
         retries=job.recipe.retries,
     )
     with closing(_executor(job, isolate=again).execute(part, context)) as executed:

@@ -1,37 +1,28 @@
 """Files of outcomes: one for each attempt at a node.  A job appends a record whenever a quantum ends.
 
-A file begins with a line that says what it is, and in which version (`VERSION`); then come records.  A record is its
-length, a checksum, and a pickled dictionary, written in one call.  So no outcome is lost when a job is killed, and a
-half-written record is recognised.  The file's name contains the node's number and the nanosecond at which the attempt
-began, so that attempts on different machines use different files.
+The files are journals (see `pipetask.journal.records`).  Each record is written in one call, so no outcome is lost when
+a job is killed.  The file's name contains the node's number and the nanosecond at which the attempt began, so that
+attempts on different machines use different files.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import struct
+import threading
 import time
-import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import PipetaskError
+from ..journal.outcome_record import from_record, to_record
+from ..journal.records import FIRST_LINE, Started, TailOfRecords, packed
 from ..outcome import QuantumOutcome
 from ..storage.durability import sync_files
-from .outcome_record import from_record, to_record
 
 __all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_by_node", "attempts_of"]
 
-VERSION = 2
-"""Of the records: a change of what a name in one means makes another version."""
-
-_TITLE = "pipetask outcomes, version "
-_FIRST_LINE = f"{_TITLE}{VERSION}\n".encode()
-
-_HEAD = struct.Struct("<II")
 _SUFFIX = ".outcomes"
 _SHARD = 1000
 """Number of nodes whose files share a folder."""
@@ -57,6 +48,9 @@ class Attempt:
 
     lost: frozenset[int] = frozenset()
     """Ids of quanta that an earlier attempt had done, and whose files this one found lost."""
+
+    running: dict[int, Started] = field(default_factory=dict)
+    """What has started and has no outcome yet, by id; quanta that end soon are not recorded when they start."""
 
 
 class AttemptWriter:
@@ -90,14 +84,24 @@ class AttemptWriter:
                 f"{path} cannot be written ({error.strerror}): make room or give permission."
             ) from error
         self._path = path
+        self._ended: set[int] = set()
+        self._lock = threading.Lock()
         begin: dict[str, Any] = {"record": "begin", "start": time.time(), "host": host, "memory": memory}
         if lost:
             begin["lost"] = sorted(lost)
-        self._write(begin, before=_FIRST_LINE)
+        self._write(begin, before=FIRST_LINE)
 
     def outcome(self, outcome: QuantumOutcome) -> None:
         """Record how a quantum ended."""
-        self._write(to_record(outcome))
+        with self._lock:
+            self._ended.add(outcome.id)
+            self._write(to_record(outcome))
+
+    def started(self, started: Started) -> None:
+        """Record that a quantum runs; another thread may do that, after the quantum has ended."""
+        with self._lock:
+            if started.id not in self._ended:
+                self._write(started.to_record())
 
     def end(self, exit_code: int) -> None:
         """Record the end of the attempt, close the file, and return when it is on disk."""
@@ -106,8 +110,7 @@ class AttemptWriter:
         sync_files([str(self._path)])
 
     def _write(self, record: dict[str, Any], before: bytes = b"") -> None:
-        body = pickle.dumps(record, protocol=5)
-        content = before + _HEAD.pack(len(body), zlib.crc32(body)) + body
+        content = before + packed(record)
         try:
             if os.write(self._file, content) != len(content):
                 raise OSError(28, "no space is left")
@@ -170,7 +173,7 @@ class AttemptTails:
     def __init__(self, folder: Path, since: float = 0.0):
         self._folder = folder
         self._since = since
-        self._open: dict[str, tuple[Attempt, int]] = {}
+        self._open: dict[str, _AttemptReader] = {}
         self._closed: set[str] = set()
 
     def news(self) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
@@ -182,12 +185,13 @@ class AttemptTails:
                     yield from self._news_of(entry)
 
     def _news_of(self, entry: os.DirEntry[str]) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
-        attempt, offset = self._open.get(entry.name) or (_new(Path(entry.path)), 0)
-        if not offset and attempt.start < self._since:
+        reader = self._open.get(entry.name) or _AttemptReader(Path(entry.path))
+        attempt = reader.attempt
+        if not reader.offset and attempt.start < self._since:
             self._closed.add(entry.name)
-        elif entry.stat().st_size > offset:
-            offset = _grow(attempt, offset)
-            self._open[entry.name] = attempt, offset
+        elif entry.stat().st_size > reader.offset:
+            reader.read()
+            self._open[entry.name] = reader
             if attempt.exit_code is not None:
                 del self._open[entry.name]
                 self._closed.add(entry.name)
@@ -196,68 +200,48 @@ class AttemptTails:
 
     def running(self) -> list[Attempt]:
         """Return the attempts that have begun and have no end record yet."""
-        return [attempt for attempt, _ in self._open.values()]
-
-
-def _new(path: Path) -> Attempt:
-    return Attempt(_number(path), path, _began(path) / 1e9, "", None)
+        return [reader.attempt for reader in self._open.values()]
 
 
 def _read(path: Path) -> Attempt:
-    attempt = _new(path)
-    _grow(attempt, 0)
-    return attempt
+    reader = _AttemptReader(path)
+    reader.read()
+    return reader.attempt
 
 
-def _grow(attempt: Attempt, offset: int) -> int:
-    """Read all complete records from an offset on, and return the offset after them."""
-    with attempt.path.open("rb") as file:
-        file.seek(offset)
-        content = file.read()
-    begin = 0
-    if not offset:
-        if not _has_first_line(attempt.path, content):
-            return 0
-        begin = offset = len(_FIRST_LINE)
-    for record, size in _records(content, begin):
-        offset += size
+class _AttemptReader:
+    """Reads one attempt as far as it has got."""
+
+    def __init__(self, path: Path):
+        self.attempt = Attempt(_number(path), path, _began(path) / 1e9, "", None)
+        self._tail = TailOfRecords(path)
+
+    @property
+    def offset(self) -> int:
+        return self._tail.offset
+
+    def read(self) -> None:
+        """Add what is new."""
+        for record in self._tail.news():
+            self._add(record)
+
+    def _add(self, record: dict[str, Any]) -> None:
+        attempt = self.attempt
         match record:
-            case {"id": _}:
+            case {"record": "started"}:
+                started = Started.from_record(record)
+                attempt.running[started.id] = started
+            case {"id": id}:
+                attempt.running.pop(id, None)
                 attempt.outcomes.append(from_record(record, attempt.path))
             case {"record": "begin", "start": start, "host": host, "memory": memory}:
                 attempt.start, attempt.host, attempt.memory = start, host, memory
                 attempt.lost = frozenset(record.get("lost", ()))
             case {"record": "end", "exit_code": code}:
                 attempt.exit_code = code
+                attempt.running.clear()
             case other:
                 raise PipetaskError(
                     f"{attempt.path} has a record that this pipetask does not know ({list(other)}): "
                     "go on with the version of pipetask that has written the run."
                 )
-    return offset
-
-
-def _has_first_line(path: Path, content: bytes) -> bool:
-    """Return whether the first line is there; raise if it is that of another version."""
-    line, end, _ = content[:100].partition(b"\n")
-    if not end and _FIRST_LINE.startswith(line):
-        return False  # it is being written, or its job was killed then
-    if line + end == _FIRST_LINE:
-        return True
-    text = line.decode(errors="replace")
-    version = text.removeprefix(_TITLE) if text.startswith(_TITLE) else "1 or unknown"
-    raise PipetaskError(
-        f"{path} has outcomes of version {version}, and this pipetask reads version {VERSION}: go on with the version "
-        "of pipetask that has written the run, or write the run again with this one."
-    )
-
-
-def _records(content: bytes, at: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield complete records with their sizes; stop at a damaged one, which was cut off."""
-    while at + _HEAD.size <= len(content):
-        length, checksum = _HEAD.unpack_from(content, at)
-        body = content[at + _HEAD.size : at + _HEAD.size + length]
-        if len(body) < length or zlib.crc32(body) != checksum:
-            return
-        yield pickle.loads(body), _HEAD.size + length
-        at += _HEAD.size + length

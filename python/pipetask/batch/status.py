@@ -59,11 +59,13 @@ class RunPhase(Enum):
     """Nothing runs and something is held: a person has to act."""
 
     CANCELLED = "cancelled"
+    DIED = "died"
+    """Of a run on one machine: its process has ended without a word, because it was killed, say."""
 
     @property
     def over(self) -> bool:
         """Whether nothing more will run unless the run is restarted."""
-        return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
+        return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.DIED)
 
     @property
     def exit_code(self) -> int:
@@ -78,6 +80,7 @@ _EXIT_CODES = {
     RunPhase.HELD: 4,
     RunPhase.CANCELLED: 5,
     RunPhase.WRITTEN: 6,
+    RunPhase.DIED: 7,
 }
 
 

@@ -1,4 +1,4 @@
-"""Show where a batch run stands."""
+"""Show where a run stands."""
 
 from __future__ import annotations
 
@@ -25,20 +25,29 @@ _STYLES = {
     NodeState.BLOCKED: "red",
     NodeState.HELD: "bold yellow",
 }
-_PHASES = {RunPhase.SUCCEEDED: "bold green", RunPhase.FAILED: "bold red", RunPhase.HELD: "bold yellow"}
+_OF_QUEUES = (NodeState.IDLE, NodeState.HELD)
+_PHASES = {
+    RunPhase.SUCCEEDED: "bold green",
+    RunPhase.FAILED: "bold red",
+    RunPhase.HELD: "bold yellow",
+    RunPhase.DIED: "bold red",
+}
 
 
 def status_table(status: RunStatus) -> RenderableType:
     """Return a table of labels and states, the reasons of holds, and one line that says it all."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("task", no_wrap=True)
-    for state, style in _STYLES.items():
-        table.add_column(state.value, justify="right", style=style)
+    # On one machine there is no queue, in which quanta could be idle or held.
+    states = [state for state in _STYLES if status.nodes or state not in _OF_QUEUES]
+    for state in states:
+        table.add_column(state.value, justify="right", style=_STYLES[state])
+    total = status.total
     for label, counts in status.counts.items():
-        table.add_row(label, *(str(counts[state] or "") for state in _STYLES))
+        table.add_row(label, *(str(counts[state] or "") for state in states))
     if len(status.counts) > 1:
         table.add_section()
-        table.add_row("all", *(str(status.total[state] or "") for state in _STYLES), style="bold")
+        table.add_row("all", *(str(total[state] or "") for state in states), style="bold")
     return Group(table, *_remarks(status), status_line(status))
 
 
@@ -77,8 +86,9 @@ def _remarks(status: RunStatus) -> list[Text]:
 
 def status_line(status: RunStatus) -> Text:
     """Return one line on the whole run."""
-    nodes = ", ".join(f"{number} {state.value}" for state in _STYLES if (number := status.nodes[state]))
-    parts = [f"{status.phase.value}: nodes {nodes}"]
+    counted, what = (status.nodes, "nodes") if status.nodes else (status.total, "quanta")
+    numbers = ", ".join(f"{number} {state.value}" for state in _STYLES if (number := counted[state]))
+    parts = [f"{status.phase.value}: {what} {numbers}" if numbers else status.phase.value]
     if status.rate:
         parts.append(f"{status.rate:.3g} quanta/s")
     if status.seconds_left is not None:

@@ -36,6 +36,9 @@ class Invocation:
     typed: frozenset[str] = frozenset()
     """Names of the options that were given on the command line, and not in a file."""
 
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Options that do not have their default, whether typed or from a file, as text by name."""
+
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Execution models whose options cannot be offered, with the reason."""
 
@@ -43,6 +46,7 @@ class Invocation:
     """The command as it was typed; `None` for one that was called by another."""
 
 
+_BY_DEFAULT = (ParameterSource.DEFAULT, None)
 _FROM_FILES = "Options from files"
 BEFORE = "pipetask.before"
 """Where a context's ``meta`` has the words in front of the command."""
@@ -117,10 +121,12 @@ class ModelCommand(click.Command):
         if values["show_options"]:
             print_options(ctx, self.declared, values)
             return 0
-        typed = (name for name in values if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+        sources = {name: ctx.get_parameter_source(name) for name in values}
+        typed = frozenset(name for name, source in sources.items() if source is ParameterSource.COMMANDLINE)
+        given = {name: str(values[name]) for name in values if sources[name] not in _BY_DEFAULT}
         options, logs = assemble(self.model, values), ctx.obj or LogOptions()
         line = CommandLine(ctx.meta.get(BEFORE, ()), self.name or "", ctx.meta[BEHIND], self.params)
-        return self._run(Invocation(options, logs, frozenset(typed), self.unusable, line))
+        return self._run(Invocation(options, logs, typed, given, self.unusable, line))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write options in the sections of the model."""

@@ -92,7 +92,11 @@ def _flag(each: Declared, options: ExecutorOptions) -> str:
 
 
 def sinks_of(
-    options: ExecutorOptions, logs: LogOptions, run_alone: RunAlone, records: RecordOptions
+    options: ExecutorOptions,
+    logs: LogOptions,
+    run_alone: RunAlone,
+    records: RecordOptions,
+    journal: Sink | None = None,
 ) -> list[Sink]:
     """Return the sinks of a run on this machine: the summary, a display, and the report.
 
@@ -104,10 +108,13 @@ def sinks_of(
         Returns the command that runs the quantum with some UUID alone.
     records
         What is to be written about the run.
+    journal
+        Writes the journal of the run.
     """
     from ..observe.choice import sinks_for
 
-    return sinks_for(lambda _: run_alone, records, progress=_progress_for(options, logs))
+    sinks = sinks_for(lambda _: run_alone, records, progress=_progress_for(options, logs))
+    return sinks if journal is None else [journal, *sinks]
 
 
 def _progress_for(options: ExecutorOptions, logs: LogOptions) -> Sink | None:

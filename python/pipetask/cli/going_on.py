@@ -15,7 +15,7 @@ from .parameters import parameter_names
 if TYPE_CHECKING:
     from ..observe.summary import RunSummary
 
-__all__ = ["say_how_to_go_on"]
+__all__ = ["how_to_go_on", "say_how_to_go_on"]
 
 _REPLACING = {"replace_run", "prune_replaced", "take_over"}
 """Options that would not go on with this run, but begin another."""
@@ -33,17 +33,35 @@ def say_how_to_go_on(invocation: Invocation, summary: RunSummary, graph: str) ->
     graph
         The graph, also if this command has built it.
     """
-    line = invocation.command_line
-    if line is None or not summary.exit_code:
+    if not summary.exit_code:
         return
+    if (command := how_to_go_on(invocation, graph, clobber=_left_registered_outputs(summary))) is not None:
+        print(f"go on: {command}", file=sys.stderr, flush=True)
+
+
+def how_to_go_on(invocation: Invocation, graph: str, *, clobber: bool = False) -> str | None:
+    """Return the command that goes on with a run; `None` if the command was called by another.
+
+    Parameters
+    ----------
+    invocation
+        The command that executes the run.
+    graph
+        The graph, also if this command has built it.
+    clobber
+        Whether quanta that have to run again have registered outputs.
+    """
+    line = invocation.command_line
+    if line is None:
+        return None
     without, more = set(_REPLACING), ["--extend-run"]
     if invocation.options.source.qgraph is None:
         groups = (PipelineOptions, GraphBuildOptions, GraphSaveOptions)
         without |= {name for group in groups for each in declared(group) for name in parameter_names(each)}
         more = ["-g", graph, *more]
-    if _left_registered_outputs(summary):
+    if clobber:
         more.append("--clobber-outputs")
-    print(f"go on: {line.changed(without, more)}", file=sys.stderr, flush=True)
+    return line.changed(without, more)
 
 
 def _left_registered_outputs(summary: RunSummary) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..batch.run_directory import RunDirectory
+from ..errors import PipetaskError
+from ..monitor.find import find_run
 from ..options.commands.report import AggregateReportsCommand, ReportCommand
 from .command import Invocation
 from .logs import configure_logging
-from .run_report import is_run_directory, report_on_run
+from .run_report import report_on_journal, report_on_run
 
 if TYPE_CHECKING:
     from lsst.pipe.base.quantum_provenance_graph import Summary
@@ -17,11 +20,13 @@ __all__ = ["print_summary", "run", "write_summary"]
 
 
 def run(invocation: Invocation) -> int:
-    """Report on executed graphs, or on a batch run."""
+    """Report on executed graphs, or on a run."""
     options: ReportCommand = invocation.options
-    if not options.qgraphs and is_run_directory(options.repo):
+    if not options.qgraphs and (found := _run_named(options.repo)) is not None:
         configure_logging(invocation.logs)
-        return report_on_run(options.repo, options.exports)
+        if isinstance(found, RunDirectory):
+            return report_on_run(found, options.exports)
+        return report_on_journal(found, options.exports)
     options.check()
     configure_logging(invocation.logs)
     if options.longer:
@@ -29,6 +34,16 @@ def run(invocation: Invocation) -> int:
     else:
         _report_on_graph(options)
     return 0
+
+
+def _run_named(name: str) -> RunDirectory | Path | None:
+    """Return the run that is meant if there is one of this name, which may be a repository as well."""
+    try:
+        return find_run(name)
+    except PipetaskError:
+        if (Path(name) / "run.json").exists():
+            raise  # it is a run directory, and has another version, say
+        return None
 
 
 def _report_on_graph(options: ReportCommand) -> None:

@@ -17,8 +17,9 @@ from ..options.graph import GraphSaveOptions
 from ..outcome import Kind, Status
 from .command import Invocation
 from .execution import executor_for, sinks_of
-from .going_on import say_how_to_go_on
+from .going_on import how_to_go_on, say_how_to_go_on
 from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
+from .journal import journal_of
 from .logs import configure_logging
 
 if TYPE_CHECKING:
@@ -80,9 +81,11 @@ def _sinks(invocation: Invocation, executor: QuantumExecutor, graph: str) -> lis
     from ..observe.report import debug_command
 
     options: RunCommand = invocation.options
-    run_alone = partial(debug_command, options.repository.butler_config, graph)
     records = options.records.at_submission() if executor.traits.batch else options.records
-    return sinks_of(options.executor, invocation.logs, run_alone, records)
+    butler, resume = options.repository.butler_config, how_to_go_on(invocation, graph)
+    run_alone = partial(debug_command, butler, graph)
+    journal = journal_of(invocation, executor, records, graph, butler, resume)
+    return sinks_of(options.executor, invocation.logs, run_alone, records, journal)
 
 
 def _graph_executor(

@@ -1,4 +1,4 @@
-"""Report on a batch run."""
+"""Report on a run from its run directory or its journal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..batch.run_directory import RunDirectory
 from ..batch.status import ENDED, NodeState, RunPhase, RunStatus
 from ..batch.watch import RunWatch
 from ..errors import PipetaskError
+from ..monitor.find import begin_of
 from ..options.records import ExportOptions, RecordOptions
 from ..outcome import Status
 
@@ -23,25 +24,40 @@ if TYPE_CHECKING:
     from ..observe.sink import Sink
     from ..observe.summary import RunSummary
 
-__all__ = ["is_run_directory", "replay", "report_on_run"]
+__all__ = ["replay", "report_on_journal", "report_on_run"]
 
 
-def is_run_directory(path: str) -> bool:
-    """Return whether this is the run directory of a batch run."""
-    return (Path(path) / "run.json").is_file()
-
-
-def report_on_run(path: str, exports: ExportOptions | None = None) -> int:
-    """Print the report on the current state of a run, and return its exit code; nothing is registered.
+def report_on_journal(journal: Path, exports: ExportOptions) -> int:
+    """Print the report on a run on a machine, as far as its journal tells, and return its exit code.
 
     Parameters
     ----------
-    path
-        The run directory.
+    journal
+        The journal.
     exports
         What else to write.
     """
-    directory = RunDirectory(path)
+    from ..journal.reader import JournalReader
+    from ..journal.replay import replay as replay_journal
+    from ..observe.choice import sinks_for
+    from ..observe.report import debug_command
+
+    begin = begin_of(journal)
+    butler, graph = (begin and begin.repository) or "REPO", (begin and begin.graph) or "GRAPH"
+    sinks = sinks_for(lambda _: partial(debug_command, butler, graph), RecordOptions(**asdict(exports)))
+    return replay_journal(JournalReader(journal), sinks).exit_code
+
+
+def report_on_run(directory: RunDirectory, exports: ExportOptions | None = None) -> int:
+    """Print the report on the current state of a batch run, and return its exit code; nothing is registered.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    exports
+        What else to write.
+    """
     watch = RunWatch(directory)
     status = watch.look()
     if (

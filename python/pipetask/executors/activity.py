@@ -3,34 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-__all__ = ["Activity"]
+__all__ = ["Activity", "RunningQuantum"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningQuantum:
+    """A quantum that runs at this moment, with what is known of it."""
+
+    id: int
+    """Position in the enumeration of the graph."""
+
+    start: float | None = None
+    """When it started, in seconds since 1970-01-01 UTC."""
+
+    pid: int | None = None
+    """The process that runs it."""
+
+    attempt: int = 1
+    """Which attempt in this run this is, counted from 1."""
 
 
 class Activity:
     """Tells which quanta are running, and whatever else helps to understand a run that seems to hang."""
 
     def __init__(self) -> None:
-        self._source: Callable[[], Iterable[int]] = tuple
+        self._source: Callable[[], Iterable[int | RunningQuantum]] = tuple
         self._details: Callable[[], Iterable[str]] = self._running_line
 
     def running(self) -> list[int]:
         """Return the ids of the running quanta; may be called from any thread."""
-        return list(self._source())
+        return [each.id if isinstance(each, RunningQuantum) else each for each in self._source()]
+
+    def quanta(self) -> list[RunningQuantum]:
+        """Return the running quanta, with what is known of each; may be called from any thread."""
+        return [each if isinstance(each, RunningQuantum) else RunningQuantum(each) for each in self._source()]
 
     def details(self) -> list[str]:
         """Return lines about the state of the run; may be called from any thread, and from a signal handler."""
         return list(self._details())
 
     def report_with(
-        self, source: Callable[[], Iterable[int]], details: Callable[[], Iterable[str]] | None = None
+        self,
+        source: Callable[[], Iterable[int | RunningQuantum]],
+        details: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         """Set the functions that find out; an execution model calls this.
 
         Parameters
         ----------
         source
-            Returns the ids of the running quanta.
+            Returns the running quanta, or only their ids.
         details
             Returns the lines of `details`; by default there is one, with these ids.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -16,6 +17,7 @@ from ..options.models import InProcessOptions
 from ..outcome import QuantumOutcome, Status
 from ..runner import Interruption, Ticket
 from ..runner.base import READ_AHEAD, ExceptionHook, Runner
+from .activity import RunningQuantum
 from .base import ExecutionContext, QuantumExecutor, Traits
 from .debugger import debugger_hook
 from .frontier import Frontier
@@ -72,7 +74,7 @@ class InProcessExecutor(QuantumExecutor):
             left_behind = LeftBehindLog(context.graph, "it stays in this process")
             frontier = Frontier(_loaded_ahead(quanta, runner, context), context.retries)
             current = _Current()
-            context.activity.report_with(current.ids)
+            context.activity.report_with(current.quanta)
             stop.on_ask = current.interrupt
             try:
                 while not stop and (quantum := _next(frontier, stop)) is not None:
@@ -118,12 +120,17 @@ class _Current:
 
     def __init__(self) -> None:
         self._id: int | None = None
+        self._ticket: Ticket | None = None
+        self._start = 0.0
 
-    def ids(self) -> tuple[int, ...]:
-        id = self._id
-        return () if id is None else (id,)
+    def quanta(self) -> tuple[RunningQuantum, ...]:
+        id, ticket = self._id, self._ticket
+        if id is None or ticket is None or ticket.id != id:
+            return ()
+        return (RunningQuantum(id, self._start, os.getpid(), ticket.attempt),)
 
     def run(self, runner: Runner, ticket: Ticket) -> QuantumOutcome:
+        self._ticket, self._start = ticket, time.time()
         self._id = ticket.id
         try:
             outcome = runner.run(ticket)

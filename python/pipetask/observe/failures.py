@@ -14,7 +14,7 @@ from ..outcome import NOT_CLOBBERED, QuantumOutcome
 from ..text import visible
 from .summary import RunSummary
 
-__all__ = ["RunAlone", "grouped", "print_failures"]
+__all__ = ["RunAlone", "grouped", "print_failures", "what_failed"]
 
 RunAlone: TypeAlias = Callable[[object], str]
 """Returns the command that runs only the quantum with a given UUID."""
@@ -37,7 +37,12 @@ def grouped(summary: RunSummary) -> list[list[QuantumOutcome]]:
     for outcome in summary.failed:
         error = outcome.error
         kind = error.type_name if error is not None else None
-        key = (summary.graph.label(outcome.id), outcome.status, kind, _VARIABLE.sub("#", _what(outcome)))
+        key = (
+            summary.graph.label(outcome.id),
+            outcome.status,
+            kind,
+            _VARIABLE.sub("#", what_failed(outcome)),
+        )
         groups.setdefault(key, []).append(outcome)
     return list(groups.values())
 
@@ -79,8 +84,8 @@ def _heading(summary: RunSummary, group: list[QuantumOutcome]) -> str:
 
 def _details(summary: RunSummary, group: list[QuantumOutcome]) -> Iterator[str]:
     first = group[0]
-    alike = len({_what(outcome) for outcome in group}) == 1
-    yield _what(first) if alike else f"{_what(first)} (the first; the others are alike)"
+    alike = len({what_failed(outcome) for outcome in group}) == 1
+    yield what_failed(first) if alike else f"{what_failed(first)} (the first; the others are alike)"
     if len(group) > 1:
         yield _data_ids(summary, group)
     if first.error is not None and first.reason not in (None, NOT_CLOBBERED):
@@ -108,10 +113,10 @@ def _blocks(number: int, failures: int) -> str:
 def _attempt(outcome: QuantumOutcome) -> str:
     """Return one line about an attempt that was not the last."""
     log = f"; log: {visible(outcome.log)}" if outcome.log is not None else ""
-    return f"attempt {outcome.attempt} {outcome.status.value}: {_what(outcome)}{log}"
+    return f"attempt {outcome.attempt} {outcome.status.value}: {what_failed(outcome)}{log}"
 
 
-def _what(outcome: QuantumOutcome) -> str:
+def what_failed(outcome: QuantumOutcome) -> str:
     """Return in one line what went wrong."""
     error = outcome.error
     if error is None or (outcome.reason == NOT_CLOBBERED and "existingRefs=" in error.message):

@@ -38,6 +38,15 @@ class RecordOptions(ExportOptions):
         help="Shell command to call when the run has ended, with verdict and paths in its environment.",
     )
 
+    journal: str | None = option(
+        "--journal",
+        metavar="DIR",
+        help="Folder for the journal of the run, which pipetask watch, status, report, log and explain read.",
+        default_text="a new folder in the user's state folder",
+        complete="folders",
+    )
+    no_journal: bool = option("--no-journal", default=False, help="Write no journal.")
+
     def at_submission(self) -> RecordOptions:
         """Return what the command that submits a batch run writes: the last job does the rest."""
         return RecordOptions(summary=self.summary)

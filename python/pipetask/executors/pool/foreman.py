@@ -21,6 +21,7 @@ from ...errors import PipetaskError, one_line, reason_of
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome
 from ...runner.memory_kills import oom_kills
+from ..activity import RunningQuantum
 from ..base import ExecutionContext
 from .bundling import BundlePolicy
 from .death import Death
@@ -108,14 +109,17 @@ class Foreman:
         if errors:
             raise errors[0]
 
-    def _running(self) -> list[int]:
+    def _running(self) -> list[RunningQuantum]:
         """Return the quanta that run; a display may ask from another thread, while the books change or pipes close."""
         running = []
         for number, handle in list(self._handles.items()):
-            with contextlib.suppress(KeyError, StopIteration, RuntimeError, OSError):
+            with contextlib.suppress(LookupError, StopIteration, RuntimeError, OSError):
                 assigned = self._state.workers[number].assigned
                 if len(assigned) > handle.unclaimed:
-                    running.append(next(iter(assigned)))
+                    id = next(iter(assigned))
+                    running.append(
+                        RunningQuantum(id, handle.start_of(id), handle.pid, self._state.attempt(id))
+                    )
         return running
 
     def _explain(self, errors: Sequence[Exception]) -> None:

@@ -87,6 +87,11 @@ class WorkerHandle:
         fcntl.ioctl(self._tokens.fileno(), termios.FIONREAD, waiting)
         return int(_INT.unpack(waiting)[0]) // TOKEN.size
 
+    def start_of(self, id: int) -> float | None:
+        """Return when it started a quantum, as its meter has noted it; `None` if it has not."""
+        marks = read_marks(self._marks)
+        return marks.start if marks is not None and marks.id == id else None
+
     def give(self, tickets: list[Ticket]) -> bool:
         """Give it a bundle; return whether it was there to take it."""
         try:

@@ -17,11 +17,11 @@ class ReportCommand:
 
     REPO is the repository, QGRAPHS are the graphs.  Several graphs are taken as attempts at the same processing: a
     quantum that succeeded in one of them has not failed.  The report on one graph is shorter; --force-v2,
-    --collections, --where, --curse-failed-logs and --view-graph select the longer one (v2).  For a batch run, give the
-    run directory instead, and no graph.
+    --collections, --where, --curse-failed-logs and --view-graph select the longer one (v2).  For one run, give the run
+    directory of a batch run, the folder with a journal, or the output run instead, and no graph.
     """
 
-    repo: str = argument("Butler repository, or run directory.", complete="files")
+    repo: str = argument("Butler repository, or run.", complete="files")
     qgraphs: tuple[str, ...] = argument("Quantum graphs.", default=(), complete="files")
     full_output_filename: str = option(
         "--full-output-filename",

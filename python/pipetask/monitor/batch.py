@@ -1,0 +1,128 @@
+"""Watch a batch run: by what the batch system says, and by the outcomes that its jobs write."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from functools import lru_cache
+
+from ..batch.index import IndexedNode, IndexedQuantum, NodeIndex
+from ..batch.outcomes import Attempt, AttemptTails
+from ..batch.run_directory import RunDirectory
+from ..batch.status import RunPhase
+from ..batch.watch import RunWatch
+from ..journal.reader import JournaledQuantum, usual
+from ..outcome import QuantumOutcome, Status
+from .local import MOST_FAILURES, failed_quantum, memory_of
+from .view import FailedQuantum, RunningNow, RunView
+
+__all__ = ["BatchWatch"]
+
+_SAMPLE = 1001
+
+
+class BatchWatch:
+    """Looks at a run as often as it is asked to, and reads only what is new.
+
+    Parameters
+    ----------
+    directory
+        The run.
+
+    Raises
+    ------
+    PipetaskError
+        If the run's batch system is not installed here.
+    """
+
+    def __init__(self, directory: RunDirectory):
+        self._directory = directory
+        self._watch = RunWatch(directory)
+        self._tails = AttemptTails(directory.outcomes)
+        self._durations: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_SAMPLE))
+        self._failed: dict[int, FailedQuantum] = {}
+        self._start: float | None = None
+        self._end: float | None = None
+        with directory.index() as index:
+            self._dimensions = dict(zip(index.labels, index.dimensions, strict=True))
+            self._labels = index.labels
+        self._node = lru_cache(maxsize=256)(self._read_node)
+
+    def look(self) -> RunView:
+        """Return where the run stands now.
+
+        Raises
+        ------
+        PipetaskError
+            If the batch system cannot say.
+        """
+        status = self._watch.look()
+        for attempt, outcomes in self._tails.news():
+            self._start = min(self._start or attempt.start, attempt.start)
+            for outcome in outcomes:
+                self._take(attempt, outcome)
+        directory, over = self._directory, status.phase.over
+        running = (
+            [] if over else [each for attempt in self._tails.running() for each in self._running(attempt)]
+        )
+        ended_early = status.phase in (RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.WRITTEN)
+        return RunView(
+            name=directory.facts.output_run,
+            place=str(directory.path),
+            status=status,
+            start=self._start,
+            end=self._end if over else None,
+            running=running,
+            failures=list(self._failed.values())[-MOST_FAILURES:],
+            n_failures=len(self._failed),
+            resume=f"pipetask restart {directory.path}" if ended_early else None,
+            now=time.time(),
+        )
+
+    def _take(self, attempt: Attempt, outcome: QuantumOutcome) -> None:
+        quantum = self._quantum(attempt.number, outcome.id)
+        if outcome.end is not None:
+            self._end = max(self._end or 0.0, outcome.end)
+            if outcome.status is Status.SUCCEEDED and outcome.start is not None:
+                self._durations[quantum.label].append(outcome.end - outcome.start)
+        self._failed.pop(outcome.id, None)  # another attempt
+        if outcome.status.is_failure:
+            self._failed[outcome.id] = failed_quantum(quantum, outcome)
+
+    def _running(self, attempt: Attempt) -> list[RunningNow]:
+        found = []
+        for started in attempt.running.values():
+            quantum = self._quantum(attempt.number, started.id)
+            host, pid = started.host, started.pid
+            found.append(
+                RunningNow(
+                    quantum.label,
+                    quantum.data_id,
+                    quantum.quantum_id,
+                    started.start,
+                    host,
+                    pid,
+                    started.attempt,
+                    memory_of(host, pid),
+                    usual(self._durations[quantum.label]),
+                )
+            )
+        return found
+
+    def _quantum(self, number: int, id: int) -> JournaledQuantum:
+        node = self._node(number)
+        return self._named(next(each for each in node.quanta if each.id == id))
+
+    def _named(self, quantum: IndexedQuantum) -> JournaledQuantum:
+        label = self._labels[quantum.task]
+        names = self._dimensions[label]
+        return JournaledQuantum(
+            quantum.id,
+            label,
+            dict(zip(names, quantum.data_values, strict=True)),
+            NodeIndex.quantum_id(quantum),
+        )
+
+    def _read_node(self, number: int) -> IndexedNode:
+        with self._directory.index() as index:
+            return index.node(str(number))

@@ -1,0 +1,70 @@
+"""Find the run that a user means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..batch.run_directory import RunDirectory
+from ..errors import PipetaskError
+from ..journal.facts import RunBegin
+from ..journal.places import SUFFIX, journals_in, recent_journals, runs_folder
+from ..journal.records import first
+
+__all__ = ["begin_of", "find_run", "is_run"]
+
+
+def is_run(name: str) -> bool:
+    """Return whether a path is a run directory, a folder with journals, or a journal."""
+    path = Path(name)
+    return _is_journal(path) or (path / "run.json").is_file() or bool(journals_in(path))
+
+
+def find_run(name: str) -> RunDirectory | Path:
+    """Return the run directory of a batch run, or the journal of a run on a machine.
+
+    Parameters
+    ----------
+    name
+        A run directory; a folder with journals, of which the newest is taken; a journal; the name of a folder in the
+        state folder; or the output run of a recent run.
+
+    Raises
+    ------
+    PipetaskError
+        If there is no such run.
+    """
+    path = Path(name)
+    if _is_journal(path):
+        return path
+    if (path / "run.json").is_file():
+        return RunDirectory(path)
+    if (journal := _named(name)) is not None:
+        return journal
+    raise PipetaskError(
+        f"{name!r} is no run: name a run directory, a folder with a journal, or the output run of a recent run; "
+        "'pipetask watch' lists recent runs."
+    )
+
+
+def begin_of(journal: Path) -> RunBegin | None:
+    """Return what a journal says of the beginning of its run; `None` if it cannot be read."""
+    try:
+        record = first(journal)
+        return RunBegin.from_record(record) if record is not None else None
+    except Exception:  # whatever is wrong with one journal, others can be read
+        return None
+
+
+def _is_journal(path: Path) -> bool:
+    return path.suffix == SUFFIX and path.is_file()
+
+
+def _named(name: str) -> Path | None:
+    for folder in (Path(name), *([runs_folder() / name] if "/" not in name else [])):
+        if journals := journals_in(folder):
+            return journals[-1]
+    for journal in recent_journals():
+        begin = begin_of(journal)
+        if begin is not None and begin.output_run == name:
+            return journal
+    return None

@@ -1,0 +1,176 @@
+"""Watch a run on a machine by its journal."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import Counter, deque
+from pathlib import Path
+
+from ..batch.status import NodeState, RunPhase, RunStatus
+from ..journal.facts import RunBegin
+from ..journal.places import journals_in
+from ..journal.reader import JournaledQuantum, JournalReader, usual
+from ..journal.records import Started
+from ..observe.failures import what_failed
+from ..outcome import QuantumOutcome, Status
+from .view import FailedQuantum, RunningNow, RunView
+
+__all__ = ["MOST_FAILURES", "LocalWatch", "failed_quantum", "memory_of"]
+
+MOST_FAILURES = 1000
+"""Latest failures that are kept."""
+
+_PHASES = {
+    "succeeded": RunPhase.SUCCEEDED,
+    "failed": RunPhase.FAILED,
+    "cancelled": RunPhase.CANCELLED,
+}
+
+
+class LocalWatch:
+    """Looks at a run as often as it is asked to, and reads only what is new.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    """
+
+    def __init__(self, journal: Path):
+        self._path = journal
+        self._reader = JournalReader(journal)
+        self._failures: deque[FailedQuantum] = deque(maxlen=MOST_FAILURES)
+        self._n_failures = 0
+        self._clobber = False
+
+    def look(self) -> RunView:
+        """Return where the run stands now.
+
+        Raises
+        ------
+        PipetaskError
+            If the journal is of another version.
+        OSError
+            If it cannot be read.
+        """
+        for quantum, outcome in self._reader.news():
+            if outcome.status.is_failure:
+                self._n_failures += 1
+                self._clobber = self._clobber or outcome.status is Status.FAILED
+                self._failures.append(failed_quantum(quantum, outcome))
+        return self._view()
+
+    def _view(self) -> RunView:
+        reader, begin = self._reader, self._reader.begin or RunBegin()
+        phase, rate = self._phase(), reader.rate()
+        left = reader.total - sum(sum(counts.values()) for counts in reader.counts.values())
+        seconds = left / rate if rate and phase is RunPhase.RUNNING else None
+        life = reader.life()
+        end = reader.end.end if reader.end else None if life.alive else life.last
+        running = [] if phase.over else [self._running(q, s) for q, s in reader.running.values()]
+        return RunView(
+            name=begin.output_run or self._path.parent.name,
+            place=str(self._path),
+            status=RunStatus(phase, self._table(phase), Counter(), rate=rate, seconds_left=seconds),
+            start=begin.start or None,
+            end=end,
+            host=begin.host or None,
+            pid=begin.pid or None,
+            command=begin.command,
+            running=running,
+            failures=list(self._failures),
+            n_failures=self._n_failures,
+            resume=self._resume(phase),
+            notes=self._notes(phase, end),
+        )
+
+    def _phase(self) -> RunPhase:
+        if (end := self._reader.end) is not None:
+            return _PHASES.get(end.outcome, RunPhase.FAILED)
+        return RunPhase.RUNNING if self._reader.life().alive else RunPhase.DIED
+
+    def _table(self, phase: RunPhase) -> dict[str, Counter[NodeState]]:
+        reader = self._reader
+        running = Counter(quantum.label for quantum, _ in reader.running.values())
+        table = {}
+        for label, total in (reader.begin.labels if reader.begin else {}).items():
+            counts = Counter({NodeState.RUNNING: 0 if phase.over else running[label]})
+            for status, number in reader.counts[label].items():
+                counts[_state(status)] += number
+            counts[NodeState.WAITING] += max(0, total - counts.total())
+            table[label] = counts
+        return table
+
+    def _running(self, quantum: JournaledQuantum, started: Started) -> RunningNow:
+        return RunningNow(
+            quantum.label,
+            quantum.data_id,
+            quantum.quantum_id,
+            started.start,
+            started.host,
+            started.pid,
+            started.attempt,
+            memory_of(started.host, started.pid),
+            usual(self._reader.durations.get(quantum.label)),
+        )
+
+    def _resume(self, phase: RunPhase) -> str | None:
+        begin = self._reader.begin
+        if phase not in (RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.DIED) or begin is None:
+            return None
+        more = (
+            " --clobber-outputs" if self._clobber and "--clobber-outputs" not in (begin.resume or "") else ""
+        )
+        return begin.resume and f"{begin.resume}{more}"
+
+    def _notes(self, phase: RunPhase, last: float | None) -> list[str]:
+        notes, end = [], self._reader.end
+        if self._reader.begin is None:
+            notes.append(
+                "its journal has not begun yet" if phase is RunPhase.RUNNING else "its journal is empty"
+            )
+        if phase is RunPhase.DIED and last is not None:
+            notes.append(
+                f"ended without a word at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(last))}"
+            )
+        if end is not None:
+            notes += [text for text in (end.error or end.stopped,) if text]
+            if end.unregistered:
+                notes.append(f"outputs of {end.unregistered} quanta are not registered")
+        if len(journals := journals_in(self._path.parent)) > 1:
+            notes.append(f"this is one of {len(journals)} runs with a journal in {self._path.parent}")
+        return notes
+
+
+def _state(status: Status) -> NodeState:
+    if status.unblocks:
+        return NodeState.DONE
+    if status.is_failure:
+        return NodeState.FAILED
+    return NodeState.BLOCKED if status is Status.BLOCKED else NodeState.WAITING
+
+
+def failed_quantum(quantum: JournaledQuantum, outcome: QuantumOutcome) -> FailedQuantum:
+    """Return a failure in short."""
+    return FailedQuantum(
+        quantum.label,
+        quantum.data_id,
+        quantum.quantum_id,
+        outcome.status.value,
+        what_failed(outcome),
+        outcome.end,
+        outcome.log,
+    )
+
+
+def memory_of(host: str | None, pid: int | None) -> int | None:
+    """Return the resident size of a process of this host; `None` if that is not known."""
+    if pid is None or host != socket.gethostname():
+        return None
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_bytes().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return None

@@ -1,0 +1,137 @@
+"""Where a run stands, for people and for scripts."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..batch.status import RunPhase, RunStatus
+
+__all__ = ["FailedQuantum", "RunView", "RunningNow"]
+
+
+@dataclass(frozen=True)
+class RunningNow:
+    """A quantum that runs."""
+
+    label: str
+    data_id: Mapping[str, Any]
+    quantum_id: uuid.UUID
+    start: float
+    """In seconds since 1970-01-01 UTC."""
+
+    host: str | None = None
+    pid: int | None = None
+    attempt: int = 1
+    memory: int | None = None
+    """Bytes that are resident now; known on this host only."""
+
+    usual: float | None = None
+    """Seconds that quanta of its label usually take."""
+
+    def seconds(self, now: float) -> float:
+        """Return how long it has been running."""
+        return max(0.0, now - self.start)
+
+    def slowness(self, now: float) -> float:
+        """Return how many times its usual time it has taken already; 0 if that is not known."""
+        return self.seconds(now) / self.usual if self.usual else 0.0
+
+
+@dataclass(frozen=True)
+class FailedQuantum:
+    """A quantum that failed."""
+
+    label: str
+    data_id: Mapping[str, Any]
+    quantum_id: uuid.UUID
+    status: str
+    what: str
+    """One line."""
+
+    end: float | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """Where a run stands, what runs, and what has failed."""
+
+    name: str
+    """Its output run, or its folder."""
+
+    place: str
+    """Run directory, or journal."""
+
+    status: RunStatus
+    start: float | None = None
+    end: float | None = None
+    """When it ended, or when it was last heard of if it ended without a word."""
+
+    host: str | None = None
+    pid: int | None = None
+    command: Sequence[str] = ()
+    running: Sequence[RunningNow] = ()
+    failures: Sequence[FailedQuantum] = ()
+    """The latest, oldest first."""
+
+    n_failures: int = 0
+    resume: str | None = None
+    """Command that goes on with a run that has ended early."""
+
+    notes: Sequence[str] = field(default_factory=tuple)
+    """What else is to be said, one line each."""
+
+    now: float = field(default_factory=time.time)
+    """When this was found out."""
+
+    @property
+    def phase(self) -> RunPhase:
+        """The state of the run as a whole."""
+        return self.status.phase
+
+    def json(self) -> dict[str, Any]:
+        """Return plain values for `json.dumps`."""
+        return {
+            "run": self.name,
+            "place": self.place,
+            "start": self.start,
+            "end": self.end,
+            "host": self.host,
+            "pid": self.pid,
+            "command": list(self.command),
+            **self.status.json(),
+            "running": [self._running(each) for each in self.running],
+            "failures": [
+                {
+                    "label": each.label,
+                    "dataId": dict(each.data_id),
+                    "quantumId": str(each.quantum_id),
+                    "outcome": each.status,
+                    "what": each.what,
+                    "end": each.end,
+                    "log": each.log,
+                }
+                for each in self.failures
+            ],
+            "numberOfFailures": self.n_failures,
+            "resume": self.resume,
+            "notes": list(self.notes),
+        }
+
+    def _running(self, each: RunningNow) -> dict[str, Any]:
+        return {
+            "label": each.label,
+            "dataId": dict(each.data_id),
+            "quantumId": str(each.quantum_id),
+            "start": each.start,
+            "seconds": each.seconds(self.now),
+            "usualSeconds": each.usual,
+            "host": each.host,
+            "pid": each.pid,
+            "attempt": each.attempt,
+            "memory": each.memory,
+        }
