@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -122,6 +122,8 @@ class RunStatus:
     """Quanta per second since the run was submitted."""
 
     seconds_left: float | None = None
+    notes: Sequence[str] = ()
+    """What else is to be said, one line each."""
 
     @property
     def total(self) -> Counter[NodeState]:
@@ -141,6 +143,7 @@ class RunStatus:
             "unregistered": self.unregistered,
             "rate": self.rate,
             "secondsLeft": self.seconds_left,
+            "notes": list(self.notes),
         }
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..observe.progress_table import duration
+from ..text import visible
 from .status import NodeState, RunPhase, RunStatus
 
 __all__ = ["status_line", "status_table"]
@@ -81,7 +82,7 @@ def _remarks(status: RunStatus) -> list[Text]:
                 style="bold red",
             )
         )
-    return lines
+    return [*lines, *(Text(visible(note), style="yellow") for note in status.notes)]
 
 
 def status_line(status: RunStatus) -> Text:

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -69,16 +69,15 @@ def _lost(quantum: JournaledQuantum) -> tuple[JournaledQuantum, QuantumOutcome]:
 
 
 def _summary(collected: OutcomeCollector, journal: JournalReader, *, alive: bool) -> RunSummary:
-    end = journal.end or RunEnd(outcome="" if alive else "died")
-    stop = StopRequest()
+    end, begin = journal.end or RunEnd(), journal.begin or RunBegin()
     error = PipetaskError(end.error) if end.error is not None else None
     if journal.end is None and not alive:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(journal.life().last))
         error = PipetaskError(f"The run ended without a word at {when}.")
-    summary = collected.summary(stop, error=error, unregistered=end.unregistered, goes_on=alive)
-    stop.close()
-    start = journal.begin.start if journal.begin else summary.start
-    return replace(summary, start=start, end=start + journal.elapsed, stopped=end.stopped, signal=end.signal)
+    with closing(StopRequest()) as stop:
+        summary = collected.summary(stop, error=error, unregistered=end.unregistered, goes_on=alive)
+    start, stopped = begin.start, end.stopped
+    return replace(summary, start=start, end=start + journal.elapsed, stopped=stopped, signal=end.signal)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from ..journal.reader import JournaledQuantum, JournalReader, usual
 from ..journal.records import Started
 from ..observe.failures import what_failed
 from ..outcome import QuantumOutcome, Status
+from ..text import shell_command
 from .view import FailedQuantum, RunningNow, RunView
 
 __all__ = ["MOST_FAILURES", "LocalWatch", "failed_quantum", "memory_of"]
@@ -64,16 +65,14 @@ class LocalWatch:
 
     def _view(self) -> RunView:
         reader, begin = self._reader, self._reader.begin or RunBegin()
-        phase, rate = self._phase(), reader.rate()
-        left = reader.total - sum(sum(counts.values()) for counts in reader.counts.values())
-        seconds = left / rate if rate and phase is RunPhase.RUNNING else None
-        life = reader.life()
+        phase, life = self._phase(), reader.life()
         end = reader.end.end if reader.end else None if life.alive else life.last
+        resume = self._resume(phase)
         running = [] if phase.over else [self._running(q, s) for q, s in reader.running.values()]
         return RunView(
             name=begin.output_run or self._path.parent.name,
             place=str(self._path),
-            status=RunStatus(phase, self._table(phase), Counter(), rate=rate, seconds_left=seconds),
+            status=self._status(phase, self._notes(phase, end, resume)),
             start=begin.start or None,
             end=end,
             host=begin.host or None,
@@ -82,9 +81,15 @@ class LocalWatch:
             running=running,
             failures=list(self._failures),
             n_failures=self._n_failures,
-            resume=self._resume(phase),
-            notes=self._notes(phase, end),
+            resume=resume,
         )
+
+    def _status(self, phase: RunPhase, notes: list[str]) -> RunStatus:
+        reader = self._reader
+        left = reader.total - sum(counts.total() for counts in reader.counts.values())
+        rate = reader.rate()
+        seconds = left / rate if rate and phase is RunPhase.RUNNING else None
+        return RunStatus(phase, self._table(phase), Counter(), rate=rate, seconds_left=seconds, notes=notes)
 
     def _phase(self) -> RunPhase:
         if (end := self._reader.end) is not None:
@@ -118,19 +123,21 @@ class LocalWatch:
 
     def _resume(self, phase: RunPhase) -> str | None:
         begin = self._reader.begin
-        if phase not in (RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.DIED) or begin is None:
+        if phase not in (RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.DIED):
             return None
-        more = (
-            " --clobber-outputs" if self._clobber and "--clobber-outputs" not in (begin.resume or "") else ""
+        if begin is None or begin.resume is None:
+            return None
+        clobbers = "--extend-run" in begin.resume and "--clobber-outputs" not in begin.resume
+        command = f"{begin.resume} --clobber-outputs" if self._clobber and clobbers else begin.resume
+        return (
+            command if begin.folder in ("", _here()) else f"cd {shell_command([begin.folder])} && {command}"
         )
-        return begin.resume and f"{begin.resume}{more}"
 
-    def _notes(self, phase: RunPhase, last: float | None) -> list[str]:
+    def _notes(self, phase: RunPhase, last: float | None, resume: str | None) -> list[str]:
         notes, end = [], self._reader.end
         if self._reader.begin is None:
-            notes.append(
-                "its journal has not begun yet" if phase is RunPhase.RUNNING else "its journal is empty"
-            )
+            begun = phase is RunPhase.RUNNING
+            notes.append("its journal has not begun yet" if begun else "its journal has no beginning")
         if phase is RunPhase.DIED and last is not None:
             notes.append(
                 f"ended without a word at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(last))}"
@@ -139,9 +146,18 @@ class LocalWatch:
             notes += [text for text in (end.error or end.stopped,) if text]
             if end.unregistered:
                 notes.append(f"outputs of {end.unregistered} quanta are not registered")
+        if resume is not None:
+            notes.append(f"resume with: {resume}")
         if len(journals := journals_in(self._path.parent)) > 1:
             notes.append(f"this is one of {len(journals)} runs with a journal in {self._path.parent}")
         return notes
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return ""
 
 
 def _state(status: Status) -> NodeState:

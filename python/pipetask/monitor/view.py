@@ -82,9 +82,6 @@ class RunView:
     resume: str | None = None
     """Command that goes on with a run that has ended early."""
 
-    notes: Sequence[str] = field(default_factory=tuple)
-    """What else is to be said, one line each."""
-
     now: float = field(default_factory=time.time)
     """When this was found out."""
 
@@ -119,7 +116,6 @@ class RunView:
             ],
             "numberOfFailures": self.n_failures,
             "resume": self.resume,
-            "notes": list(self.notes),
         }
 
     def _running(self, each: RunningNow) -> dict[str, Any]:
