@@ -2,9 +2,21 @@
 
 from collections import Counter
 
+import pytest
+
 from example_executor import ReverseLabelExecutor
-from pipetask import ExecutionContext, Status
+from pipetask import ExecutionContext, QuantumExecutor, Status
 from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.conformance import ModelConformance
+
+
+class TestConformance(ModelConformance):
+    """Everything that a model has to do."""
+
+    @pytest.fixture
+    def model(self) -> QuantumExecutor:
+        """Return an instance for one test."""
+        return ReverseLabelExecutor()
 
 
 def test_a_failure_blocks_what_needs_it() -> None:

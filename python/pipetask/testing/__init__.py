@@ -2,6 +2,7 @@
 
 `MockPipeline` makes a small real repository with a graph.  `enumerated` makes a graph without content, and `CallSpec` a
 runner that calls a function for each of its quanta: with these, a model is tested without a butler.
+`pipetask.testing.conformance` has the tests that every execution model should pass.
 
 `pipetask.testing.local_batch` is a small batch system, and `pipetask.testing.batch_conformance` has the tests that
 every batch system should pass.

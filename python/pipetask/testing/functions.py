@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,10 @@ class CallSpec:
 
     function: Callable[[int], object]
 
+    logs: Path | None = None
+    """Folder for the logs of quanta, ``ID.log``: all that is logged in the process while the quantum runs, as a runner
+    with a butler captures it."""
+
     @property
     def files(self) -> dict[str, str]:
         """It reads none."""
@@ -74,12 +80,13 @@ class CallSpec:
 
     def open(self, on_exception: ExceptionHook | None = None) -> Runner:
         """Make the runner."""
-        return _CallRunner(self.function)
+        return _CallRunner(self.function, self.logs)
 
 
 class _CallRunner:
-    def __init__(self, function: Callable[[int], object]):
+    def __init__(self, function: Callable[[int], object], logs: Path | None):
         self._function = function
+        self._logs = logs
 
     def is_whole(self, outputs: StoredOutputs) -> bool:
         return True
@@ -90,7 +97,8 @@ class _CallRunner:
     def run(self, ticket: Ticket) -> QuantumOutcome:
         start = time.time()
         try:
-            self._function(ticket.id)
+            with _captured(self._logs and self._logs / f"{ticket.id}.log"):
+                self._function(ticket.id)
         except Interruption:
             return QuantumOutcome(ticket.id, Status.CANCELLED, start, time.time(), reason="interrupted")
         except BaseException as error:
@@ -100,3 +108,18 @@ class _CallRunner:
 
     def close(self) -> None:
         pass
+
+
+@contextmanager
+def _captured(path: Path | None) -> Iterator[None]:
+    """Write what this process logs to a file."""
+    if path is None:
+        yield
+        return
+    root, handler = logging.getLogger(), logging.FileHandler(path)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-__all__ = ["Misbehaviour", "NotedWork"]
+__all__ = ["Misbehaviour", "NotedWork", "TalkingWork", "UnpicklableError"]
 
 
 class Misbehaviour(Enum):
     """What a quantum does besides."""
 
     FAIL = "fail"
-    """Raise an error each time."""
+    """Raise an error each time; it has a cause."""
+
+    FAIL_TWICE = "fail twice"
+    """Raise an error at the first two attempts."""
 
     FAIL_UNTIL_MENDED = "fail until mended"
     """Raise an error until `NotedWork.mend` has been called."""
@@ -31,6 +38,26 @@ class Misbehaviour(Enum):
     RUN_OUT_OF_MEMORY_ONCE = "run out of memory once"
     """Raise `MemoryError`, the first time."""
 
+    RAISE_UNPICKLABLE = "raise an exception that can neither be pickled nor printed"
+    RAISE_HUGE = "raise an exception with 50 MB of text"
+    EXIT = "call sys.exit"
+    RAISE_INTERRUPT = "raise KeyboardInterrupt"
+    CATCH_INTERRUPT = "raise KeyboardInterrupt, and catch it"
+    LOG_MUCH = "log 20 MB"
+
+
+class UnpicklableError(Exception):
+    """Cannot go through a pickle, and cannot be printed either."""
+
+    def __init__(self) -> None:
+        super().__init__(threading.Lock())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("no pickle of this exception")
+
+    def __str__(self) -> str:
+        raise ValueError("no text of this exception")
+
 
 @dataclass(frozen=True)
 class NotedWork:
@@ -42,10 +69,13 @@ class NotedWork:
         Where to write; every process has to see it.
     misbehaviours
         What some quanta do besides, by id.
+    seconds
+        How long each quantum takes besides, in seconds.
     """
 
     folder: Path
     misbehaviours: Mapping[int, Misbehaviour] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def __call__(self, id: int) -> None:
         """Do the work of a quantum."""
@@ -53,7 +83,12 @@ class NotedWork:
             file.write(f"{time.time()}\n")
         if (misbehaviour := self.misbehaviours.get(id)) is not None:
             self._misbehave(misbehaviour, self.attempts(id))
+        time.sleep(self.seconds)
         self._end(id).write_text(f"{time.time()}")
+
+    def started(self) -> set[int]:
+        """Return the ids of the quanta that have begun."""
+        return {int(path.stem) for path in self.folder.glob("*.begun")}
 
     def mend(self) -> None:
         """Let what misbehaves until then behave."""
@@ -83,7 +118,10 @@ class NotedWork:
         mended = self.folder / "mended"
         match misbehaviour:
             case Misbehaviour.FAIL:
-                raise ValueError("it misbehaves")
+                _fail_with_cause()
+            case Misbehaviour.FAIL_TWICE:
+                if attempt <= 2:
+                    raise ValueError(f"attempt {attempt}")
             case Misbehaviour.FAIL_UNTIL_MENDED:
                 if not mended.exists():
                     raise ValueError("it is not mended")
@@ -96,3 +134,69 @@ class NotedWork:
             case Misbehaviour.RUN_OUT_OF_MEMORY_ONCE:
                 if attempt == 1:
                     raise MemoryError
+            case strange:
+                _be_strange(strange)
+
+
+def _fail_with_cause() -> None:
+    try:
+        raise KeyError("cause")
+    except KeyError as cause:
+        raise ValueError("it misbehaves") from cause
+
+
+def _be_strange(misbehaviour: Misbehaviour) -> None:
+    match misbehaviour:
+        case Misbehaviour.RAISE_UNPICKLABLE:
+            raise UnpicklableError
+        case Misbehaviour.RAISE_HUGE:
+            raise ValueError("x" * 50_000_000)
+        case Misbehaviour.EXIT:
+            sys.exit(7)
+        case Misbehaviour.RAISE_INTERRUPT:
+            raise KeyboardInterrupt
+        case Misbehaviour.CATCH_INTERRUPT:
+            with contextlib.suppress(KeyboardInterrupt):
+                raise KeyboardInterrupt
+        case Misbehaviour.LOG_MUCH:
+            for _ in range(2000):
+                _LOG.error("y" * 10_000)
+        case other:
+            raise AssertionError(f"what does {other} do?")
+
+
+_LOG = logging.getLogger(__name__)
+
+_talking: set[int] = set()
+_others = threading.Condition()
+_waited: set[Path] = set()
+"""Folders of runs in which a quantum of this process has waited for another one."""
+
+
+@dataclass(frozen=True)
+class TalkingWork:
+    """A function for `~pipetask.testing.CallSpec` that logs, and meanwhile waits for other quanta in its process.
+
+    Parameters
+    ----------
+    folder
+        A folder for each run.
+    patience
+        Seconds that the first quantum of a process waits for another one to begin in the same process.
+    """
+
+    folder: Path
+    patience: float
+
+    def __call__(self, id: int) -> None:
+        """Log, wait, and log."""
+        _LOG.error("quantum %d begins", id)
+        with _others:
+            _talking.add(id)
+            _others.notify_all()
+            try:
+                _others.wait_for(lambda: self.folder in _waited or len(_talking) > 1, self.patience)
+                _waited.add(self.folder)
+            finally:
+                _talking.remove(id)
+        _LOG.error("quantum %d ends", id)
