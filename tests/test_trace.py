@@ -218,7 +218,7 @@ def test_the_last_job_and_the_report_write_one(repository: Repository, tmp_path:
 def test_a_trace_of_graphs_is_refused(repository: Repository) -> None:
     refused = run_forked("report", str(repository.root), str(repository.graph), "--trace", "t.json")
     assert refused.code == 2
-    assert "--trace is for the run directory" in refused.line
+    assert "--html and --trace are for a run" in refused.line
 
 
 def test_collected_outcomes_are_enough() -> None:

@@ -113,7 +113,8 @@ def sinks_of(
     """
     from ..observe.choice import sinks_for
 
-    sinks = sinks_for(lambda _: run_alone, records, progress=_progress_for(options, logs))
+    slots = options.models.of(MultiprocessOptions).processes
+    sinks = sinks_for(lambda _: run_alone, records, progress=_progress_for(options, logs), slots=slots)
     return sinks if journal is None else [journal, *sinks]
 
 

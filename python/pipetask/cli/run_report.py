@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..options.records import ExportOptions, RecordOptions
 from ..outcome import Status
 
 if TYPE_CHECKING:
+    from ..executors.continuation import Continuation
     from ..observe.report import RunAlone
     from ..observe.sink import Sink
     from ..observe.summary import RunSummary
@@ -44,7 +45,8 @@ def report_on_journal(journal: Path, exports: ExportOptions) -> int:
 
     begin = begin_of(journal)
     butler, graph = (begin and begin.repository) or "REPO", (begin and begin.graph) or "GRAPH"
-    sinks = sinks_for(lambda _: partial(debug_command, butler, graph), RecordOptions(**asdict(exports)))
+    records, command = RecordOptions(**asdict(exports)), begin.command if begin else ()
+    sinks = sinks_for(lambda _: partial(debug_command, butler, graph), records, command=command)
     return replay_journal(JournalReader(journal), sinks).exit_code
 
 
@@ -115,26 +117,26 @@ def replay(
     directory.check_begun(recipe)
     if register:
         summary_file = RegisteredSummary(str(directory.summary), sys.argv)
-        sinks = [summary_file, *_last_sinks(directory, later.records)]
+        sinks = [summary_file, *_last_sinks(directory, later)]
     else:
-        sinks = _sinks(directory, records or RecordOptions())
+        sinks = _sinks(directory, records or RecordOptions(), later.command)
     executor = ReplayExecutor(directory, register=register, standing=standing)
     return end(later, str(directory.graph), executor, sinks), sinks
 
 
-def _sinks(directory: RunDirectory, records: RecordOptions) -> list[Sink]:
+def _sinks(directory: RunDirectory, records: RecordOptions, command: Sequence[str]) -> list[Sink]:
     from ..observe.choice import sinks_for
 
-    return sinks_for(partial(_commands, directory), records)
+    return sinks_for(partial(_commands, directory), records, command=command)
 
 
-def _last_sinks(directory: RunDirectory, records: RecordOptions) -> list[Sink]:
+def _last_sinks(directory: RunDirectory, later: Continuation) -> list[Sink]:
     """Return the sinks of the last job, which registers outputs also if a file cannot be written."""
     try:
-        return _sinks(directory, records)
+        return _sinks(directory, later.records, later.command)
     except PipetaskError as error:
         print(f"pipetask run-node: {error}", file=sys.stderr)
-        return _sinks(directory, RecordOptions())
+        return _sinks(directory, RecordOptions(), later.command)
 
 
 def _commands(directory: RunDirectory, summary: RunSummary) -> RunAlone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 
 from ..options.development import CoverageOptions, ProfileOptions
@@ -32,6 +33,9 @@ class Continuation:
     records: RecordOptions = field(default_factory=RecordOptions)
     """What is to be done at the end of the run, such as the command to call."""
 
+    command: tuple[str, ...] = ()
+    """The command that has written the run."""
+
     @classmethod
     def of(
         cls,
@@ -59,7 +63,7 @@ class Continuation:
         )
         update = replace(options.pre_update, take_over=False)
         options = replace(options, execution=execution, pre_update=update)
-        return cls(absolute_config(butler_config), output_run, options, records.at_end())
+        return cls(absolute_config(butler_config), output_run, options, records.at_end(), tuple(sys.argv))
 
     @property
     def deferred(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -21,7 +22,12 @@ FILE_WIDTH = 1000
 
 
 def sinks_for(
-    commands: Commands, records: RecordOptions = NO_RECORDS, *, progress: Sink | None = None
+    commands: Commands,
+    records: RecordOptions = NO_RECORDS,
+    *,
+    progress: Sink | None = None,
+    slots: int | None = None,
+    command: Sequence[str] = (),
 ) -> list[Sink]:
     """Return the sinks of a run: first those that write files, then those that print.
 
@@ -33,6 +39,10 @@ def sinks_for(
         What is to be written about the run.
     progress
         Shows the progress of the run.
+    slots
+        How many quanta can run at the same time, if that is known.
+    command
+        The command that has begun the run; by default this one.
 
     Raises
     ------
@@ -40,6 +50,10 @@ def sinks_for(
         If something cannot be written where it is to be.
     """
     kept: list[Sink] = [SummaryFile(records.summary, sys.argv)] if records.summary else []
+    if records.html:
+        from .page.sink import PageSink  # most runs need none of it
+
+        kept.append(PageSink(records.html, command or sys.argv, commands, slots))
     if records.trace:
         kept.append(TraceFile(records.trace))
     shown = [progress] if progress is not None else []

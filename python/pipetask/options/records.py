@@ -14,6 +14,12 @@ __all__ = ["ExportOptions", "RecordOptions"]
 class ExportOptions:
     """Files that show a run, while it goes on or afterwards."""
 
+    html: str | None = option(
+        "--html",
+        metavar="FILE",
+        help="Write a page that explains the run: timeline, critical path, failures.  It needs no network.",
+        new_file=True,
+    )
     trace: str | None = option(
         "--trace",
         metavar="FILE",
@@ -56,7 +62,7 @@ class RecordOptions(ExportOptions):
 
         Its summary is in the run directory.
         """
-        return replace(self, summary=None, trace=_absolute(self.trace))
+        return replace(self, summary=None, html=_absolute(self.html), trace=_absolute(self.trace))
 
 
 def _absolute(file: str | None) -> str | None:

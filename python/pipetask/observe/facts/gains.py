@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,9 @@ class Gains:
     """By index of the label: if its quanta took half as long."""
 
 
-def gains(structure: GraphStructure, seconds: Floats, chain: Chain, slots: int) -> Gains:
+def gains(
+    structure: GraphStructure, seconds: Floats, order: Sequence[int], chain: Chain, slots: int
+) -> Gains:
     """Return limits of the time: neither the longest chain nor the work of all slots can be undercut.
 
     Parameters
@@ -38,6 +41,8 @@ def gains(structure: GraphStructure, seconds: Floats, chain: Chain, slots: int) 
         The quanta and their dependencies.
     seconds
         How long each quantum takes, by position.
+    order
+        All positions, in an order in which prerequisites come first.
     chain
         The longest chain.
     slots
@@ -48,7 +53,7 @@ def gains(structure: GraphStructure, seconds: Floats, chain: Chain, slots: int) 
     half = {}
     for task in _candidates(seconds, tasks, chain):
         faster = np.where(tasks == task, seconds / 2, seconds)
-        half[task] = max(longest_chain(structure, faster).seconds, float(faster.sum()) / slots)
+        half[task] = max(longest_chain(structure, faster, order).seconds, float(faster.sum()) / slots)
     return Gains(
         max(chain.seconds, work / slots), max(chain.seconds, work / (2 * slots)), chain.seconds, half
     )

@@ -7,6 +7,7 @@ what the last quantum waited for, and so on back to the beginning.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -51,7 +52,7 @@ def seconds_by_position(attempts: Attempts, size: int) -> Floats:
     return np.bincount(attempts.position, weights=attempts.seconds, minlength=size).astype(np.float64)
 
 
-def longest_chain(structure: GraphStructure, seconds: Floats) -> Chain:
+def longest_chain(structure: GraphStructure, seconds: Floats, order: Iterable[int]) -> Chain:
     """Return the chain of dependencies that takes longest.
 
     Parameters
@@ -60,14 +61,17 @@ def longest_chain(structure: GraphStructure, seconds: Floats) -> Chain:
         The quanta and their dependencies.
     seconds
         How long each quantum takes, by position.
+    order
+        All positions, in an order in which prerequisites come first.
     """
     taken, starts, predecessors = seconds.tolist(), structure.predecessor_starts, structure.predecessors
     length, came_from = [0.0] * len(taken), array("i", [-1]) * len(taken)
-    for position in structure.depth_first():
-        longest = 0.0
+    for position in order:
+        longest, last = 0.0, -1
         for needed in predecessors[starts[position] : starts[position + 1]]:
             if length[needed] > longest:
-                longest, came_from[position] = length[needed], needed
+                longest, last = length[needed], needed
+        came_from[position] = last
         length[position] = longest + taken[position]
     if not length:
         return Chain((), 0.0)

@@ -10,10 +10,11 @@ from ...graph.enumeration import EnumeratedGraph
 from ...graph.structure import GraphStructure
 from ...outcome import QuantumOutcome
 from ..summary import RunSummary
-from .attempts import Attempts, Floats, Running
+from .attempts import Attempts, Floats, Integers, Running
 from .efficiency import IdleReason, idle_reasons, peak_concurrency
 from .errors import ErrorGroup, error_groups
 from .gains import Gains, gains
+from .labels import LabelFacts, label_facts
 from .paths import Chain, Step, chain_of_waits, longest_chain, seconds_by_position
 from .waits import ready_times
 
@@ -68,6 +69,21 @@ class RunFacts:
         return max(known, peak_concurrency(self.attempts))
 
     @cached_property
+    def _order(self) -> list[int]:
+        """All positions, prerequisites first."""
+        return list(self.structure.depth_first())
+
+    @cached_property
+    def last(self) -> Integers:
+        """The row of the last attempt at each quantum by position, or -1."""
+        return self.attempts.last_rows(len(self.structure))
+
+    @cached_property
+    def labels(self) -> list[LabelFacts]:
+        """What the quanta of each label took."""
+        return label_facts(self.attempts, self.structure.labels, self.last)
+
+    @cached_property
     def ready(self) -> Floats:
         """When each attempt could have started."""
         return ready_times(self.attempts, self.structure, self.begin)
@@ -80,7 +96,7 @@ class RunFacts:
     @cached_property
     def longest_chain(self) -> Chain:
         """The chain of dependencies that took longest."""
-        return longest_chain(self.structure, self.seconds)
+        return longest_chain(self.structure, self.seconds, self._order)
 
     @cached_property
     def chain_of_waits(self) -> list[Step]:
@@ -90,7 +106,7 @@ class RunFacts:
     @cached_property
     def gains(self) -> Gains:
         """What could be gained at best."""
-        return gains(self.structure, self.seconds, self.longest_chain, self.slots)
+        return gains(self.structure, self.seconds, self._order, self.longest_chain, self.slots)
 
     @property
     def available(self) -> float:

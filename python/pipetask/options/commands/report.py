@@ -84,7 +84,9 @@ class ReportCommand:
                 "there is nothing to report on: name one or more quantum graphs after the repository."
             )
         if self.exports != ExportOptions():
-            raise UsageError("--trace is for the run directory of a batch run: give that, and no graph.")
+            raise UsageError(
+                "--html and --trace are for a run: give its run directory or its journal, and no graph."
+            )
         if self.curse_failed_logs and not self.collections:
             raise UsageError(
                 "--curse-failed-logs requires --collections, with the collection of all the processing."

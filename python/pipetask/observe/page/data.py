@@ -1,0 +1,137 @@
+"""The data that the script of a page reads: a row for each attempt, and one for each quantum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...outcome import shortened
+from ..facts.attempts import RUNNING, STATUSES, Attempts
+from .colours import FAILED, label_colour
+from .colours import RUNNING as RUNNING_COLOUR
+from .columns import UNKNOWN, Blob, three_digits
+from .markup import shown
+from .subject import Subject
+
+__all__ = ["page_data"]
+
+NO_OUTCOME = 255
+
+LONGEST_SPAN = 4e9
+"""Largest number of units of time in a run: they have 32 bits."""
+
+MOST_COMMANDS = 1000
+"""Number of failed quanta with the command that runs them alone; there is no room for UUIDs of all quanta."""
+
+MOST_TEXT = 200
+
+
+def page_data(subject: Subject) -> str:
+    """Return the data as text."""
+    facts, structure = subject.facts, subject.graph.structure
+    blob = Blob()
+    unit = max(1e-3 if facts.end - facts.begin > 60 else 1e-5, (facts.end - facts.begin) / LONGEST_SPAN)
+    _add_attempts(blob, subject, unit)
+    _add_quanta(blob, subject)
+    return blob.encoded(
+        {
+            "unit": unit,
+            "begin": facts.begin,
+            "span": facts.end - facts.begin,
+            "ended": float(facts.attempts.end.max(initial=facts.begin)) - facts.begin,
+            "labels": [_label(subject, blob, task) for task in range(len(structure.labels))],
+            "statuses": [s.value for s in STATUSES] + ["running"],
+            "failures": [s.is_failure for s in STATUSES] + [False],
+            "colours": {"failed": FAILED, "running": RUNNING_COLOUR},
+            "lanes": [shown(lane.name) for lane in facts.attempts.lanes],
+            "laneSizes": np.bincount(facts.attempts.lane, minlength=len(facts.attempts.lanes)).tolist(),
+            "errors": [shown(shortened(group.what, MOST_TEXT)) for group in facts.errors],
+            "commands": dict(_commands(subject)),
+        }
+    )
+
+
+def _add_attempts(blob: Blob, subject: Subject, unit: float) -> None:
+    facts, rows = subject.facts, subject.facts.attempts
+    start, end = _units(rows.start - facts.begin, unit), _units(rows.end - facts.begin, unit)
+    blob.add("start", start, delta=True)
+    blob.add("seconds", end - start)
+    blob.add("wait", start - np.minimum(start, _units(facts.ready - facts.begin, unit)))
+    blob.add("position", rows.position)
+    blob.add("status", rows.status)
+    blob.add("number", rows.number)
+    blob.add("pid", np.where(rows.pid < 0, UNKNOWN, rows.pid), delta=True)
+    blob.add("cpu", _cpu_percent(rows))
+    blob.add("memory", three_digits(rows.usage["peak_memory"] / 1024))
+
+
+def _units(seconds: Any, unit: float) -> Any:
+    return np.round(seconds / unit).astype(np.int64)
+
+
+def _cpu_percent(rows: Attempts) -> Any:
+    """Return processor time in hundredths of the elapsed time; 65535 is unknown."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = np.round(100 * rows.usage["cpu_seconds"] / rows.usage["wall_seconds"])
+    return np.where(np.isfinite(part), np.clip(part, 0, 65534), 65535)
+
+
+def _add_quanta(blob: Blob, subject: Subject) -> None:
+    size = len(subject.graph.structure)
+    status, error, root = np.full(size, NO_OUTCOME), np.zeros(size), np.full(size, UNKNOWN)
+    numbers = {each: number for number, each in enumerate(STATUSES)}
+    position = subject.graph.position
+    for outcome in subject.summary.outcomes:
+        at = position(outcome.id)
+        status[at] = numbers[outcome.status]
+        if outcome.blocked_by is not None:
+            root[at] = position(outcome.blocked_by)
+    rows = subject.facts.attempts
+    status[rows.position[rows.status == RUNNING]] = RUNNING
+    for id, number in subject.group_of.items():
+        error[position(id)] = number + 1  # 0 is none
+    blob.add("quantumStatus", status)
+    blob.add("quantumError", error)
+    blob.add("quantumRoot", root)
+
+
+def _label(subject: Subject, blob: Blob, task: int) -> dict[str, Any]:
+    structure = subject.graph.structure
+    label = structure.labels[task]
+    positions = structure.positions(label)
+    names = list(structure.data_id(positions[0])) if positions else []
+    columns = zip(*map(structure.data_values, positions), strict=True) if positions else ()
+    values = [
+        _add_values(blob, f"data-{task}-{i}", column)
+        for i, (_, column) in enumerate(zip(names, columns, strict=True))
+    ]
+    return {
+        "name": shown(label),
+        "size": len(positions),
+        "colour": label_colour(task),
+        "dimensions": [shown(name) for name in names],
+        "values": values,
+    }
+
+
+def _add_values(blob: Blob, name: str, column: Sequence[Any]) -> Any:
+    """Add a column of data ID values; return the smallest if all are integers, or else all that there are."""
+    if all(type(value) is int for value in column):
+        low = min(column)
+        if max(column) - low < UNKNOWN:
+            blob.add(name, np.array(column, dtype=np.int64) - low, delta=True)
+            return low
+    known: dict[Any, int] = {}
+    blob.add(name, [known.setdefault(value, len(known)) for value in column], delta=True)
+    return [shown(str(value)) for value in known]
+
+
+def _commands(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Yield the position and the command of quanta that have failed, some of each error."""
+    groups = subject.facts.errors
+    each = max(1, MOST_COMMANDS // max(1, len(groups)))
+    for group in groups[:MOST_COMMANDS]:
+        for id in group.failed[:each]:
+            yield str(subject.graph.position(id)), subject.run_alone(subject.graph.quantum_id(id))
