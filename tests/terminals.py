@@ -27,6 +27,26 @@ def lines_of(shown: str) -> list[str]:
     return [line.rstrip() for line in _ESCAPES.sub("", shown).replace("\r", "\n").split("\n") if line.strip()]
 
 
+def screen_of(shown: str) -> list[str]:
+    """Return the lines that a terminal shows in the end: what was written over or erased is gone."""
+    lines, row, column = [""], 0, 0
+    for escape, text in re.findall(r"(\x1b\[[0-9;?]*[a-zA-Z]|[\r\n])|([^\x1b\r\n]+)", shown):
+        match escape:
+            case "":
+                lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+                column += len(text)
+            case "\r":
+                column = 0
+            case "\n":
+                row += 1
+                lines += [""] * (row + 1 - len(lines))
+            case _ if escape.endswith("A"):
+                row = max(0, row - int(escape[2:-1] or 1))
+            case "\x1b[2K":
+                lines[row] = ""
+    return [line.rstrip() for line in lines if line.strip()]
+
+
 class Terminal:
     """A command on a terminal of its own.
 
@@ -65,10 +85,13 @@ class Terminal:
     def type(self, line: str) -> None:
         os.write(self._master, f"{line}\n".encode())
 
+    def press(self, key: str) -> None:
+        os.write(self._master, key.encode())
+
     def read_until(self, text: str | None) -> str:
         """Return what is shown until a text comes, or until the end."""
         shown, deadline = "", time.monotonic() + 100
-        decoder = codecs.getincrementaldecoder("utf-8")()
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")  # an echoed ^C may cut a character
         while text is None or text not in shown:
             if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 self.process.kill()

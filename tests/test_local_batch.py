@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pipetask.batch.ledger import Ledger
 from pipetask.batch.outcomes import attempts_of
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.systems import system_of
-from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.graph.enumeration import EnumeratedGraph, QuantumData
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
 from pipetask.testing.batch_conformance import EDGES, PAIRS, BatchConformance
@@ -101,9 +101,31 @@ def test_a_job_that_is_killed_each_time_is_given_up(run: Run) -> None:
     assert (found["phase"], found["failed"]) == ("failed", ["a_b-1"])
     assert exit_codes(directory, 1) == []
     assert set(Ledger(directory).statuses().values()) == {Status.SUCCEEDED}
+    assert run_here("status", str(directory.path)).err == f"go on: pipetask restart {directory.path}\n"
     assert run_here("restart", str(directory.path)).code == 0
     end(directory)
     assert status(directory)["failed"] == ["a_b-1"], "it is lost in each submission"
+
+
+def test_a_run_that_is_interrupted_while_it_is_written_is_not_submitted(tmp_path: Path) -> None:
+    graph = enumerated(PAIRS, EDGES)
+    executor = BatchExecutor(LocalBatchSystem(), BatchOptions(run_dir=str(tmp_path / "run")))
+    context = ExecutionContext(graph, CallSpec(NotedWork(tmp_path)))
+    executor.check(context)
+
+    def interrupted() -> Iterator[QuantumData]:
+        for quantum in graph:
+            context.stop.ask("interrupted by SIGINT")
+            yield quantum
+
+    assert {o.status for o in executor.execute(interrupted(), context)} == {Status.WRITTEN}
+    assert executor.run_directory == tmp_path / "run"
+    assert status(RunDirectory(tmp_path / "run"))["phase"] == "written"
+    again = BatchExecutor(LocalBatchSystem(), BatchOptions(run_dir=str(tmp_path / "other")))
+    assert {o.status for o in again.execute(graph, context)} == {Status.CANCELLED}
+    assert again.run_directory is None
+    assert not (tmp_path / "other").exists()
+    context.stop.close()
 
 
 def test_of_a_job_that_was_never_taken_there_is_a_reason_and_what_needs_it_never_begins(run: Run) -> None:
@@ -179,7 +201,8 @@ def test_a_plug_in_is_found_by_its_entry_point_and_missed_where_it_is_not_instal
         done = run_pipetask(*words)
         assert done.code == 0, done.err
         assert json.loads((path / "run.json").read_text())["batch_system"] == "mine"
-        assert run_pipetask("status", str(path)).code == 6
+        shown = run_pipetask("status", str(path))
+        assert (shown.code, shown.err) == (6, f"go on: pipetask restart {path}\n")
     missing = run_pipetask("status", str(path))
     assert missing.code == 1
     assert f"Run directory {path} needs the batch system 'mine', which is not installed here" in missing.line

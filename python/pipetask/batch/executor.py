@@ -58,6 +58,9 @@ class BatchExecutor(QuantumExecutor):
     def __init__(self, system: BatchSystem, options: BatchOptions | None = None):
         self._system = system
         self._ready: BatchSystem | None = None
+        self.run_directory: Path | None = None
+        """What `execute` has written."""
+
         self._options = options or BatchOptions()
         timings = read_timings(self._options.timings) if self._options.timings else {}
         self._bundling = BundlingOptions(
@@ -108,12 +111,16 @@ class BatchExecutor(QuantumExecutor):
         """Write a stream of quanta."""
         system, path = self._ready or self._system_for(context), self._path(context)
         taken = _Remembered(quanta)
+        if context.stop:
+            yield from (QuantumOutcome(q.id, Status.CANCELLED, reason="nothing was written") for q in taken)
+            return
         with uncollected():
             nodes = bundle(taken, context.graph, self._bundling)
             directory = _write(path, nodes, system, context)
         _hand_over(context, directory)
+        self.run_directory = path
         _say(f"{nodes.explain()}, written to {path}")
-        if not self._options.submit:
+        if not self._options.submit or context.stop:
             _say(f"Submit it with: pipetask restart {path}")
             yield from (QuantumOutcome(id, Status.WRITTEN) for id in taken.ids)
             return

@@ -31,11 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _let_ctrl_c_end_it() -> None:
-    """Let Ctrl-C end this process like other signals, without a traceback, until another handler is installed."""
+    """Let Ctrl-C end this process in one line, without a traceback, until another handler is installed."""
     import signal
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next import can be interrupted, too
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        from .interrupted import end_at_once
+
+        signal.signal(signal.SIGINT, end_at_once)
 
 
 def __getattr__(name: str) -> object:

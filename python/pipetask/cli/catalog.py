@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["COMMANDS", "GROUPS", "Entry"]
+__all__ = ["COMMANDS", "GROUPS", "LEFT", "Entry"]
 
 
 @dataclass(frozen=True)
@@ -77,3 +77,15 @@ GROUPS = {
 """The commands by what they are for, as the help shows them."""
 
 COMMANDS = {entry.name: entry for group in GROUPS.values() for entry in group}
+
+LEFT = {
+    **dict.fromkeys(("build", "qgraph", "update-graph-run"), "the repository is unchanged"),
+    **dict.fromkeys(("run", "run-qbb"), "no quantum was run"),
+    **dict.fromkeys(("purge", "cleanup"), "nothing was removed"),
+    "pre-exec-init-qbb": "init-outputs may be incomplete",
+    "cancel": "the run may go on",
+    "restart": "the run may have been submitted",
+    "run-node": "what has ended is recorded",
+    "demo": "the demo is incomplete",
+}
+"""What interrupted commands leave, unless they say so themselves (see `interrupted`); all others change nothing."""

@@ -16,9 +16,10 @@ from ..errors import did_you_mean
 from ..options.declaration import Declared, Edits, Option, assemble, declared
 from ..options.logs import LogOptions
 from ..options.owners import unusable_models, without_clashes
-from .catalog import Entry
+from .catalog import LEFT, Entry
 from .command_line import CommandLine
 from .edits import edits_given, note_edits
+from .interrupted import note as note_left
 from .option_files import FileOptions, load_defaults, print_options
 from .parameters import is_argument, parameter_names, parameters
 
@@ -160,6 +161,7 @@ def command_for(entry: Entry) -> ModelCommand:
     """Make the click command of an entry; the module that does the work is imported when it is called."""
 
     def run(invocation: Invocation) -> int:
+        note_left(LEFT.get(entry.name, "nothing was changed"))
         module = importlib.import_module(f"pipetask.cli.{entry.name.replace('-', '_')}")
         return int(module.run(invocation))
 

@@ -15,6 +15,8 @@ from ..options.execution import ExecutorOptions, PreUpdateOptions, RunOptions
 from ..options.graph import GraphFileOptions
 from ..text import shell_command
 from .command import Invocation
+from .going_on import say
+from .interrupted import note
 from .logs import configure_logging
 from .run import run as run_graph
 
@@ -36,6 +38,8 @@ def run(invocation: Invocation) -> int:
 
     root, graph, picture = folder / "repo", folder / "demo.qg", folder / "coadd.png"
     folder.mkdir(parents=True, exist_ok=True)
+    again = f"rm -r {shell_command([str(folder)])} && {shell_command(['pipetask', 'demo', str(folder)])}"
+    note(f"{folder} is incomplete", again)
     _say(f"Simulating exposures and making a butler repository in {root} …")
     repository.make_repository(root)
     _say("Building the quantum graph …")
@@ -46,6 +50,8 @@ def run(invocation: Invocation) -> int:
     code = run_graph(Invocation(_as_options(root, graph, options.processes), invocation.logs))
     if code == 0:
         _show(root, graph, picture)
+    else:
+        say(again)
     return code
 
 

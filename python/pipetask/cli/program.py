@@ -11,11 +11,14 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import TextIO
+
+from . import interrupted
 
 __all__ = ["Interruption", "as_program", "run"]
 
@@ -25,6 +28,10 @@ _TASKS_RAN_HERE = "pipetask.executors.in_process"
 
 _READER_GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
 """Error numbers that mean that the other end of a pipe, or a terminal, is gone."""
+
+
+PATIENCE = 0.2
+"""Seconds until a signal is sent again whose exception has not arrived."""
 
 
 class _InterruptedError(KeyboardInterrupt):
@@ -38,41 +45,63 @@ class _InterruptedError(KeyboardInterrupt):
 class Interruption:
     """A signal handler that is used until another one is installed.
 
-    It raises `KeyboardInterrupt`, and records that: an import may replace the exception by another one.
+    It raises `KeyboardInterrupt`, and records that: an import may replace the exception by another one.  Code that
+    catches everything may also swallow it, so the signal is sent again until the exception has arrived.
     """
 
     number: int | None = None
     _heard = False
+    _again = False
+    """Whether the next signal is one that this object sends."""
+
+    _repeating = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
+        again, self._again = self._again, False
+        if again and (self._heard or _unwinding()):
+            return
         self.number = self.number or number
+        self._repeat()
         raise _InterruptedError
 
     def handle(self) -> None:
         """Install the handler, except for signals that already have a handler or are ignored."""
         for number in _SIGNALS:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            if signal.getsignal(number) in (
+                signal.SIG_DFL,
+                signal.default_int_handler,
+                interrupted.end_at_once,
+            ):
                 signal.signal(number, self)
         if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
             signal.signal(signal.SIGUSR1, _nothing_runs)
-        sys.unraisablehook = self._raise_again
+        sys.unraisablehook = self._hide
 
-    def _raise_again(self, lost: sys.UnraisableHookArgs) -> None:
-        """Send a signal again that arrived during a cleanup, from which nothing can be raised."""
+    def _hide(self, lost: sys.UnraisableHookArgs) -> None:
+        """Hide an interruption that arrived during a cleanup, from which nothing can be raised; it is repeated."""
         if self.number is None or not isinstance(lost.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(lost)
+
+    def _repeat(self) -> None:
+        """Begin to send the signal again, in case that the exception does not arrive."""
+        if self._repeating:
             return
-        from threading import Timer
+        self._repeating = True
+        from threading import Thread
 
-        with suppress(RuntimeError):  # the interpreter is ending anyway
-            timer = Timer(0.05, self._send_again)
-            timer.daemon = True
-            timer.start()
+        with suppress(RuntimeError):  # the interpreter is ending anyway, or there can be no thread
+            Thread(target=self._send_until_heard, name="interruption", daemon=True).start()
 
-    def _send_again(self) -> None:
-        if self.number is not None and not self._heard:
+    def _send_until_heard(self) -> None:
+        while not self._heard and self.number is not None:
+            time.sleep(PATIENCE)
+            if self._heard:
+                return
+            self._again = signal.getsignal(self.number) is self
             os.kill(os.getpid(), self.number)
+            if not self._again:  # another handler has taken over: it is told once
+                return
 
     def heard(self) -> None:
         """Do not send the signal again: it has arrived."""
@@ -84,6 +113,16 @@ class Interruption:
         for number in _SIGNALS:
             if signal.getsignal(number) is self:
                 signal.signal(number, signal.SIG_DFL)
+
+
+def _unwinding() -> bool:
+    """Return whether an interruption is on its way: what the frames that it passes clean up is not to be disturbed."""
+    error = sys.exception()
+    while error is not None:
+        if isinstance(error, _InterruptedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _nothing_runs(number: int, frame: FrameType | None) -> None:
@@ -139,6 +178,7 @@ def _with_own_streams(interruption: Interruption) -> int:
 
 def _guarded(action: Callable[[], int], interruption: Interruption, arguments: Sequence[str]) -> int:
     """Call a function, and print an error as one line; return the exit code."""
+    interrupted.begin(arguments)
     try:
         return action()
     except BaseException as error:
@@ -154,7 +194,7 @@ def _explain(error: BaseException, number: int | None) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt):
         number = number or signal.SIGINT
     if number is not None:
-        return f": interrupted by {signal.Signals(number).name}", 128 + number
+        return f": interrupted by {signal.Signals(number).name}: {interrupted.left_so_far()}", 128 + number
     from .group import explain
 
     return explain(error)

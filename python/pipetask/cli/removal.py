@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from ..errors import PipetaskError
+from .interrupted import note
 
 if TYPE_CHECKING:
     from ..repository.removal import Removal, RemovalPlan
@@ -53,6 +54,7 @@ def confirm_and_remove(config: str, removal: Removal, rows: Rows, *, ask: bool) 
         if not _agreed():
             click.echo("Aborted.")
             return 0
+    note("what was removed stays removed")
     with open_repository(config, writeable=True, room=0) as butler:
         carry_out(removal, plan, butler)
     if ask:

@@ -17,7 +17,7 @@ from ..options.graph import GraphSaveOptions
 from ..outcome import Kind, Status
 from .command import Invocation
 from .execution import executor_for, sinks_of
-from .going_on import how_to_go_on, say_how_to_go_on
+from .going_on import GoingOn, run_command, say_how_to_go_on
 from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
 from .journal import journal_of
 from .logs import configure_logging
@@ -54,26 +54,22 @@ def _run(invocation: Invocation) -> int:
         if request.graph_items:
             return _nothing_executed()
         summary = _execute(options, graph_executor, options.source.qgraph)
-        return _ended(invocation, executor, summary, options.source.qgraph, sinks)
+        return _ended(invocation, executor, summary, sinks)
     with _place_for(options.saved) as place:
         sinks = _sinks(invocation, executor, place.path)
         graph_executor = _graph_executor(invocation, executor, sinks)
         built = _build_and_execute(options, graph_executor, request, place.path)
         place.keep = place.keep or (built is not None and _needs_graph(built))
-    return _ended(invocation, executor, built, place.path, sinks) if built is not None else 0
+    return _ended(invocation, executor, built, sinks) if built is not None else 0
 
 
-def _ended(
-    invocation: Invocation, executor: QuantumExecutor, summary: RunSummary, graph: str, sinks: list[Sink]
-) -> int:
-    """Return the exit code of a run; one that has run here and did not succeed can go on by `--extend-run`."""
+def _ended(invocation: Invocation, executor: QuantumExecutor, summary: RunSummary, sinks: list[Sink]) -> int:
+    """Say how to go on with a run that did not succeed; return its exit code."""
     from ..observe.on_end import tell_end
 
-    if executor.traits.batch:  # the last job tells the end
-        return summary.exit_code
-    if executor.traits.executes:
-        say_how_to_go_on(invocation, summary, graph)
-    tell_end(invocation.options.records, summary, sinks)
+    say_how_to_go_on(sinks)
+    if not executor.traits.batch:  # the last job tells the end
+        tell_end(invocation.options.records, summary, sinks)
     return summary.exit_code
 
 
@@ -82,10 +78,11 @@ def _sinks(invocation: Invocation, executor: QuantumExecutor, graph: str) -> lis
 
     options: RunCommand = invocation.options
     records = options.records.at_submission() if executor.traits.batch else options.records
-    butler, resume = options.repository.butler_config, how_to_go_on(invocation, graph)
+    butler, resume = options.repository.butler_config, run_command(invocation, executor, graph)
     run_alone = partial(debug_command, butler, graph)
     journal = journal_of(invocation, executor, records, graph, butler, resume)
-    return sinks_of(options.executor, invocation.logs, run_alone, records, journal)
+    going_on = GoingOn(partial(run_command, invocation, executor, graph))
+    return [*sinks_of(options.executor, invocation.logs, run_alone, records, journal), going_on]
 
 
 def _graph_executor(

@@ -9,6 +9,7 @@ from ..errors import UsageError
 from ..options.commands.run import RunQbbCommand
 from .command import Invocation
 from .execution import executor_for, sinks_of
+from .going_on import GoingOn, run_qbb_command, say_how_to_go_on
 from .journal import journal_of
 from .logs import configure_logging
 
@@ -38,11 +39,13 @@ def _run(invocation: Invocation) -> int:
 
     paths, selection = options.run.search.config_search_path, options.run.execution.selection
     run_alone = partial(quantum_backed_debug_command, options.repo, options.qgraph, paths)
-    resume = invocation.command_line.changed((), ()) if invocation.command_line is not None else None
+    resume = run_qbb_command(invocation, executor)
     journal = journal_of(invocation, executor, options.records, options.qgraph, options.repo, resume)
-    sinks = sinks_of(options.executor, invocation.logs, run_alone, options.records, journal)
+    going_on = GoingOn(partial(run_qbb_command, invocation, executor))
+    sinks = [*sinks_of(options.executor, invocation.logs, run_alone, options.records, journal), going_on]
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
     with open_graph(options.repo, options.qgraph, selection, paths, executor.preload) as file:
         summary = graph_executor.execute(file)
+    say_how_to_go_on(sinks)
     tell_end(options.records, summary, sinks)
     return summary.exit_code

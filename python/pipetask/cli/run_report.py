@@ -18,6 +18,7 @@ from ..errors import PipetaskError
 from ..monitor.find import begin_of
 from ..options.records import ExportOptions, RecordOptions
 from ..outcome import Status
+from .going_on import batch_command, say
 
 if TYPE_CHECKING:
     from ..executors.continuation import Continuation
@@ -72,6 +73,8 @@ def report_on_run(directory: RunDirectory, exports: ExportOptions | None = None)
     records = RecordOptions(**asdict(exports)) if exports is not None else None
     standing = _standing(directory, status, watch.states)
     summary, _ = replay(directory, register=False, standing=standing, records=records)
+    if summary.exit_code and not summary.goes_on:
+        say(batch_command(summary, directory.path))
     return summary.exit_code
 
 

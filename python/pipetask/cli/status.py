@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from ..batch.run_directory import RunDirectory
 from ..batch.status import RunPhase, RunStatus
@@ -12,21 +13,41 @@ from ..batch.watch import RunWatch
 from ..monitor.find import find_run
 from ..monitor.local import LocalWatch
 from ..options.commands.batch import StatusCommand
+from ..text import shell_command
 from .command import Invocation
+from .going_on import say
 
 __all__ = ["run"]
 
+_STARTS_AGAIN = (RunPhase.WRITTEN, RunPhase.FAILED, RunPhase.CANCELLED)
+"""What ``pipetask restart`` is for."""
+
 
 def run(invocation: Invocation) -> int:
-    """Show the state of a run."""
+    """Show the state of a run, and how to go on with it."""
+    options: StatusCommand = invocation.options
+    found = find_run(options.run)
+    phase = _show(options, _looks_at(found))
+    if isinstance(found, RunDirectory) and phase in _STARTS_AGAIN and not options.as_json:
+        say(shell_command(["pipetask", "restart", str(found.path)]))
+    return phase.exit_code
+
+
+def _looks_at(found: RunDirectory | Path) -> Callable[[], RunStatus]:
+    """Return a function that returns the state of a run."""
+    if isinstance(found, RunDirectory):
+        return RunWatch(found).look
+    watch = LocalWatch(found)
+    return lambda: watch.look().status
+
+
+def _show(options: StatusCommand, look: Callable[[], RunStatus]) -> RunPhase:
     from rich.console import Console
     from rich.live import Live
 
     from ..batch.status_display import status_line, status_table
     from ..observe.progress import can_show_live
 
-    options: StatusCommand = invocation.options
-    look = _looks_at(options.run)
     status = look()
     console = Console(soft_wrap=True)
     if options.watch and not options.as_json and can_show_live(console):
@@ -35,7 +56,7 @@ def run(invocation: Invocation) -> int:
                 time.sleep(options.interval)
                 status = look()
                 live.update(status_table(status), refresh=True)
-        return status.phase.exit_code
+        return status.phase
     while options.watch and status.phase is RunPhase.RUNNING:
         if not options.as_json:
             console.print(status_line(status))
@@ -45,13 +66,4 @@ def run(invocation: Invocation) -> int:
         print(json.dumps(status.json(), indent=2))
     else:
         console.print(status_table(status))
-    return status.phase.exit_code
-
-
-def _looks_at(name: str) -> Callable[[], RunStatus]:
-    """Return a function that returns the state of a run."""
-    found = find_run(name)
-    if isinstance(found, RunDirectory):
-        return RunWatch(found).look
-    watch = LocalWatch(found)
-    return lambda: watch.look().status
+    return status.phase
