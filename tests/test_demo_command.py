@@ -27,6 +27,7 @@ def test_the_demo_finds_the_variable_star(tmp_path: Path) -> None:
     assert "It is the simulated one." in done.out
     assert "175 succeeded, 2 no-work" in done.err
     assert (folder / "coadd.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "light_curve.svg").read_text().startswith("<svg ")
     suggestions = [line.strip() for line in done.out.splitlines() if line.strip().startswith("pipetask run")]
     assert len(suggestions) == 2
     for suggestion in suggestions:

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -30,7 +31,8 @@ from pipetask_demo.camera import DETECTORS, PIXEL_SCALE, SIZE, Detector
 from pipetask_demo.catalog import LIGHT_CURVE_COLUMNS, make_table, schema_of
 from pipetask_demo.image import DemoImage, MaskBit
 from pipetask_demo.instrument import DemoCam
-from pipetask_demo.period import LightCurve, constant_chi2, find_period
+from pipetask_demo.light_curve_plot import draw_light_curve
+from pipetask_demo.period import LightCurve, constant_chi2, find_period, fold
 from pipetask_demo.photometry import aperture_noise, measure
 from pipetask_demo.picture import draw_ring, stretch, write_png
 from pipetask_demo.records import unit_vector
@@ -615,6 +617,33 @@ def test_picture_is_a_png(tmp_path: Path) -> None:
     assert picture[15, 0].max() < 100
 
 
+@pytest.mark.parametrize("period", [0.37, 0.5724])
+def test_a_folded_light_curve_follows_its_sine(period: float) -> None:
+    table = curve(period, 0.25, seed=3, error=1e-4)
+    columns = (np.asarray(table[name]) for name in ("mjd", "band", "flux", "flux_error"))
+    folded = fold(LightCurve.normalized(*columns, systematic=0.0), period)
+    assert folded.amplitude == pytest.approx(0.25, abs=0.002)
+    assert ((folded.phase >= 0) & (folded.phase < 1)).all()
+    np.testing.assert_allclose(folded.flux, 1 + 0.25 * np.cos(2 * np.pi * folded.phase), atol=0.003)
+
+
+def test_the_plot_shows_each_observation_in_two_cycles(tmp_path: Path) -> None:
+    table = curve(0.5724, 0.25, seed=3)
+    columns = (np.asarray(table[name]) for name in ("mjd", "band", "flux", "flux_error"))
+    folded = fold(LightCurve.normalized(*columns, systematic=0.0), 0.5724)
+    draw_light_curve(folded, "A < B", tmp_path / "plot.svg")
+    root = ElementTree.parse(tmp_path / "plot.svg").getroot()
+    svg = "{http://www.w3.org/2000/svg}"
+    texts = [each.text for each in root.iter(f"{svg}text")]
+    assert {"A < B", "phase (periods)", "light, divided by its mean", "r band", "i band", "0.0", "2.0"} <= {
+        *texts
+    }
+    dots = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in root.iter(f"{svg}circle")]
+    assert len(dots) == 2 * len(table) + 2
+    width, height = float(root.get("width", "")), float(root.get("height", ""))
+    assert all(0 < x < width and 0 < y < height for x, y in dots)
+
+
 def example_result(**changes: Any) -> DemoResult:
     star = true_star()
     result = DemoResult(
@@ -629,6 +658,7 @@ def example_result(**changes: Any) -> DemoResult:
         found=dataclasses.replace(star, period=star.period * 1.001),
         true=star,
         picture=Path("coadd.png"),
+        plot=Path("light_curve.svg"),
         collection="demo/out",
     )
     return dataclasses.replace(result, **changes)
@@ -647,12 +677,14 @@ def test_result_is_compared_with_the_truth() -> None:
 
 
 def test_summary_of_an_unfinished_run(repository: Path, tmp_path: Path) -> None:
-    result = summarize(repository, DEFAULTS, tmp_path / "empty.png")
+    result = summarize(repository, DEFAULTS, tmp_path / "empty.png", tmp_path / "none.svg")
     assert (result.raws, result.sources, result.objects) == (48, 0, 0)
     assert result.found is None
     assert not result.matches
     assert np.isnan(result.coadds[0].depth)
     assert (tmp_path / "empty.png").exists()
+    assert not (tmp_path / "none.svg").exists()
+    assert result.plot is None
     assert any("No variable star" in line for line in result.lines())
 
 

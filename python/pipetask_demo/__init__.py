@@ -41,7 +41,7 @@ Modules, in the order in which they are needed:
     ``photometry``, ``astrometry``, ``resampling``, ``period``.
 ``report``
     `~pipetask_demo.report.summarize` compares what was found with what was
-    simulated, and makes a colour picture of the coadds.
+    simulated, and draws the coadds and the light curve of the star.
 
 Importing this package alone is cheap: it imports none of the above.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LightCurve", "Sine", "constant_chi2", "find_period"]
+__all__ = ["FoldedLightCurve", "LightCurve", "Sine", "constant_chi2", "find_period", "fold"]
 
 Array = npt.NDArray[np.float64]
 
@@ -114,14 +114,16 @@ def _fit(curve: LightCurve, designs: Array) -> tuple[Array, Array]:
     return parameters, (residuals**2).sum(axis=1)
 
 
-def _best(curve: LightCurve, frequencies: Array) -> tuple[float, Sine]:
-    """Return the best of some frequencies (cycles in a day)."""
+def _designs(curve: LightCurve, frequencies: Array) -> Array:
+    """Return the models of sines of some frequencies: a constant for each band, sine, and cosine."""
     phase = 2 * np.pi * frequencies[:, np.newaxis] * (curve.mjd - curve.mjd.mean())
     constants = np.broadcast_to(curve.design(), (len(frequencies), *curve.design().shape))
-    designs = np.concatenate(
-        [constants, np.sin(phase)[..., np.newaxis], np.cos(phase)[..., np.newaxis]], axis=2
-    )
-    parameters, chi2 = _fit(curve, designs)
+    return np.concatenate([constants, np.sin(phase)[..., np.newaxis], np.cos(phase)[..., np.newaxis]], axis=2)
+
+
+def _best(curve: LightCurve, frequencies: Array) -> tuple[float, Sine]:
+    """Return the best of some frequencies (cycles in a day)."""
+    parameters, chi2 = _fit(curve, _designs(curve, frequencies))
     best = int(chi2.argmin())
     amplitude = np.hypot(*parameters[best, -2:]) / parameters[best, :-2].mean()
     return float(frequencies[best]), Sine(1 / float(frequencies[best]), float(amplitude), float(chi2[best]))
@@ -160,3 +162,45 @@ def find_period(curve: LightCurve, shortest: float, longest: float, oversampling
     step = 1 / (duration * oversampling)
     coarse, _ = _best(curve, np.arange(1 / longest, 1 / shortest + step, step))
     return _best(curve, coarse + np.linspace(-step, step, 81))[1]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedLightCurve:
+    """A light curve of which each observation has a phase; the best sine has its maximum at phase zero.
+
+    Parameters
+    ----------
+    phase : `numpy.ndarray`, shape (n,)
+        Time since a maximum in periods, at least zero and less than one.
+    band : `numpy.ndarray` [`str`], shape (n,)
+        Bands.
+    flux, error : `numpy.ndarray`, shape (n,)
+        Brightness and its standard deviation, divided by the mean of the sine in that band.
+    amplitude : `float`
+        Half of the range of the sine.
+    """
+
+    phase: Array
+    band: npt.NDArray[np.str_]
+    flux: Array
+    error: Array
+    amplitude: float
+
+
+def fold(curve: LightCurve, period: float) -> FoldedLightCurve:
+    """Fold a light curve with a period.
+
+    Parameters
+    ----------
+    curve : `LightCurve`
+        Observations.
+    period : `float`
+        Days.
+    """
+    parameters = _fit(curve, _designs(curve, np.array([1 / period])))[0][0]
+    *means, sine, cosine = parameters
+    mean = curve.design() @ np.array(means)
+    turned = np.arctan2(sine, cosine) / (2 * np.pi)
+    phase = ((curve.mjd - curve.mjd.mean()) / period - turned) % 1.0
+    amplitude = float(np.hypot(sine, cosine) / np.mean(means))
+    return FoldedLightCurve(phase, curve.band, curve.flux / mean, curve.error / mean, amplitude)

@@ -14,6 +14,8 @@ from lsst.daf.butler import Butler, DatasetRef
 from . import CAMERA
 from .camera import BANDS
 from .image import DemoImage, Flags
+from .light_curve_plot import draw_light_curve
+from .period import LightCurve, fold
 from .photometry import aperture_noise
 from .picture import Rgb, draw_ring, stretch, write_png
 from .result import CoaddSummary, DemoResult, StarSummary
@@ -26,9 +28,12 @@ __all__ = ["DemoResult", "summarize", "true_star"]
 APERTURE = 4.0
 """Radius in pixels of the aperture for which depths are given."""
 
+SYSTEMATIC = 0.01
+"""What is not photon noise, as a fraction of the flux; the default of the task that finds the star."""
 
-def summarize(root: Path, collection: str, picture: Path) -> DemoResult:
-    """Compare the outputs of the pipeline with what was simulated, and make a picture.
+
+def summarize(root: Path, collection: str, picture: Path, plot: Path) -> DemoResult:
+    """Compare the outputs of the pipeline with what was simulated, and make two pictures.
 
     Parameters
     ----------
@@ -37,7 +42,9 @@ def summarize(root: Path, collection: str, picture: Path) -> DemoResult:
     collection : `str`
         Collection with the outputs, chained to the inputs or not.
     picture : `pathlib.Path`
-        PNG file to write.
+        PNG file to write, of the sky.
+    plot : `pathlib.Path`
+        SVG file to write, of the light curve of the variable star, if one was found.
 
     Returns
     -------
@@ -54,6 +61,7 @@ def summarize(root: Path, collection: str, picture: Path) -> DemoResult:
         outputs = _Outputs(butler, collection)
         found, candidates, light_curves = _variable_star(outputs)
         write_png(_draw(outputs, PatchGrid(), found), picture)
+        plotted = found is not None and _plot(outputs, found, plot)
         sources = outputs.find("sources")
         return DemoResult(
             raws=len(_Outputs(butler, f"{CAMERA}/raw/all").find("raw")),
@@ -67,6 +75,7 @@ def summarize(root: Path, collection: str, picture: Path) -> DemoResult:
             found=found,
             true=true_star(),
             picture=picture,
+            plot=plot if plotted else None,
             collection=collection,
         )
 
@@ -120,6 +129,21 @@ def _variable_star(outputs: _Outputs) -> tuple[StarSummary | None, int, int]:
             star = StarSummary(*(float(variable[name][0]) for name in ("ra", "dec", "period", "amplitude")))
         return star, len(variable), len(table)
     return None, 0, 0
+
+
+def _plot(outputs: _Outputs, star: StarSummary, path: Path) -> bool:
+    """Draw the light curve of a star, folded with its period; return whether there is one."""
+    for table in outputs.load("light_curves"):
+        rows = table[(table["ra"] == star.ra) & (table["dec"] == star.dec)]
+        if len(rows):
+            mjd, band, flux, error = (
+                np.asarray(rows[name]) for name in ("mjd", "band", "flux", "flux_error")
+            )
+            curve = LightCurve.normalized(mjd, band, flux, error, SYSTEMATIC)
+            title = f"The variable star, folded with a period of {star.period:.4f} days"
+            draw_light_curve(fold(curve, star.period), title, path)
+            return True
+    return False
 
 
 def _depth(images: Iterable[DemoImage]) -> float:

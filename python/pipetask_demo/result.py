@@ -91,6 +91,8 @@ class DemoResult:
         The one that was simulated.
     picture : `pathlib.Path`
         PNG of the coadds, with a ring around the variable star.
+    plot : `pathlib.Path` or `None`
+        SVG of the star's light curve, folded with the period that was found.
     collection : `str`
         Where the outputs are.
     """
@@ -106,6 +108,7 @@ class DemoResult:
     found: StarSummary | None
     true: StarSummary
     picture: Path
+    plot: Path | None
     collection: str
 
     @property
@@ -128,6 +131,7 @@ class DemoResult:
             f"{self.objects} objects in the coadds, {self.light_curves} light curves.",
             *self._star_lines(),
             f"Picture of the coadds: {self.picture}",
+            *([f"Picture of its light curve: {self.plot}"] if self.plot is not None else []),
             f"Outputs: collection {self.collection}",
         ]
 

@@ -36,7 +36,7 @@ def run(invocation: Invocation) -> int:
     configure_logging(invocation.logs)
     from pipetask_demo import repository
 
-    root, graph, picture = folder / "repo", folder / "demo.qg", folder / "coadd.png"
+    root, graph = folder / "repo", folder / "demo.qg"
     folder.mkdir(parents=True, exist_ok=True)
     again = f"rm -r {shell_command([str(folder)])} && {shell_command(['pipetask', 'demo', str(folder)])}"
     note(f"{folder} is incomplete", again)
@@ -49,7 +49,7 @@ def run(invocation: Invocation) -> int:
     _say(f"Executing {count} quanta: pipetask run {shell_command(words)}")
     code = run_graph(Invocation(_as_options(root, graph, options.processes), invocation.logs))
     if code == 0:
-        _show(root, graph, picture)
+        _show(root, graph)
     else:
         say(again)
     return code
@@ -74,10 +74,11 @@ def _as_options(root: Path, graph: Path, processes: int) -> RunCommand:
     )
 
 
-def _show(root: Path, graph: Path, picture: Path) -> None:
+def _show(root: Path, graph: Path) -> None:
     from pipetask_demo.report import summarize
 
-    for line in summarize(root, "demo/out", picture).lines():
+    picture, plot = root.parent / "coadd.png", root.parent / "light_curve.svg"
+    for line in summarize(root, "demo/out", picture, plot).lines():
         print(line)
     base = ["pipetask", "run", "-b", str(root), "-g", str(graph), "-o", "demo/out"]
     print("\nThree things to try next:")
