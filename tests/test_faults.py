@@ -27,7 +27,7 @@ from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
 
 from conftest import TESTS, environment  # isort: skip
-from test_conformance import execute  # isort: skip
+from pipetask.testing.conformance import execute
 
 pytestmark = pytest.mark.slow
 

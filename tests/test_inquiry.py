@@ -18,10 +18,10 @@ from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.state import PoolState
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, MockPipeline, enumerated
+from pipetask.testing.conformance import execute
 from toy_work import Recorder
 
 from conftest import Repository, start_pipetask  # isort: skip
-from test_conformance import execute  # isort: skip
 from test_faults import wait_for  # isort: skip
 from test_program import handles  # isort: skip
 

@@ -18,8 +18,8 @@ from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.conformance import execute
 
-from test_conformance import execute  # isort: skip
 from test_batch_runs import run_alone, write_run  # isort: skip
 
 

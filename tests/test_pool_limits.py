@@ -27,9 +27,9 @@ from pipetask.executors.pool.server import N_PIPES, Fork, _Server
 from pipetask.executors.pool.worker_handle import WorkerHandle
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.conformance import execute
 from toy_work import Recorder
 
-from test_conformance import execute  # isort: skip
 from test_faults import once_begun, wait_for  # isort: skip
 
 pytestmark = pytest.mark.slow

@@ -15,10 +15,10 @@ from pipetask.executors.pool import MultiprocessExecutor, launcher
 from pipetask.executors.stop import StopRequest
 from pipetask.outcome import Status
 from pipetask.testing import MockPipeline, enumerated
+from pipetask.testing.conformance import execute
 
 import noted_tasks  # isort: skip
 from conftest import Repository, run_pipetask  # isort: skip
-from test_conformance import execute  # isort: skip
 
 pytestmark = pytest.mark.slow
 

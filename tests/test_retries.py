@@ -20,10 +20,10 @@ from pipetask.executors.retries import RetryPolicy, RetryRule
 from pipetask.options.retries import RetryOptions
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import CallSpec, MockPipeline, enumerated
+from pipetask.testing.conformance import execute
 from toy_work import Recorder
 
 from conftest import Repository, run_pipetask  # isort: skip
-from test_conformance import execute  # isort: skip
 
 KILLED = QuantumOutcome(0, Status.KILLED)
 TOO_LONG = QuantumOutcome(0, Status.TIMED_OUT)

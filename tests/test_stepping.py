@@ -16,10 +16,10 @@ from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.executors.pool.terminal import WORKER_TERMINAL
 from pipetask.outcome import Status
 from pipetask.testing import enumerated
+from pipetask.testing.conformance import execute
 from toy_work import Recorder
 
 from conftest import Repository, environment  # isort: skip
-from test_conformance import execute  # isort: skip
 
 pytestmark = pytest.mark.slow
 

@@ -20,10 +20,10 @@ from pipetask.observe.report import print_report
 from pipetask.outcome import QuantumOutcome, Status, Unit, Usage
 from pipetask.runner.meter import Meter, leave_marks, new_marks, read_marks
 from pipetask.testing import enumerated
+from pipetask.testing.conformance import execute
 from toy_work import SPENT_BYTES, SPENT_MEMORY, SPENT_SECONDS, Spender
 
 from conftest import run_pipetask  # isort: skip
-from test_conformance import execute  # isort: skip
 from test_observe import summarize  # isort: skip
 from test_runs import MakeRepository, bombed  # isort: skip
 
