@@ -13,7 +13,7 @@ JOBS ?= 2
 TESTS ?=
 SEEDS ?= 0-81
 CAMPAIGN ?=
-QUICK := not (slow or campaign or peer or postgresql or condor)
+QUICK := not (slow or campaign or peer or postgresql or browser or condor)
 
 .PHONY: demo check test lint types bench campaign docs clean
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from browser import Browser, processes_of_browser, start_browser
 from needs import mark_tests, note_markers
 from pipetask.testing import MockPipeline
 
@@ -93,6 +94,12 @@ def run_pipetask(*arguments: str, timeout: float = 120) -> Finished:
         out, err = process.communicate()
         pytest.fail(f"pipetask {' '.join(arguments)} hangs:\n{out}\n{err}")
     return Finished(process.returncode, out, err, time.monotonic() - start)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with start_browser(tmp_path_factory.mktemp("browser")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -173,8 +180,8 @@ def no_process_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 def _helpers() -> set[int]:
-    """Return multiprocessing's resource tracker, which lives as long as the interpreter."""
+    """Return multiprocessing's resource tracker, which lives as long as the interpreter, and the browser."""
     from multiprocessing import resource_tracker
 
     pid = getattr(resource_tracker._resource_tracker, "_pid", None)
-    return {pid} if pid else set()
+    return ({pid} if pid else set()) | processes_of_browser()

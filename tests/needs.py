@@ -1,4 +1,4 @@
-"""What some tests need besides Python: LSST's command, programs of PostgreSQL, a pool of HTCondor."""
+"""What some tests need besides Python: LSST's command, programs of PostgreSQL, a browser, a pool of HTCondor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 FIXTURES = {
     "peer": "peer",
+    "browser": "browser",
     "postgresql": "postgresql",
     "session_pool": "condor",
     "site_pool": "condor",
