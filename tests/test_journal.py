@@ -26,7 +26,7 @@ from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.journal import places, sink
 from pipetask.journal.facts import RunBegin, RunEnd
 from pipetask.journal.reader import JournalReader
-from pipetask.journal.records import FIRST_LINE, Started, first_and_last, packed, plain_loads
+from pipetask.journal.records import FIRST_LINE, Started, first, last, packed, plain_loads
 from pipetask.journal.replay import replay
 from pipetask.journal.sink import JournalFacts, JournalSink
 from pipetask.journal.starts import noting_starts
@@ -79,9 +79,9 @@ def written(folder: Path, outcomes: list[QuantumOutcome] = OUTCOMES) -> Path:
 
 def without_end(journal: Path) -> None:
     """Cut off the last record, as if the run had been killed."""
-    _, last = first_and_last(journal)
-    assert last is not None
-    os.truncate(journal, journal.stat().st_size - len(packed(last)))
+    end = last(journal)
+    assert end is not None
+    os.truncate(journal, journal.stat().st_size - len(packed(end)))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -130,7 +130,9 @@ def test_what_runs_is_in_the_journal_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_wherever_a_journal_is_cut_off_what_is_there_is_told(tmp_path: Path) -> None:
-    content = written(tmp_path / "whole").read_bytes()
+    journal = written(tmp_path / "whole")
+    content, head = journal.read_bytes(), first(journal)
+    assert head is not None
     (cut_off := tmp_path / "cut" / "1.journal").parent.mkdir()
     told = []
     for size in range(len(content) + 1):
@@ -140,7 +142,9 @@ def test_wherever_a_journal_is_cut_off_what_is_there_is_told(tmp_path: Path) -> 
         told.append(
             sum(counts[NodeState.DONE] + counts[NodeState.FAILED] for counts in view.status.counts.values())
         )
-        first_and_last(cut_off)
+        assert (first(cut_off) is None) is (size < len(FIRST_LINE) + len(packed(head)))
+        end = last(cut_off)
+        assert (end is not None and end.get("record") == "end") is (size == len(content))
     assert told == sorted(told), "a longer journal says no less"
     assert set(told) == {0, 1, 2}
     assert view.phase is RunPhase.FAILED
@@ -148,10 +152,10 @@ def test_wherever_a_journal_is_cut_off_what_is_there_is_told(tmp_path: Path) -> 
 
 def test_a_report_is_made_of_any_beginning_of_a_journal(tmp_path: Path) -> None:
     journal = written(tmp_path / "whole")
-    first, _ = first_and_last(journal)
-    assert first is not None
-    rest = journal.read_bytes()[len(FIRST_LINE) + len(packed(first)) :]
-    content = FIRST_LINE + packed(first | {"process": "1"}) + rest
+    head = first(journal)
+    assert head is not None
+    rest = journal.read_bytes()[len(FIRST_LINE) + len(packed(head)) :]
+    content = FIRST_LINE + packed(head | {"process": "1"}) + rest
     (cut_off := tmp_path / "cut" / "1.journal").parent.mkdir()
     seen = set()
     for size in [*range(0, len(content), 7), len(content)]:
@@ -202,15 +206,15 @@ def test_the_process_decides_whether_a_run_lives(tmp_path: Path) -> None:
     journal = written(tmp_path)
     without_end(journal)
     assert LocalWatch(journal).look().phase is RunPhase.RUNNING, "this process lives"
-    first, _ = first_and_last(journal)
-    assert first is not None
+    head = first(journal)
+    assert head is not None
     for changed in ({"process": "1"}, {"boot": "another"}, {"pid": 2**22 + 1}):
-        journal.write_bytes(FIRST_LINE + packed(first | changed))
+        journal.write_bytes(FIRST_LINE + packed(head | changed))
         view = LocalWatch(journal).look()
         assert view.phase is RunPhase.DIED
         assert view.status.notes[0].startswith("ended without a word at ")
         assert view.status.notes[1] == "resume with: go on"
-    journal.write_bytes(FIRST_LINE + packed(first | {"host": "elsewhere"}))
+    journal.write_bytes(FIRST_LINE + packed(head | {"host": "elsewhere"}))
     assert LocalWatch(journal).look().phase is RunPhase.RUNNING, "it was written to just now"
     os.utime(journal, (time.time() - 3600,) * 2)
     assert LocalWatch(journal).look().phase is RunPhase.DIED
@@ -224,12 +228,12 @@ def test_a_clock_that_jumps_back_is_no_reason_to_fail(tmp_path: Path) -> None:
     ]
     journal = written(tmp_path, outcomes)
     without_end(journal)
-    first, _ = first_and_last(journal)
-    assert first is not None
+    head = first(journal)
+    assert head is not None
     content = journal.read_bytes()
-    rest = content[len(FIRST_LINE) + len(packed(first)) :]
+    rest = content[len(FIRST_LINE) + len(packed(head)) :]
     started = Started(2, 1, later, "host", 1).to_record() | {"label": 1, "data": [2], "quantum": bytes(16)}
-    journal.write_bytes(FIRST_LINE + packed(first | {"start": later}) + rest + packed(started))
+    journal.write_bytes(FIRST_LINE + packed(head | {"start": later}) + rest + packed(started))
     view = LocalWatch(journal).look()
     assert view.phase is RunPhase.RUNNING
     assert view.status.rate is None or view.status.rate > 0

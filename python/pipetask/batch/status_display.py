@@ -12,7 +12,7 @@ from ..observe.progress_table import duration
 from ..text import visible
 from .status import NodeState, RunPhase, RunStatus
 
-__all__ = ["status_line", "status_table"]
+__all__ = ["count_table", "remarks", "status_line", "status_table"]
 
 MOST = 20
 """Held and failed nodes that are named."""
@@ -37,6 +37,11 @@ _PHASES = {
 
 def status_table(status: RunStatus) -> RenderableType:
     """Return a table of labels and states, the reasons of holds, and one line that says it all."""
+    return Group(count_table(status), *remarks(status), status_line(status))
+
+
+def count_table(status: RunStatus) -> Table:
+    """Return a table of labels and states."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("task", no_wrap=True)
     # On one machine there is no queue, in which quanta could be idle or held.
@@ -49,10 +54,11 @@ def status_table(status: RunStatus) -> RenderableType:
     if len(status.counts) > 1:
         table.add_section()
         table.add_row("all", *(str(total[state] or "") for state in states), style="bold")
-    return Group(table, *_remarks(status), status_line(status))
+    return table
 
 
-def _remarks(status: RunStatus) -> list[Text]:
+def remarks(status: RunStatus) -> list[Text]:
+    """Return lines about what needs attention."""
     lines = [
         Text(f"{hold.node} is held{' for a while' if hold.passes else ''}: {hold.reason}", style="yellow")
         for hold in status.holds[:MOST]

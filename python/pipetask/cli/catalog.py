@@ -48,8 +48,11 @@ GROUPS = {
         Entry("run-qbb", "run", "RunQbbCommand", "Execute quanta of a graph without a registry."),
         Entry("pre-exec-init-qbb", "run", "PreExecInitQbbCommand", "Write init-outputs without a registry."),
     ),
+    "Watch": (
+        Entry("watch", "watch", "WatchCommand", "Watch a run from another terminal; list recent runs."),
+        Entry("status", "watch", "StatusCommand", "Say where a run stands."),
+    ),
     "Batch runs": (
-        Entry("status", "batch", "StatusCommand", "Say where a run on a batch system stands."),
         Entry("cancel", "batch", "CancelCommand", "End a run on a batch system."),
         Entry("restart", "batch", "RestartCommand", "Submit what is missing of a run on a batch system."),
         Entry("run-node", "batch", "RunNodeCommand", "Run one job of a run on a batch system, here."),

@@ -12,7 +12,7 @@ from ..batch.status import RunPhase, RunStatus
 from ..batch.watch import RunWatch
 from ..monitor.find import find_run
 from ..monitor.local import LocalWatch
-from ..options.commands.batch import StatusCommand
+from ..options.commands.watch import StatusCommand
 from ..text import shell_command
 from .command import Invocation
 from .going_on import say

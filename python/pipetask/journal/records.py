@@ -7,6 +7,7 @@ writer was killed or a disk was full, is recognised, and everything before it co
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import struct
 import zlib
@@ -23,7 +24,7 @@ __all__ = [
     "Started",
     "TailOfRecords",
     "first",
-    "first_and_last",
+    "last",
     "packed",
     "plain_loads",
 ]
@@ -37,6 +38,9 @@ FIRST_LINE = f"{_TITLE}{VERSION}\n".encode()
 _HEAD = struct.Struct("<II")
 _BEGINNING = 1 << 22
 """Bytes that are read for the first record, which has a command and the labels of a pipeline."""
+
+_END = 1 << 14
+"""Bytes that are searched for the last record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,25 +149,24 @@ def first(path: Path) -> dict[str, Any] | None:
     return None if place is None else plain_loads(content[slice(*place)])
 
 
-def first_and_last(path: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the first and the last complete record of a journal, and decode nothing between them.
+def last(path: Path) -> dict[str, Any] | None:
+    """Return the last record of a journal, without reading all of it; `None` if it is not complete, or is a large one.
 
     Raises
     ------
-    PipetaskError
-        If the file is of another version.
     OSError
         If it cannot be read.
     """
-    content = path.read_bytes()
-    if not _has_first_line(path, content):
-        return None, None
-    first = last = None
-    for place in _bodies(content, len(FIRST_LINE)):
-        first, last = first or place, place
-    if first is None or last is None:
-        return None, None
-    return plain_loads(content[slice(*first)]), plain_loads(content[slice(*last)])
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(len(FIRST_LINE), size - _END))
+        content = file.read()
+    for at in range(len(content) - _HEAD.size, -1, -1):
+        length, checksum = _HEAD.unpack_from(content, at)
+        body = content[at + _HEAD.size :]
+        if length == len(body) and zlib.crc32(body) == checksum:
+            return plain_loads(body) if body else None
+    return None
 
 
 def _bodies(content: bytes, at: int) -> Iterator[tuple[int, int]]:

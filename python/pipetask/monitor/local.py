@@ -18,12 +18,12 @@ from ..outcome import QuantumOutcome, Status
 from ..text import shell_command
 from .view import FailedQuantum, RunningNow, RunView
 
-__all__ = ["MOST_FAILURES", "LocalWatch", "failed_quantum", "memory_of"]
+__all__ = ["MOST_FAILURES", "PHASES", "LocalWatch", "failed_quantum", "memory_of"]
 
 MOST_FAILURES = 1000
 """Latest failures that are kept."""
 
-_PHASES = {
+PHASES = {
     "succeeded": RunPhase.SUCCEEDED,
     "failed": RunPhase.FAILED,
     "cancelled": RunPhase.CANCELLED,
@@ -93,7 +93,7 @@ class LocalWatch:
 
     def _phase(self) -> RunPhase:
         if (end := self._reader.end) is not None:
-            return _PHASES.get(end.outcome, RunPhase.FAILED)
+            return PHASES.get(end.outcome, RunPhase.FAILED)
         return RunPhase.RUNNING if self._reader.life().alive else RunPhase.DIED
 
     def _table(self, phase: RunPhase) -> dict[str, Counter[NodeState]]:

@@ -7,24 +7,7 @@ from dataclasses import dataclass
 from ..condor import CondorOptions
 from ..declaration import argument, option, section
 
-__all__ = ["CancelCommand", "CondorCommand", "RestartCommand", "RunNodeCommand", "StatusCommand"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StatusCommand:
-    """Show how many quanta of a run are in which state, what is held and why, and the remaining time.
-
-    RUN is the run directory of a batch run; for a run on a machine, the folder with its journal, or its output run.
-    The exit code is 0 when all succeeded, 1 when some failed, 3 while it runs, 4 when all that is left is held, 5 when
-    it was cancelled, 6 when it was never submitted, and 7 when its process has ended without a word.
-    """
-
-    run: str = argument("Run.", complete="folders")
-    watch: bool = option("--watch", default=False, help="Update until the run has ended.")
-    as_json: bool = option("--json", default=False, help="Print JSON.")
-    interval: float = option(
-        "--interval", metavar="SECONDS", default=5.0, above=0, help="Time between updates with --watch."
-    )
+__all__ = ["CancelCommand", "CondorCommand", "RestartCommand", "RunNodeCommand"]
 
 
 @dataclass(frozen=True, kw_only=True)

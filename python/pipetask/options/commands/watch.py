@@ -1,0 +1,42 @@
+"""Options of the commands that look at one run, while it goes on or later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..declaration import argument, option
+
+__all__ = ["StatusCommand", "WatchCommand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchCommand:
+    """Watch a run from another terminal: what runs now and for how long, what has failed, how long it will take.
+
+    RUN is the run directory of a batch run; for a run on a machine, the folder with its journal, or its output run.
+    Without RUN, the recent runs of this user are listed.  The exit code is that of pipetask status.
+    """
+
+    run: str | None = argument("Run.", default=None, complete="folders")
+    once: bool = option("--once", default=False, help="Show it once, and do not wait for the end.")
+    as_json: bool = option("--json", default=False, help="Print JSON, once.")
+    interval: float = option(
+        "--interval", metavar="SECONDS", default=2.0, above=0, help="Time between updates."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusCommand:
+    """Show how many quanta of a run are in which state, what is held and why, and the remaining time.
+
+    RUN is the run directory of a batch run; for a run on a machine, the folder with its journal, or its output run.
+    The exit code is 0 when all succeeded, 1 when some failed, 3 while it runs, 4 when all that is left is held, 5 when
+    it was cancelled, 6 when it was never submitted, and 7 when its process has ended without a word.
+    """
+
+    run: str = argument("Run.", complete="folders")
+    watch: bool = option("--watch", default=False, help="Update until the run has ended.")
+    as_json: bool = option("--json", default=False, help="Print JSON.")
+    interval: float = option(
+        "--interval", metavar="SECONDS", default=5.0, above=0, help="Time between updates with --watch."
+    )
