@@ -43,7 +43,10 @@ def run_display(view: RunView) -> RenderableType:
         parts += ["", _RunningTable(view)]
     if view.failures:
         parts += ["", *_failure_lines(view)]
-    return Group(*parts, "", *remarks(view.status), status_line(view.status))
+    said = remarks(view.status)
+    if view.resume is not None and not any(view.resume in str(line) for line in said):
+        said.append(Text(f"resume with: {visible(view.resume)}", style="yellow"))
+    return Group(*parts, "", *said, status_line(view.status))
 
 
 def list_table(runs: Iterable[ListedRun]) -> Table:
