@@ -24,6 +24,7 @@ from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 from peer import assert_same_repository
 from pipetask.errors import PipetaskError
 from pipetask.execution import pipe_base_adapter
+from pipetask.execution.interruption import RunInterrupted
 from pipetask.execution.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
 from pipetask.executors.base import QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
@@ -236,8 +237,10 @@ def test_an_interrupt_is_one_for_the_caller_too(repository: Repository) -> None:
     ours = PipeBaseGraphExecutor(InProcessExecutor(), str(repository.root), sinks=[Interrupts()])
     with separable(repository.root) as executor:
         executor.pre_execute_qgraph(graph, register_dataset_types=True)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as raised:
             executor.run_pipeline(graph, graph_executor=ours)
+        assert isinstance(raised.value, RunInterrupted)
+        assert raised.value.summary.signal == signal.SIGINT
     report = ours.getReport()
     assert report.status is ExecutionStatus.FAILURE
     assert [quantum.status for quantum in report.quantaReports].count(ExecutionStatus.SUCCESS) == 1

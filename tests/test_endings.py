@@ -24,6 +24,7 @@ from lsst.pipe.base.quantum_reports import Report
 
 from pipetask.errors import UsageError
 from pipetask.execution.graph_executor import QuantumGraphExecutor
+from pipetask.execution.interruption import RunInterrupted
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
@@ -383,3 +384,31 @@ def test_a_place_that_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
     for name in ("nowhere/summary.json", "."):
         with pytest.raises(UsageError, match="--summary"):
             SummaryFile(str(tmp_path / name), [])
+
+
+@pytest.mark.parametrize(
+    "model", [InProcessExecutor, lambda: MultiprocessExecutor(2)], ids=["here", "workers"]
+)
+def test_an_interrupt_ends_a_program_too_after_what_is_done_is_registered(
+    repository: Repository, model: Callable[[], QuantumExecutor]
+) -> None:
+    """The next cells of a notebook must not run, and nothing that was finished is lost."""
+    interrupt = At(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt) as raised:
+        execute(repository, model(), interrupt)
+    assert isinstance(raised.value, RunInterrupted)
+    summary = raised.value.summary
+    assert (summary.status, len(summary.outcomes)) == ("cancelled", 10)
+    done = summary.total[Status.SUCCEEDED]
+    assert 3 <= done <= 10
+    assert f"{done} of 10 quanta are done and registered" in str(raised.value)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the next one is Python's again"
+    with Butler.from_config(str(repository.root)) as butler:
+        names = ("post_isr", "calibrated", "exposure_summary")
+        found = [ref for name in names for ref in butler.query_datasets(name, "u/out/run", explain=False)]
+    assert len(found) == done, "each has one output"
+
+
+def test_another_signal_is_in_the_summary(repository: Repository) -> None:
+    terminate = At(1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert execute(repository, InProcessExecutor(), terminate).signal == signal.SIGTERM

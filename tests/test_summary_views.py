@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
+import pipetask
 from pipetask import (
     ExecutionContext,
     PipetaskError,
@@ -161,3 +165,24 @@ def test_a_large_run_is_a_table_too(large: RunSummary) -> None:
     table = large.to_table()
     assert len(table) == 100_000
     assert (table["status"] == "failed").sum() == 10_000
+
+
+@pytest.mark.parametrize(
+    ("owner", "names", "unit"),
+    [
+        ("Usage", ["wall_seconds", "cpu_seconds"], "second"),
+        ("Usage", ["peak_memory", "bytes_read", "bytes_written"], "bytes"),
+        ("QuantumOutcome", ["start"], "seconds since 1970"),
+        ("RunSummary", ["start", "end"], "seconds since 1970"),
+    ],
+)
+def test_units_stand_where_a_value_is_described(owner: str, names: list[str], unit: str) -> None:
+    tree = ast.parse(inspect.getsource(getattr(pipetask, owner)))
+    body = tree.body[0].body  # type: ignore[attr-defined]
+    described = {
+        field.target.id: text.value.value
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+    for name in names:
+        assert unit in " ".join(described[name].split()).lower(), name

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .batch.system import BatchSystem
     from .errors import PipetaskError, RegistrationError, UsageError
     from .execution.graph_executor import QuantumGraphExecutor
+    from .execution.interruption import RunInterrupted
     from .execution.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
     from .execution.quantum_backed_executor import QuantumBackedGraphExecutor
     from .executors.activity import Activity
@@ -129,6 +130,7 @@ __all__ = [
     "RegistrationError",
     "ReportCommand",
     "RetryOptions",
+    "RunInterrupted",
     "RunOptions",
     "RunSummary",
     "Runner",
@@ -206,6 +208,7 @@ _HOMES = {
     "repository.reports": "ExecutionReport ProvenanceReport "
     "aggregate_reports report_on_attempts report_on_graph",
     "execution.graph_executor": "QuantumGraphExecutor",
+    "execution.interruption": "RunInterrupted",
     "execution.pipe_base_adapter": "GraphExecutionError PipeBaseGraphExecutor",
     "execution.quantum_backed_executor": "QuantumBackedGraphExecutor",
     "runner": "Interruption Runner RunnerSpec Ticket",

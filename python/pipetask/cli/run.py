@@ -144,7 +144,7 @@ def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: s
     selection = options.run.execution.selection
     with open_graph(butler, graph, selection, announce=graph_executor.preload) as file:
         keep_what_is_there()
-        return graph_executor.execute(file)
+        return graph_executor.execute_to_end(file)
 
 
 # Where a graph is written that is built and executed by one command.

@@ -45,7 +45,7 @@ def _run(invocation: Invocation) -> int:
     sinks = [*sinks_of(options.executor, invocation.logs, run_alone, options.records, journal), going_on]
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
     with open_graph(options.repo, options.qgraph, selection, paths, executor.preload) as file:
-        summary = graph_executor.execute(file)
+        summary = graph_executor.execute_to_end(file)
     say_how_to_go_on(sinks)
     tell_end(options.records, summary, sinks)
     return summary.exit_code

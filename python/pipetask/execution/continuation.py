@@ -88,7 +88,7 @@ def begin(continuation: Continuation, graph: str, batch_run: str | None = None) 
     """
     update = replace(continuation.options.pre_update, when=PreUpdate.NOW, init_only=True)
     options = replace(continuation.options, pre_update=update)
-    QuantumGraphExecutor(_NoExecutor(batch_run), continuation.repository, options).execute(graph)
+    QuantumGraphExecutor(_NoExecutor(batch_run), continuation.repository, options).execute_to_end(graph)
 
 
 def end(
@@ -118,4 +118,4 @@ def end(
     )
     update = replace(continuation.options.pre_update, when=PreUpdate.SKIP, init_only=False)
     options = replace(continuation.options, collections=collections, pre_update=update)
-    return QuantumGraphExecutor(executor, continuation.repository, options, sinks).execute(graph)
+    return QuantumGraphExecutor(executor, continuation.repository, options, sinks).execute_to_end(graph)

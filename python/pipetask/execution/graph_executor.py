@@ -33,6 +33,7 @@ from ..runner.spec import ButlerRunnerSpec
 from ..storage.durability import sync_file_systems
 from ..storage.files import local_roots
 from .execution import Execution
+from .interruption import raise_if_interrupted
 
 __all__ = ["QuantumGraphExecutor"]
 
@@ -120,8 +121,21 @@ class QuantumGraphExecutor:
 
         Raises
         ------
+        RunInterrupted
+            After SIGINT (Ctrl-C, the interruption of a notebook's kernel).  What was finished is registered, and the
+            attribute ``summary`` has all outcomes.
         PipetaskError
             If the run could not begin, for instance because another command is writing to it.
+        """
+        return raise_if_interrupted(self.execute_to_end(graph))
+
+    def execute_to_end(self, graph: GraphLike) -> RunSummary:
+        """Execute a graph as `execute` does, and return the summary also after SIGINT; for the command.
+
+        Parameters
+        ----------
+        graph
+            The graph.
         """
         self._options.collections.check()
         if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.traits.batch:

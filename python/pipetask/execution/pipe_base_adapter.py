@@ -30,7 +30,6 @@ preparation to its own ``run``:
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -49,6 +48,7 @@ from ..observe.summary import RunSummary
 from ..observe.summary_file import SummarySink
 from ..options.execution import PreUpdate, PreUpdateOptions, RunOptions
 from .graph_executor import QuantumGraphExecutor
+from .interruption import raise_if_interrupted
 
 __all__ = ["GraphExecutionError", "PipeBaseGraphExecutor"]
 
@@ -112,12 +112,13 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
             If any quantum has not succeeded, or if the run was stopped by a signal.
         PipetaskError
             If the run could not begin, or broke off.
-        KeyboardInterrupt
-            If it was interrupted from the terminal.
+        RunInterrupted
+            If it was interrupted from the terminal, or the kernel of a notebook was.  It is a `KeyboardInterrupt`, and
+            its attribute ``summary`` has all outcomes.
         """
         self._kept.report = None
         with GraphFile.of(graph) as file:
-            summary = self._executor.execute(file)
+            summary = self._executor.execute_to_end(file)
             if provenance_graph_file is not None and summary.signal is None:
                 self._write_provenance(file.path, provenance_graph_file)
         _raise_for(summary)
@@ -161,8 +162,7 @@ class _KeptReport(SummarySink):
 
 
 def _raise_for(summary: RunSummary) -> None:
-    if summary.signal == signal.SIGINT:
-        raise KeyboardInterrupt
+    raise_if_interrupted(summary)
     if summary.error is not None:
         raise summary.error
     if summary.exit_code:

@@ -23,6 +23,7 @@ from ..runner.worker_butler import WorkerButler
 from ..storage.durability import DiskWriter
 from ..storage.files import local_roots
 from .execution import Execution
+from .interruption import raise_if_interrupted
 
 __all__ = ["QuantumBackedGraphExecutor"]
 
@@ -89,8 +90,21 @@ class QuantumBackedGraphExecutor:
 
         Raises
         ------
+        RunInterrupted
+            After SIGINT (Ctrl-C, the interruption of a notebook's kernel).  Its attribute ``summary`` has all
+            outcomes.
         PipetaskError
             If the execution could not begin.
+        """
+        return raise_if_interrupted(self.execute_to_end(graph))
+
+    def execute_to_end(self, graph: GraphLike) -> RunSummary:
+        """Execute a graph as `execute` does, and return the summary also after SIGINT; for the command.
+
+        Parameters
+        ----------
+        graph
+            The graph.
         """
         options, paths = self._options.execution, self._options.search.config_search_path
         self._executor.prepare()
