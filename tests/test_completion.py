@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import environment, run_pipetask  # isort: skip
+from conftest import Repository, environment, run_pipetask  # isort: skip
 
 PIPELINE = """
 description: two tasks
@@ -22,16 +22,18 @@ subsets:
 """
 
 
-def complete(*words: str) -> list[str]:
-    """Return what is offered for the last word."""
+def complete(*words: str, cwd: Path | None = None, seconds: int = 50) -> list[str]:
+    """Return what is offered for the last word; bash has broken words at ``=`` and ``:``."""
     asked = {
         "_PIPETASK_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join(words),
         "COMP_CWORD": str(len(words) - 1),
+        "PIPETASK_COMPLETE_SECONDS": str(seconds),
     }
     done = subprocess.run(
         [sys.executable, "-c", "from pipetask.cli import main; main()"],
         env=environment() | asked,
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=60,
@@ -77,6 +79,45 @@ def test_task_labels_come_from_the_pipeline_file(pipeline: Path) -> None:
 @pytest.mark.slow
 def test_a_pipeline_that_does_not_load_offers_nothing(tmp_path: Path) -> None:
     assert complete("pipetask", "run", "-p", str(tmp_path / "none.yaml"), "--delete", "make") == []
+
+
+def test_items_to_show_are_offered() -> None:
+    assert complete("pipetask", "build", "--show", "pipeline") == ["plain,pipeline", "plain,pipeline-graph"]
+    assert complete("pipetask", "qgraph", "--show", "work") == ["plain,workflow"]
+
+
+def test_components_and_levels_are_offered() -> None:
+    assert complete("pipetask", "--log-level", "DE") == ["plain,DEBUG"]
+    assert {"plain,lsst.daf=", "plain,lsst.daf.butler="} <= {*complete("pipetask", "--log-level", "lsst.d")}
+    assert complete("pipetask", "--log-level", "lsst.daf", "=", "VE") == ["plain,VERBOSE"]
+    assert complete("pipetask", "--log-level", "=", "lsst.daf", "=", "VE") == ["plain,VERBOSE"]
+
+
+@pytest.mark.slow
+def test_labels_and_subsets_are_offered_behind_the_file(pipeline: Path) -> None:
+    assert complete("pipetask", "run", "-p", f"{pipeline}#step1,makeWarp..makeC") == [
+        f"plain,{pipeline}#step1,makeWarp..makeCoadd"
+    ]
+    assert complete("pipetask", "build", "-p", str(pipeline), "--show", "dump-config", "=", "makeC") == [
+        "plain,makeCoadd"
+    ]
+
+
+@pytest.mark.slow
+def test_collections_and_dataset_types_come_from_the_repository(
+    repository: Repository, tmp_path: Path
+) -> None:
+    base = ("pipetask", "run", "-b", str(repository.root))
+    assert complete(*base, "-i", "input_chain,input_c") == ["plain,input_chain,input_chain"]
+    (tmp_path / "pipetask.yaml").write_text(f"all: {{butler-config: {repository.root}}}")
+    offered = complete("pipetask", "run", "--unmocked-dataset-types", "", cwd=tmp_path)
+    assert "plain,raw" in offered
+
+
+@pytest.mark.slow
+def test_a_repository_that_does_not_answer_offers_nothing_in_the_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "butler.yaml")  # to open it waits for a writer
+    assert complete("pipetask", "run", "-b", str(tmp_path / "butler.yaml"), "-i", "x", seconds=1) == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from in_process import run_here
 from pipetask.cli.catalog import COMMANDS
 from pipetask.cli.command import Invocation, ModelCommand, command_for
 from pipetask.options.commands.run import RunCommand
@@ -146,6 +147,16 @@ def test_show_options_says_where_each_came_from(capsys: pytest.CaptureFixture[st
     assert rows["qgraph-node-id"] == ("none", "default")
     assert "show-options" not in rows
     assert rows.keys() >= {"mode", "timeout", "data-query", "save-qgraph", "profile", "cov-report"}
+
+
+def test_options_are_shown_without_those_that_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = shown(capsys, "-j", "3")
+    assert rows["butler-config"] == ("none", "default")
+    assert rows["processes"] == ("3", "command line")
+    for command in ("report", "purge", "status"):
+        done = run_here(command, "--show-options")
+        assert done.code == 0, done.err
+    assert run_here("run").code == 2
 
 
 @pytest.mark.parametrize(

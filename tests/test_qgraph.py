@@ -461,7 +461,10 @@ MISTAKES = {
         (*NEW, "-c", "flatten:connections.raw=rwa"), "which flatten reads: did you mean 'raw'?", 1, "real"
     ),
     "prerequisite that is not there": Mistake(
-        (*NEW, "--mock", "--unmocked-dataset-types", "raw"), "did you mean 'dome_flat'?", 1, "real"
+        (*NEW, "--mock", "--unmocked-dataset-types", "raw"),
+        "--unmocked-dataset-types dome_flat takes",
+        1,
+        "real",
     ),
     "table that is not there": Mistake((*NEW, "--data-id-table", "nope.csv"), "there is no file nope.csv", 1),
     "table that is none": Mistake(

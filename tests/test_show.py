@@ -17,7 +17,8 @@ from forked import run_forked
 from peer import peer_session
 from pipetask.errors import UsageError
 from pipetask.graph.components import read_graph
-from pipetask.pipeline.show import GRAPH_ITEMS, PIPELINE_ITEMS, ShowRequest
+from pipetask.options.pipeline import GRAPH_ITEMS, PIPELINE_ITEMS
+from pipetask.pipeline.show import ShowRequest
 from pipetask.pipeline.show_config import show_config, show_history
 from pipetask.pipeline.show_graph import show_graph
 from pipetask.testing import MockPipeline

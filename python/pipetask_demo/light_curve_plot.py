@@ -30,7 +30,7 @@ STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 STYLE = (
     "text{font-family:'Helvetica Neue',Arial,sans-serif;font-size:14px;fill:#222}"
-    ".title{font-size:16px;font-weight:600}.axis{stroke:#222;fill:none}.grid{stroke:#e4e4e4}"
+    ".title{font-size:15px;font-weight:600}.axis{stroke:#222;fill:none}.grid{stroke:#e4e4e4}"
 )
 
 

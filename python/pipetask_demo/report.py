@@ -140,7 +140,7 @@ def _plot(outputs: _Outputs, star: StarSummary, path: Path) -> bool:
                 np.asarray(rows[name]) for name in ("mjd", "band", "flux", "flux_error")
             )
             curve = LightCurve.normalized(mjd, band, flux, error, SYSTEMATIC)
-            title = f"The variable star, folded with a period of {star.period:.4f} days"
+            title = f"The variable star, folded with its period of {star.period:.4f} days"
             draw_light_curve(fold(curve, star.period), title, path)
             return True
     return False

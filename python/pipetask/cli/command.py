@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from .command_line import CommandLine
 from .edits import edits_given, note_edits
 from .interrupted import note as note_left
 from .option_files import FileOptions, load_defaults, print_options
-from .parameters import is_argument, parameter_names, parameters
+from .parameters import SHOWN, is_argument, parameter_names, parameters
 
 __all__ = ["BEFORE", "Invocation", "ModelCommand", "command_for", "has_option"]
 
@@ -94,6 +95,11 @@ class ModelCommand(click.Command):
 
         def parse_and_note(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
             values, rest, order = parse(args)
+            ctx.meta[SHOWN] = bool(values.get("show_options"))
+            if ctx.resilient_parsing:  # for completion, in which nothing can be said
+                with suppress(click.UsageError):
+                    load_defaults(ctx, self.declared, values)
+                return values, rest, order
             _check_once(ctx, self.declared, order)
             load_defaults(ctx, self.declared, values)
             note_edits(ctx, self.declared, values, order)

@@ -7,6 +7,7 @@ from click.shell_completion import get_completion_class
 
 from ..options.commands.setup import CompletionCommand
 from .command import Invocation
+from .shells import ASKED
 
 __all__ = ["run"]
 
@@ -18,5 +19,5 @@ def run(invocation: Invocation) -> int:
     options: CompletionCommand = invocation.options
     shell = get_completion_class(options.shell)
     assert shell is not None
-    click.echo(shell(cli, {}, "pipetask", "_PIPETASK_COMPLETE").source())
+    click.echo(shell(cli, {}, "pipetask", ASKED).source())
     return 0

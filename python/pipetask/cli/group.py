@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from ..options.logs import LogOptions
 from .catalog import COMMANDS, GROUPS
 from .command import BEFORE, command_for, has_option
 from .parameters import parameters
+from .shells import ASKED, prepare_to_answer
 
 __all__ = ["call", "cli", "explain"]
 
@@ -89,6 +91,8 @@ click.version_option(package_name="pipetask")(cli)
 
 def call(arguments: list[str]) -> int:
     """Call a command, and return its exit code."""
+    if ASKED in os.environ:
+        prepare_to_answer()
     try:
         code = cli.main(arguments, prog_name="pipetask", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

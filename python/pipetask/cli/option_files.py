@@ -78,8 +78,6 @@ def load_defaults(ctx: click.Context, options: Sequence[Declared], values: Mappi
     click.UsageError
         If a file cannot be read, or has an unknown option.
     """
-    if ctx.resilient_parsing:
-        return
     found: dict[str, Any] = {}
     origins: dict[str, str] = ctx.meta.setdefault(_ORIGINS, {})
     for path in _files(values):

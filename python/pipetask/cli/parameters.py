@@ -14,7 +14,7 @@ import click
 from ..options.declaration import Declared, Edit, Edits, Option, item_type
 from .completers import complete
 
-__all__ = ["edit_name", "is_argument", "parameter_names", "parameters", "split_value"]
+__all__ = ["SHOWN", "edit_name", "is_argument", "parameter_names", "parameters", "split_value"]
 
 
 def parameter_names(each: Declared) -> list[str]:
@@ -59,7 +59,7 @@ def is_argument(option: Option | Edits) -> TypeGuard[Option]:
 
 def _argument(each: Declared, option: Option) -> click.Parameter:
     item, container = item_type(each.annotation)
-    return click.Argument(
+    return _Argument(
         [each.name],
         nargs=-1 if container else 1,
         required=each.default is MISSING,
@@ -70,8 +70,32 @@ def _argument(each: Declared, option: Option) -> click.Parameter:
     )
 
 
+SHOWN = "pipetask.shown"
+"""Where a context's ``meta`` says that options are only shown, so that none needs to be given."""
+
+
+class _Argument(click.Argument):
+    """An argument that may be missing if options are only shown."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().process_value(ctx, value)
+        except click.MissingParameter:
+            if not ctx.meta.get(SHOWN):
+                raise
+            return None
+
+
 class _Option(click.Option):
-    """An option whose help can describe the default in words."""
+    """An option whose help can describe the default in words, and that may be missing if options are only shown."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().process_value(ctx, value)
+        except click.MissingParameter:
+            if not ctx.meta.get(SHOWN):
+                raise
+            return None
 
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)

@@ -7,6 +7,9 @@ from lsst.pipe.base import PipelineGraph
 
 from ..errors import did_you_mean
 
+MOCKED = "_mock_"
+"""What pipe_base prefixes to names of mock datasets."""
+
 __all__ = ["registered_names", "unregistered", "unregistered_inputs"]
 
 
@@ -23,5 +26,11 @@ def unregistered_inputs(butler: Butler, pipeline: PipelineGraph) -> list[str]:
 def unregistered(butler: Butler, pipeline: PipelineGraph, name: str) -> str:
     """Return a message, without full stop, that a dataset type is not registered, with a suggestion."""
     consumers = ", ".join(sorted(task.label for task in pipeline.consumers_of(name)))
-    hint = did_you_mean(name, registered_names(butler), "").rstrip(".")
+    if name.startswith(MOCKED):
+        real = name.removeprefix(MOCKED)
+        hint = (
+            f"; --mock mocks inputs, too: --unmocked-dataset-types {real} takes {real!r} from the repository"
+        )
+    else:
+        hint = did_you_mean(name, registered_names(butler), "").rstrip(".")
     return f"the repository has no dataset type {name!r}, which {consumers} reads{hint}"

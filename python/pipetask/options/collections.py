@@ -42,19 +42,26 @@ class OutputOptions:
     """Input and output collections."""
 
     inputs: tuple[str, ...] = option(
-        "-i", "--input", metavar="COLLECTION", default=(), help="Input collections, in search order."
+        "-i",
+        "--input",
+        metavar="COLLECTION",
+        default=(),
+        help="Input collections, in search order.",
+        complete="collections",
     )
     output: str | None = option(
         "-o",
         "--output",
         metavar="COLL",
         help="Output CHAINED collection; it is created from the inputs if it does not exist.",
+        complete="collections",
     )
     output_run: str | None = option(
         "--output-run",
         metavar="COLL",
         help="Output RUN collection.",
         default_text="the graph's; when a graph is built, --output with a timestamp",
+        complete="collections",
     )
     extend_run: bool = option(
         "--extend-run", default=False, help="Continue an existing run; finished quanta are skipped."

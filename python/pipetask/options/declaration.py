@@ -30,7 +30,9 @@ __all__ = [
     "section",
 ]
 
-Completion = Literal["labels", "modes", "files", "folders"]
+Completion = Literal[
+    "labels", "modes", "files", "folders", "pipelines", "show", "levels", "collections", "dataset types"
+]
 """What the shell may offer for a value."""
 
 _Model = TypeVar("_Model")

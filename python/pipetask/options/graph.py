@@ -129,6 +129,7 @@ class GraphBuildOptions:
         metavar="all|off|NAMES",
         default="all",
         help="Input dataset types whose existence constrains the query: all, off, or names with commas.",
+        complete="dataset types",
     )
     qgraph_datastore_records: bool = option(
         "--qgraph-datastore-records",
@@ -140,6 +141,7 @@ class GraphBuildOptions:
         metavar="COLLECTION",
         default=(),
         help="Leave out quanta that are done in these collections; with --qgraph, only in the output run.",
+        complete="collections",
     )
     skip_existing: bool = option(
         "--skip-existing",
@@ -175,4 +177,5 @@ class GraphBuildOptions:
         metavar="NAME",
         default=(),
         help="With --mock: input dataset types that are not mocked.",
+        complete="dataset types",
     )

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from .declaration import option
 
-__all__ = ["LogLabel", "LogLevel", "LogOptions"]
+__all__ = ["LEVELS", "LogLabel", "LogLevel", "LogOptions"]
 
 
-_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "TRACE")
+LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "TRACE")
 
 
 class LogLevel(NamedTuple):
@@ -25,8 +25,8 @@ class LogLevel(NamedTuple):
     def parse(cls, text: str) -> LogLevel:
         """Read the value of ``--log-level``."""
         component, _, level = text.rpartition("=")
-        if level.upper() not in _LEVELS:
-            raise ValueError(f"{level!r} is not a level; there are {', '.join(_LEVELS)}")
+        if level.upper() not in LEVELS:
+            raise ValueError(f"{level!r} is not a level; there are {', '.join(LEVELS)}")
         return cls(component or None, level.upper())
 
 
@@ -57,6 +57,7 @@ class LogOptions:
         help="Level of messages of LSST's packages and of the graph's tasks in the log of each quantum; COMPONENT is a "
         "logger, such as the package of a task.  DEBUG also shows tracebacks.",
         default_text="INFO",
+        complete="levels",
     )
     long: bool = option(
         "--long-log", default=False, help="Write log messages with time, data ID and source line."

@@ -8,7 +8,19 @@ from ..errors import UsageError
 from .declaration import Edit, edits, option
 from .edits import AddInstrument, AddTask, DeleteTask, LoadConfigFile, PipelineEdit, SetConfig
 
-__all__ = ["PipelineOptions", "ShowOptions"]
+__all__ = ["GRAPH_ITEMS", "ITEMS_WITH_VALUE", "PIPELINE_ITEMS", "PipelineOptions", "ShowOptions"]
+
+ITEMS_WITH_VALUE = ("config", "dump-config", "history")
+
+PIPELINE_ITEMS = (
+    *("pipeline", "subsets"),
+    *ITEMS_WITH_VALUE,
+    *("tasks", "inputs", "pipeline-graph", "task-graph"),
+)
+"""Items of a pipeline that ``--show`` takes."""
+
+GRAPH_ITEMS = ("graph", "workflow", "uri")
+"""Items of a quantum graph that it takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +33,7 @@ class PipelineOptions:
         metavar="FILE[#LABELS]",
         once=True,
         help="Pipeline definition (YAML); all its tasks, or those given with #LABEL,LABEL or #FIRST..LAST.",
-        complete="files",
+        complete="pipelines",
     )
     edits: tuple[PipelineEdit, ...] = edits(
         Edit(
@@ -117,4 +129,5 @@ class ShowOptions:
         help="Print and stop: pipeline, tasks, subsets, inputs, pipeline-graph, task-graph, "
         "config[=[LABEL::]PATTERN[:NOIGNORECASE]], dump-config[=LABEL], history=[LABEL::]PATTERN; "
         "of a quantum graph: graph, workflow, uri.",
+        complete="show",
     )

@@ -11,19 +11,14 @@ from lsst.pipe.base import Pipeline, PipelineGraph
 from lsst.pipe.base.pipeline_graph import visualization
 
 from ..errors import UsageError, did_you_mean
+from ..options.pipeline import GRAPH_ITEMS, ITEMS_WITH_VALUE, PIPELINE_ITEMS
 from .build import PipelineSource
 from .show_config import dump_config, show_config, show_history, show_subtasks
 
-__all__ = ["GRAPH_ITEMS", "PIPELINE_ITEMS", "ShowItem", "ShowRequest", "show_pipeline"]
+__all__ = ["ShowItem", "ShowRequest", "show_pipeline"]
 
 _YAML_ITEMS = ("pipeline", "subsets")
-_WITH_VALUE = ("config", "dump-config", "history")
-
-PIPELINE_ITEMS = (*_YAML_ITEMS, *_WITH_VALUE, "tasks", "inputs", "pipeline-graph", "task-graph")
-"""Items of a pipeline that can be shown."""
-
-GRAPH_ITEMS = ("graph", "workflow", "uri")
-"""Items of a quantum graph that can be shown (see `pipetask.pipeline.show_graph`)."""
+"""Items for which no task is imported."""
 
 
 class ShowItem(NamedTuple):
@@ -39,7 +34,7 @@ class ShowItem(NamedTuple):
         known = (*PIPELINE_ITEMS, *GRAPH_ITEMS)
         if name not in known:
             raise UsageError(f"--show {text}: there is no {name!r} to show{did_you_mean(name, known)}")
-        if sign and name not in _WITH_VALUE:
+        if sign and name not in ITEMS_WITH_VALUE:
             raise UsageError(f"--show {text}: {name} takes no value.")
         if name == "history" and not value.rpartition("::")[2]:
             raise UsageError("--show history needs the name of a field, as in history=LABEL::PATTERN.")

@@ -25,7 +25,7 @@ class PurgeCommand:
     RUN collections are removed with their datasets and files.  Everything to be removed is listed first.
     """
 
-    collection: str = argument("CHAINED collection.")
+    collection: str = argument("CHAINED collection.", complete="collections")
     repository: RepositoryOptions = section("", RepositoryOptions)
     confirm: ConfirmOptions = section("", ConfirmOptions)
     recursive: bool = option(
@@ -44,6 +44,6 @@ class CleanupCommand:
     listed first.
     """
 
-    collection: str = argument("CHAINED collection.")
+    collection: str = argument("CHAINED collection.", complete="collections")
     repository: RepositoryOptions = section("", RepositoryOptions)
     confirm: ConfirmOptions = section("", ConfirmOptions)

@@ -38,6 +38,7 @@ class ReportCommand:
         default=(),
         help="Collections to report on, newest first.",
         default_text="those of the graphs",
+        complete="collections",
     )
     where: str = option("--where", metavar="QUERY", default="", help="Data query that restricts the report.")
     curse_failed_logs: bool = option(
