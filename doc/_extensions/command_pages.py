@@ -38,6 +38,7 @@ GUIDES = {
     "purge": "reports.md#removing-a-chain",
     "cleanup": "reports.md#removing-what-is-no-longer-in-a-chain",
     "report": "reports.md",
+    "history": "reports.md#comparing-runs",
     "aggregate-reports": "reports.md#report-on-several-attempts",
     "status": "htcondor.md#status-cancel-restart",
     "cancel": "htcondor.md#status-cancel-restart",

@@ -60,6 +60,7 @@ GROUPS = {
     ),
     "Look back": (
         Entry("report", "report", "ReportCommand", "Report what became of executed graphs."),
+        Entry("history", "report", "HistoryCommand", "Compare runs: time, memory, failures."),
         Entry("aggregate-reports", "report", "AggregateReportsCommand", "Add up reports on disjoint data."),
     ),
     "Clean up": (

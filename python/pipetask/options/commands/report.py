@@ -8,7 +8,7 @@ from ...errors import UsageError
 from ..declaration import argument, option, section
 from ..records import ExportOptions
 
-__all__ = ["AggregateReportsCommand", "ReportCommand"]
+__all__ = ["AggregateReportsCommand", "HistoryCommand", "ReportCommand"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,34 @@ class ReportCommand:
             raise UsageError(
                 "--read-caveats exhaustive requires --force-v2: the report on one graph has no caveats."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryCommand:
+    """Compare runs: duration, failures, and for each task time and memory, with the change against the run before.
+
+    RUNS are summary files of 'pipetask run --summary', and run directories of batch runs.  They are shown in the order
+    in which they started.  Median and 95th percentile are those of the quanta that succeeded.  What has grown by more
+    than the threshold is marked with '!'.  The exit code is 0, or 3 if something is worse in the last run than in the
+    one before: more failures, or more time or memory than the threshold allows.
+    """
+
+    runs: tuple[str, ...] = argument("Summary files and run directories.", default=(), complete="files")
+    as_json: bool = option("--json", default=False, help="Print JSON.")
+    threshold: float = option(
+        "--threshold", metavar="PERCENT", default=20.0, above=0, help="Growth that is marked."
+    )
+
+    def check(self) -> None:
+        """Refuse to compare nothing.
+
+        Raises
+        ------
+        UsageError
+            If there are no runs.
+        """
+        if not self.runs:
+            raise UsageError("there is nothing to compare: name summary files or run directories.")
 
 
 @dataclass(frozen=True, kw_only=True)
