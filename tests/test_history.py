@@ -15,9 +15,9 @@ from rich.console import Console
 
 from forked import run_forked
 from pipetask.batch.node import run_node
-from pipetask.batch.past import past_batch_run
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.executors.stop import StopRequest
+from pipetask.monitor.past import past_batch_run, past_run
 from pipetask.observe.history import summaries
 from pipetask.observe.history.changes import History
 from pipetask.observe.history.past_run import Ended, LabelNumbers, PastRun, Spread
@@ -203,7 +203,7 @@ def test_the_exit_code_says_whether_something_is_worse(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read: No such file or directory"),
+        (None, "is no run: name a summary file"),
         (b"", "is not the summary of a run"),
         (b"\xff\xfe", "is not the summary of a run"),
         (b"[]", "is not the summary of a run"),
@@ -232,7 +232,7 @@ def test_no_runs_and_other_folders_are_refused(tmp_path: Path) -> None:
     assert run_forked("history").code == 2
     refused = run_forked("history", str(tmp_path))
     assert refused.code == 1
-    assert "is not a run directory" in refused.line
+    assert "is no run: name a summary file" in refused.line
 
 
 def names_in(folder: Path) -> list[str]:
@@ -295,3 +295,21 @@ def test_a_batch_run_is_read_before_and_after_its_end(
     compared = run_forked("history", str(tmp_path / "run"), str(directory.summary))
     assert compared.code == 0, "a run is no worse than itself"
     assert compared.out.count("characterize") == 1
+
+
+@pytest.mark.slow
+def test_a_run_on_a_machine_is_read_from_its_journal(
+    make_repository: Callable[..., Repository], tmp_path: Path
+) -> None:
+    repository = make_repository(MockPipeline(configs={"characterize": {"fail_condition": "detector = 1"}}))
+    words = ("--journal", str(tmp_path / "journal"), "--summary", str(tmp_path / "summary.json"))
+    assert run_forked(*repository.arguments(*words)).code == 1
+    ours, theirs = past_run(str(tmp_path / "journal")), past_run(str(tmp_path / "summary.json"))
+    assert ours.labels == theirs.labels
+    assert (ours.outcome, ours.quanta, ours.failed) == ("failed", 10, 2)
+    assert ours.seconds == pytest.approx(theirs.seconds, abs=10)
+    (journal,) = (tmp_path / "journal").glob("*.journal")
+    journal.write_bytes(journal.read_bytes()[:-30])
+    cut = past_run(str(journal))
+    assert (cut.outcome, cut.quanta) != ("failed", 0)
+    assert cut.labels == ours.labels, "only its end is missing"

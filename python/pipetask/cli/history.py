@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..errors import PipetaskError
 from ..options.commands.report import HistoryCommand
 from ..text import visible
 from .command import Invocation
-from .run_report import is_run_directory
-
-if TYPE_CHECKING:
-    from ..observe.history.past_run import PastRun
 
 __all__ = ["WORSE", "run"]
 
@@ -30,12 +23,13 @@ def run(invocation: Invocation) -> int:
     from rich.console import Console
     from rich.text import Text
 
+    from ..monitor.past import past_run
     from ..observe.history.changes import History
     from ..observe.history.table import HistoryTable
 
     options: HistoryCommand = invocation.options
     options.check()
-    history = History([_read(name) for name in options.runs], options.threshold)
+    history = History([past_run(name) for name in options.runs], options.threshold)
     worse = list(history.worse())
     if options.as_json:
         print(json.dumps(history.json(), indent=2))
@@ -47,19 +41,3 @@ def run(invocation: Invocation) -> int:
         line = visible(f"worse in {history.runs[-1].name}: {'; '.join(worse)}")
         console.print(Text(f"\n{line}", style="bold red"), soft_wrap=True)
     return WORSE if worse else 0
-
-
-def _read(name: str) -> PastRun:
-    from ..observe.history.summaries import read_summary
-
-    path = Path(name)
-    if not path.is_dir():
-        return read_summary(path, name)
-    if not is_run_directory(name):
-        raise PipetaskError(
-            f"{name} is not a run directory, it has no run.json: name run directories, or summary files."
-        )
-    from ..batch.past import past_batch_run
-    from ..batch.run_directory import RunDirectory
-
-    return past_batch_run(RunDirectory(name), name)

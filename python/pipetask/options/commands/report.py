@@ -102,13 +102,16 @@ class ReportCommand:
 class HistoryCommand:
     """Compare runs: duration, failures, and for each task time and memory, with the change against the run before.
 
-    RUNS are summary files of 'pipetask run --summary', and run directories of batch runs.  They are shown in the order
-    in which they started.  Median and 95th percentile are those of the quanta that succeeded.  What has grown by more
-    than the threshold is marked with '!'.  The exit code is 0, or 3 if something is worse in the last run than in the
-    one before: more failures, or more time or memory than the threshold allows.
+    RUNS are summary files of 'pipetask run --summary', run directories of batch runs, folders with journals, and output
+    runs of recent runs.  They are shown in the order in which they started.  Median and 95th percentile are those of
+    the quanta that succeeded.  What has grown by more than the threshold is marked with '!'.  The exit code is 0, or 3
+    if something is worse in the last run than in the one before: more failures, or more time or memory than the
+    threshold allows.
     """
 
-    runs: tuple[str, ...] = argument("Summary files and run directories.", default=(), complete="files")
+    runs: tuple[str, ...] = argument(
+        "Summary files, run directories, journals.", default=(), complete="files"
+    )
     as_json: bool = option("--json", default=False, help="Print JSON.")
     threshold: float = option(
         "--threshold", metavar="PERCENT", default=20.0, above=0, help="Growth that is marked."
@@ -123,7 +126,9 @@ class HistoryCommand:
             If there are no runs.
         """
         if not self.runs:
-            raise UsageError("there is nothing to compare: name summary files or run directories.")
+            raise UsageError(
+                "there is nothing to compare: name summary files, run directories, or output runs of recent runs."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
