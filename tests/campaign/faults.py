@@ -58,16 +58,16 @@ SIGNALS: dict[str, Fault] = {
     "SIGINT at a commit": SignalAtOperation(
         Where.DATABASE, Operation.UNLINK, Action.SIGNAL_BEFORE, 12, Target.COMMAND, signal.SIGINT
     ),
-    "SIGKILL at a new file": SignalAtOperation(Where.DATASTORE, Operation.OPEN, Action.SIGNAL_BEFORE, 60),
+    "SIGKILL at a new file": SignalAtOperation(Where.DATASTORE, Operation.OPEN, Action.SIGNAL_BEFORE, 20),
     "SIGKILL in the middle of a file": SignalAtOperation(
-        Where.DATASTORE, Operation.WRITE, Action.SIGNAL_AFTER, 60
+        Where.DATASTORE, Operation.WRITE, Action.SIGNAL_AFTER, 20
     ),
-    "SIGKILL at a new name": SignalAtOperation(Where.DATASTORE, Operation.RENAME, Action.SIGNAL_AFTER, 60),
+    "SIGKILL at a new name": SignalAtOperation(Where.DATASTORE, Operation.RENAME, Action.SIGNAL_AFTER, 20),
     "SIGKILL of the command at a new file": SignalAtOperation(
-        Where.DATASTORE, Operation.OPEN, Action.SIGNAL_BEFORE, 60, Target.COMMAND
+        Where.DATASTORE, Operation.OPEN, Action.SIGNAL_BEFORE, 20, Target.COMMAND
     ),
     "SIGHUP at a new file": SignalAtOperation(
-        Where.DATASTORE, Operation.OPEN, Action.SIGNAL_BEFORE, 60, Target.COMMAND, signal.SIGHUP
+        Where.DATASTORE, Operation.OPEN, Action.SIGNAL_BEFORE, 20, Target.COMMAND, signal.SIGHUP
     ),
     "SIGINT at the summary": SignalAtOperation(
         Where.SUMMARY,
