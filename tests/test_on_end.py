@@ -74,7 +74,7 @@ def test_a_run_without_a_registry_and_a_plan_have_an_end(repository: Repository,
     assert told(tmp_path / "run")["PIPETASK_VERDICT"] == "succeeded"
     refused = run_forked("run-qbb", *place, "--mode", "condor", "--on-end", "true")
     assert refused.code == 2
-    assert refused.line.startswith("pipetask: --on-end and --trace need the last job of a batch run")
+    assert refused.line.startswith("pipetask: --html, --trace and --on-end need the last job of a batch run")
 
 
 def test_the_last_job_of_a_batch_run_calls_it(repository: Repository, tmp_path: Path) -> None:

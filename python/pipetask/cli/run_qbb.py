@@ -27,8 +27,8 @@ def _run(invocation: Invocation) -> int:
     executor = executor_for(invocation, options.executor, options.run.execution.quantum.timeout)
     if executor.traits.batch and options.records != options.records.at_submission():
         raise UsageError(
-            "--on-end and --trace need the last job of a batch run, and a run without a registry has none: leave "
-            "them out."
+            "--html, --trace and --on-end need the last job of a batch run, and a run without a registry has none: "
+            "leave them out."
         )
     executor.prepare()  # runs while the rest is imported
     configure_logging(invocation.logs)

@@ -90,7 +90,8 @@ def _blocks(group: ErrorGroup, blocked: dict[int, Counter[str]]) -> Iterator[Mar
     total = sum((blocked.get(id, Counter()) for id in group.failed), Counter[str]())
     if total:
         by_label = ", ".join(f"{label} {number(count)}" for label, count in total.most_common())
-        yield tag("p", f"Blocks {number(total.total())} quanta: {by_label}.", class_="blocks")
+        quanta = "quantum" if total.total() == 1 else "quanta"
+        yield tag("p", f"Blocks {number(total.total())} {quanta}: {by_label}.", class_="blocks")
 
 
 def _where(outcome: QuantumOutcome) -> str:

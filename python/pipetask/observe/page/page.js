@@ -300,9 +300,9 @@ function annotate(named, each) {
     if (rows[n].name !== last) brush.fillText(rows[n].name, 0, AXIS * r + (n + .5) * each, left - 6 * r);
     last = rows[n].name;
   }
-  brush.fillStyle = "#fff";
   for (const [i, x, to, y] of named) {
     brush.save();
+    brush.fillStyle = inkOn(isFailure(data.status[i]) ? facts.colours.failed : labels[taskOf[data.position[i]]].colour);
     brush.beginPath(); brush.rect(left + x, AXIS * r + y, to - x, each); brush.clip();
     const mark = isFailure(data.status[i]) ? "✕ " : "";
     brush.fillText(mark + labels[taskOf[data.position[i]]].name, left + x + 4 * r, AXIS * r + y + each / 2);
@@ -313,6 +313,12 @@ function annotate(named, each) {
     brush.fillStyle = style.link + "44";
     brush.fillRect(Math.min(drag.x, drag.at) * r, AXIS * r, Math.abs(drag.at - drag.x) * r, canvas.height);
   }
+}
+
+// Black or white, whichever can be read on a colour.
+function inkOn(colour) {
+  const [r, g, b] = [1, 3, 5].map(at => parseInt(colour.slice(at, at + 2), 16));
+  return .299 * r + .587 * g + .114 * b > 140 ? "#000" : "#fff";
 }
 
 function drawAxis(left, r) {
