@@ -46,7 +46,7 @@ OUTCOMES = [
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something that will happen, however slow the machine is."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "it does not happen"
         time.sleep(0.02)

@@ -51,6 +51,8 @@ GROUPS = {
     "Watch": (
         Entry("watch", "watch", "WatchCommand", "Watch a run from another terminal; list recent runs."),
         Entry("status", "watch", "StatusCommand", "Say where a run stands."),
+        Entry("log", "watch", "LogCommand", "Print the log of a quantum."),
+        Entry("explain", "watch", "ExplainCommand", "Say why a quantum is in its state."),
     ),
     "Batch runs": (
         Entry("cancel", "batch", "CancelCommand", "End a run on a batch system."),

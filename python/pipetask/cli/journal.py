@@ -54,7 +54,8 @@ def journal_of(
         check_folder(folder)
     facts = JournalFacts(
         graph=graph if "://" in graph else str(Path(graph).absolute()),
-        repository=repository,
+        # It may also be an alias, or a URI.
+        repository=str(Path(repository).absolute()) if Path(repository).exists() else repository,
         resume=resume,
         options=invocation.given,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..declaration import argument, option
 
-__all__ = ["StatusCommand", "WatchCommand"]
+__all__ = ["ExplainCommand", "LogCommand", "StatusCommand", "WatchCommand"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +40,31 @@ class StatusCommand:
     interval: float = option(
         "--interval", metavar="SECONDS", default=5.0, above=0, help="Time between updates with --watch."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogCommand:
+    """Print the log of a quantum: from the datastore, of a killed attempt, or of one that runs right now.
+
+    RUN is what pipetask watch takes.  QUANTUM is a UUID, or how it begins; or a label, with as much of the data ID as
+    is needed: isr exposure=3 detector=1.
+    """
+
+    run: str = argument("Run.", complete="folders")
+    quantum: tuple[str, ...] = argument("Quantum.", default=())
+    failed: bool = option("--failed", default=False, help="Print the logs of all quanta that have failed.")
+    as_json: bool = option("--json", default=False, help="Print the records as JSON.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainCommand:
+    """Say why a quantum ran, failed, was skipped, is blocked or waits; what it reads and writes, and who makes that.
+
+    RUN is what pipetask watch takes.  QUANTUM is a UUID, or how it begins; or a label, with as much of the data ID as
+    is needed: isr exposure=3 detector=1.
+    """
+
+    run: str = argument("Run.", complete="folders")
+    quantum: tuple[str, ...] = argument("Quantum.", default=())
+    failed: bool = option("--failed", default=False, help="Explain all quanta that have failed.")
+    as_json: bool = option("--json", default=False, help="Print JSON.")

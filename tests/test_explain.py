@@ -1,0 +1,244 @@
+"""`pipetask log` and `pipetask explain`: one quantum of a run, whatever has become of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Repository, run_pipetask, start_pipetask
+from in_process import run_here
+from pipetask.batch.outcomes import AttemptWriter
+from pipetask.batch.run_directory import RunDirectory
+from pipetask.errors import PipetaskError, UsageError
+from pipetask.journal.places import journals_in
+from pipetask.journal.reader import JournaledQuantum
+from pipetask.journal.records import Started
+from pipetask.monitor.book import BatchBook
+from pipetask.monitor.local import LocalWatch
+from pipetask.monitor.quantum_log import find_log
+from pipetask.monitor.selection import QuantumSelection
+from pipetask.outcome import QuantumError, QuantumOutcome, Status
+from pipetask.testing import MockPipeline
+from test_batch_runs import Write, write  # noqa: F401  a fixture
+from test_journal import until
+
+QUANTA = [
+    JournaledQuantum(id, label, {"exposure": exposure, "detector": id % 2}, uuid.UUID(int=id << 96))
+    for id, (label, exposure) in enumerate([("isr", 1), ("isr", 1), ("isr", 2), ("warp", 1)])
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        (["isr", "exposure=1", "detector=0"], [0]),
+        (["isr", "exposure=1,detector=1"], [1]),
+        (["isr", "exposure='2'"], [2]),
+        (["warp"], [3]),
+        (["isr"], [0, 1, 2]),
+        (["00000002-0000-0000-0000-000000000000"], [2]),
+        (["00000003"], [3]),
+        (["isr", "exposure=9"], []),
+    ],
+)
+def test_a_quantum_is_meant_by_its_label_and_data_id_or_by_its_uuid(words: list[str], ids: list[int]) -> None:
+    selection = QuantumSelection.parse(words)
+    assert [each.id for each in QUANTA if selection.matches(each)] == ids
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["irs"], "run has no label 'irs': did you mean 'isr'?"),
+        (["isr", "exposure=9"], "no quantum of isr has exposure=9; there are 1, 2."),
+        (["isr", "visit=9"], "Data IDs of isr have no 'visit': they have exposure, detector."),
+        (["isr", "exposure=2", "detector=1"], "no quantum has all of these values"),
+        (["ffffffff"], "No quantum of run has the UUID ffffffff."),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_comes_closest(words: list[str], said: str) -> None:
+    selection = QuantumSelection.parse(words)
+    assert not [each for each in QUANTA if selection.matches(each)]
+    assert said in str(selection.refuse("run", QUANTA, ["isr", "warp"]))
+
+
+def test_what_means_several_quanta_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"isr can mean 3 quanta: isr \(exposure=1, detector=0\); .*Name more"
+    ):
+        QuantumSelection.parse(["isr"]).only(QUANTA[:3])
+    with pytest.raises(UsageError, match="'exposure' is no part of a data ID"):
+        QuantumSelection.parse(["isr", "exposure"])
+
+
+# Runs on this machine.
+
+
+@pytest.fixture(scope="module")
+def failed_run(
+    repository_template: Callable[[MockPipeline], Path], tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """A run in which isr has failed on one detector of one exposure; its journal."""
+    root = tmp_path_factory.mktemp("failed") / "repo"
+    template = repository_template(
+        MockPipeline(configs={"isr": {"fail_condition": "detector=1 AND exposure=1"}})
+    )
+    shutil.copytree(template, root)
+    journal = str(root.parent / "journal")
+    repository = Repository(root, root / "graph.qg")
+    assert run_pipetask(*repository.arguments("--journal", journal)).code == 1
+    return journal
+
+
+def test_a_failure_is_explained(failed_run: str) -> None:
+    done = run_here("explain", failed_run, "isr", "detector=1", "exposure=1")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "isr (instrument='Mock', detector=1, exposure=1): failed"
+    assert "It failed: ValueError: Simulated failure" in done.out
+    assert "raw (instrument='Mock', detector=1, exposure=1): there before the run" in done.out
+    assert "post_isr (instrument='Mock', detector=1, exposure=1): used by characterize blocked" in done.out
+
+
+def test_what_is_blocked_is_explained_down_to_the_root(failed_run: str) -> None:
+    content = json.loads(run_here("explain", failed_run, "gather", "exposure=1", "--json").out)
+    assert content["state"] == "blocked"
+    because, log, between = content["reasons"]
+    assert because.startswith(
+        "It was not run, because isr (instrument='Mock', detector=1, exposure=1) failed: ValueError: "
+    )
+    assert log.startswith("The log of that: ")
+    assert between == "Between them: characterize (instrument='Mock', detector=1, exposure=1)"
+    (calibrated,) = content["reads"]
+    assert calibrated["quanta"] == {"characterize succeeded": 1, "characterize blocked": 1}
+
+
+def test_a_success_is_explained(failed_run: str) -> None:
+    content = json.loads(run_here("explain", failed_run, "gather", "exposure=0", "--json").out)
+    assert content["state"] == "succeeded"
+    assert content["reasons"][0].startswith(
+        "It ran, because it was selected and its outputs were not there yet"
+    )
+    quantum_id = content["quantumId"]
+    assert json.loads(run_here("explain", failed_run, quantum_id, "--json").out) == content
+
+
+def test_all_failures_are_explained(failed_run: str) -> None:
+    content = json.loads(run_here("explain", failed_run, "--failed", "--json").out)
+    assert [each["state"] for each in content] == ["failed"]
+
+
+def test_what_is_not_in_the_graph_is_said(failed_run: str) -> None:
+    done = run_here("explain", failed_run, "isr", "detector=7")
+    assert done.code == 1
+    assert "no quantum of isr has detector=7; there are 0, 1." in done.line
+    assert run_here("explain", failed_run).code == 2
+    assert run_here("log", failed_run, "isr", "--failed").code == 2
+
+
+def test_a_stored_log_is_printed_with_the_traceback_of_a_failure(failed_run: str) -> None:
+    done = run_here("log", failed_run, "isr", "detector=1", "exposure=1")
+    assert done.code == 0
+    assert "INFO lsst.pipe.base.single_quantum_executor: Preparing execution of quantum" in done.out
+    assert "Traceback (most recent call last):" in done.out
+    assert "ValueError: Simulated failure" in done.out.splitlines()[-1]
+    assert run_here("log", failed_run, "--failed").out == done.out
+
+
+def test_a_log_is_printed_as_json(failed_run: str) -> None:
+    content = json.loads(run_here("log", failed_run, "gather", "exposure=0", "--json").out)
+    assert content["dataId"] == {"instrument": "Mock", "exposure": 0}
+    assert all(record["message"] for record in content["records"])
+    blocked = run_here("log", failed_run, "gather", "exposure=1")
+    assert blocked.code == 1
+    assert "gather (instrument='Mock', exposure=1) has no log: it is blocked." in blocked.line
+
+
+def test_without_the_graph_what_the_journal_knows_is_told(failed_run: str) -> None:
+    graph = Path(failed_run).parent / "repo" / "graph.qg"
+    hidden = graph.rename(graph.with_name("hidden.qg"))
+    try:
+        content = json.loads(run_here("explain", failed_run, "gather", "exposure=1", "--json").out)
+        report = run_here("report", failed_run)
+    finally:
+        hidden.rename(graph)
+    assert content["state"] == "blocked"
+    assert content["reasons"][0].startswith("It was not run, because isr ")
+    assert content["unknown"] == f"The graph {graph} is gone."
+    assert report.code == 1
+    assert "failed: 7 succeeded, 1 failed, 2 blocked" in report.err
+
+
+@pytest.mark.slow
+def test_what_runs_is_explained_and_its_log_is_read(
+    make_repository: Callable[..., Repository], tmp_path: Path
+) -> None:
+    repository = make_repository(MockPipeline(1, 2, configs={"isr": {"sleep": 600.0}}))
+    folder = str(tmp_path / "journal")
+    process = start_pipetask(*repository.arguments("-j", "2", "--journal", folder))
+    quantum = ("isr", "detector=1")
+
+    def has_begun() -> bool:
+        found = journals_in(Path(folder))
+        return bool(found) and len(LocalWatch(found[0]).look().running) == 2
+
+    until(has_begun)
+    content = json.loads(run_here("explain", folder, *quantum, "--json").out)
+    assert content["state"] == "running"
+    waiting = json.loads(run_here("explain", folder, "gather", "--json").out)
+    assert waiting["state"] == "waiting"
+    assert waiting["reasons"][0].startswith("It waits for 2 of the 2 quanta that it needs: characterize ")
+    until(lambda: "Mocking execution of task 'isr'" in run_here("log", folder, *quantum).out)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    content = json.loads(run_here("explain", folder, *quantum, "--json").out)
+    assert content["state"] == "lost"
+    assert content["reasons"][0].endswith("then the run ended without a word.")
+    assert json.loads(run_here("explain", folder, "gather", "--json").out)["state"] == "not started"
+    log = run_here("log", folder, *quantum)
+    assert log.code == 1
+    assert "what it had logged is lost" in log.line
+
+
+# Batch runs.
+
+
+@pytest.fixture
+def batch_book(write: Write) -> BatchBook:  # noqa: F811
+    directory: RunDirectory = write()
+    writer = AttemptWriter(directory.outcomes, 0, "host", None)
+    writer.outcome(
+        QuantumOutcome(0, Status.FAILED, 1.0, 2.0, error=QuantumError("ValueError", "bad", "trace"))
+    )
+    writer.outcome(QuantumOutcome(1, Status.BLOCKED, blocked_by=0))
+    writer.started(Started(2, 1, 20.0, "elsewhere", 7))
+    return BatchBook(directory)
+
+
+def test_quanta_of_batch_runs_are_known_by_their_nodes(batch_book: BatchBook) -> None:
+    assert [each.quantum.id for each in batch_book.failed()] == [0]
+    by_id = {each.id: batch_book.known(each) for each in batch_book.quanta()}
+    assert by_id[1].outcome is not None
+    assert by_id[1].outcome.blocked_by == 0
+    assert by_id[2].started == Started(2, 1, 20.0, "elsewhere", 7)
+    assert by_id[3].outcome is None
+    assert by_id[0].node is not None
+    explained = run_here("explain", str(batch_book.directory.path), str(by_id[1].quantum.quantum_id))
+    assert explained.code == 0
+    assert f"It was not run, because {by_id[0].quantum.describe()} failed: ValueError: bad" in explained.out
+
+
+def test_the_output_of_a_job_is_the_log_of_what_it_has_lost(batch_book: BatchBook) -> None:
+    known = next(each for each in map(batch_book.known, batch_book.quanta()) if each.quantum.id == 3)
+    with pytest.raises(PipetaskError, match="has no log: it has not ended"):
+        find_log(batch_book, known)
+    logs = batch_book.directory.path / "logs"
+    (logs / f"{known.node}.17.err").write_text("the job was killed\n")
+    assert find_log(batch_book, known).text == "the job was killed\n"
