@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 
 from pipetask.cli.execution import _progress_for
-from pipetask.executors.activity import Activity
+from pipetask.executors.activity import Activity, RunningQuantum
 from pipetask.executors.stop import StopRequest
 from pipetask.observe.summary import OutcomeCollector
 from pipetask.options.execution import ExecutorOptions
@@ -19,7 +21,11 @@ TOTALS = {"isr": 1284, "calibrate_visit_and_more": 12840, "warp": 2345, "assembl
 def main() -> None:
     graph, activity = enumerated(TOTALS), Activity()
     quanta = [quantum.id for quantum in graph]
-    activity.report_with(lambda: quanta[-1500:-1400])
+    started = time.time() - 725
+    running = [
+        RunningQuantum(id, started + number, os.getpid()) for number, id in enumerate(quanta[-1500:-1400])
+    ]
+    activity.report_with(lambda: running)
     progress = _progress_for(ExecutorOptions(), LogOptions())
     assert progress is not None
     progress.begin(graph, TOTALS, activity)

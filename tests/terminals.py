@@ -85,6 +85,9 @@ class Terminal:
     def type(self, line: str) -> None:
         os.write(self._master, f"{line}\n".encode())
 
+    def resize(self, width: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+
     def press(self, key: str) -> None:
         os.write(self._master, key.encode())
 

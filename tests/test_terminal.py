@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from pipetask.cli import main
 from pipetask.cli.catalog import COMMANDS, GROUPS
-from pipetask.executors.activity import Activity
+from pipetask.executors.activity import Activity, RunningQuantum
+from pipetask.observe.progress import progress_line
 from pipetask.observe.progress_table import ProgressTable
 from pipetask.observe.tally import Tally
-from pipetask.outcome import QuantumOutcome, Status
+from pipetask.outcome import QuantumOutcome, Status, Usage
 from pipetask.testing import enumerated
 from pipetask.text import quoted, shell_command, visible
 from terminals import Terminal, lines_of
@@ -55,7 +59,8 @@ def test_the_bar_shrinks_before_columns_go() -> None:
         next(line.split() for line in lines if line.startswith("task")) for lines in (wide, middle, narrow)
     ]
     bars = [max(len(re.sub(r"[^━╍┅─]", "", line)) for line in lines) for lines in (wide, middle, narrow)]
-    assert headings[0] == headings[1] == ["task", "done", "running", "failed", "blocked", "rate", "left"]
+    assert headings[0] == ["task", "done", "running", "failed", "blocked", "memory", "rate", "left"]
+    assert headings[1] == [heading for heading in headings[0] if heading != "memory"], "it was empty"
     assert bars[0] == 24 > bars[1] > bars[2] == 0
     assert set(headings[2]) < set(headings[0])
 
@@ -68,6 +73,122 @@ def drawn(tally: Tally, width: int = 120, *, encoding: str = "utf-8") -> str:
     console.print(ProgressTable(tally))
     stream.seek(0)
     return stream.read()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_what_runs_longest_is_there_at_any_width(width: int) -> None:
+    lines = lines_of(progress_at(width))
+    last = [line for line in lines if "assemble number=" in line][-3:]
+    assert len(last) == 3, "not all of a hundred"
+    for number, line in enumerate(last):
+        minutes, size, unit, *name = line.split()
+        assert re.fullmatch(r"1[1-9]m\d\ds|[2-9]\dm\d\ds", minutes)
+        assert unit in ("MiB", "GiB")
+        assert float(size) > 0
+        assert name == ["assemble", f"number={16469 + number}"], "in the order in which they started"
+
+
+def test_the_table_follows_the_width_of_the_terminal() -> None:
+    terminal = Terminal(program=SHOWS_PROGRESS, width=150, variables={"COLUMNS": ""})
+    terminal.read_until("elapsed")
+    terminal.resize(60)
+    for _ in range(4):  # what was drawn before may still be on its way
+        terminal.read_until("elapsed")
+    shown = terminal.read_until("elapsed") + terminal.read_until("elapsed")
+    terminal.type("")
+    terminal.read_until(None)
+    assert terminal.close() == 0
+    lines = lines_of(shown)
+    assert max(map(len, lines)) <= 60
+    assert any(re.search(r"^all .*1296/17969", line) for line in lines)
+
+
+def test_no_colour_where_none_is_wanted() -> None:
+    shown = progress_at(80, NO_COLOR="1")
+    assert re.search(r"\x1b\[(\d+;)*[349]\d(;\d+)*m", progress_at(80)), "otherwise there is"
+    assert not re.search(r"\x1b\[(\d+;)*[349]\d(;\d+)*m", shown)
+
+
+def test_a_c_locale_gets_ascii() -> None:
+    shown = progress_at(120, LC_ALL="C", LANG="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert shown.isascii()
+    lines = lines_of(shown)
+    assert "\\u" not in shown, "nothing is written as an escape"
+    assert max(map(len, lines)) <= 120
+    assert any(re.match(r"isr +=+ ", line) for line in lines), "a bar"
+
+
+def some_tally(running: list[RunningQuantum]) -> Tally:
+    graph, activity = enumerated({"isr": 4, "warp": 4}), Activity()
+    activity.report_with(lambda: running)
+    tally = Tally(graph, {"isr": 4, "warp": 4}, activity)
+    for quantum in graph:
+        if quantum.label == "isr":
+            usage = Usage(1.0, 1.0, (quantum.id + 1) << 28)
+            tally.count(QuantumOutcome(quantum.id, Status.SUCCEEDED, 1.0, 2.0, usage=usage))
+    return tally
+
+
+def test_memory_is_the_largest_peak() -> None:
+    tally = some_tally([])
+    isr, warp = tally.rows()
+    assert (isr.memory, warp.memory, tally.sum([isr, warp]).memory) == (1 << 30, None, 1 << 30)
+    text = drawn(tally)
+    assert text.count("1 GiB") == 2
+    assert "running longest" not in text
+    assert "peak memory 1 GiB" in progress_line(tally)
+    assert "memory" not in drawn(tally, width=40), "it goes before what is done"
+
+
+def test_what_has_just_started_is_not_shown() -> None:
+    now = time.time()
+    running = [
+        RunningQuantum(4, now + 1000),
+        RunningQuantum(5),
+        RunningQuantum(6, now - 65, 2**22 + 1),
+        RunningQuantum(7, now),
+    ]
+    tally = some_tally(running)
+    (longest,) = tally.longest()
+    assert longest.name == "warp number=6"
+    assert longest.memory is None, "there is no such process"
+    text = drawn(tally)
+    assert re.search(r"1m\d\ds  warp number=6", text)
+    assert re.search(r"longest warp number=6 for 1m\d\ds", progress_line(tally))
+
+
+def test_names_are_cut_and_numbers_are_not() -> None:
+    label = "a_label_\x1b[31m" + 60 * "x"
+    graph, activity = enumerated({label: 2}), Activity()
+    activity.report_with(lambda: [RunningQuantum(1, time.time() - 7300, os.getpid())])
+    tally = Tally(graph, {label: 2}, activity)
+    for quantum in graph:
+        if quantum.id == 0:
+            tally.count(QuantumOutcome(0, Status.SUCCEEDED, 1.0, 2.0))
+    for encoding in ("utf-8", "ascii"):
+        text = drawn(tally, 60, encoding=encoding)
+        lines = lines_of(text)
+        assert max(map(len, lines)) <= 60
+        assert "2h01m" in text
+        assert "1/2" in text
+        assert "\x1b[31m" not in text
+        assert text.isascii() is (encoding == "ascii")
+
+
+def test_the_display_costs_the_same_in_a_large_run() -> None:
+    """Only what runs is looked at: no outcome, and no quantum that does not run."""
+    graph, activity = enumerated({"isr": 100_000}), Activity()
+    activity.report_with(lambda: [RunningQuantum(0, time.time() - 10)])
+    tally = Tally(graph, {"isr": 100_000}, activity)
+    for quantum in graph:
+        tally.count(QuantumOutcome(quantum.id, Status.SUCCEEDED, 1.0, 2.0, usage=Usage(1.0, 1.0, 5)))
+    looked: list[int] = []
+    tally._graph = SimpleNamespace(  # type: ignore[assignment]
+        label=lambda id: looked.append(id) or graph.label(id),
+        data_id=lambda id: looked.append(id) or graph.data_id(id),
+    )
+    drawn(tally)
+    assert 0 < len(looked) < 10
 
 
 def test_blocked_quanta_are_no_progress() -> None:

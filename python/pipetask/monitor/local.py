@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections import Counter, deque
@@ -14,6 +13,7 @@ from ..journal.places import journals_in
 from ..journal.reader import JournaledQuantum, JournalReader, usual
 from ..journal.records import Started
 from ..observe.failures import what_failed
+from ..observe.running_now import resident_size
 from ..outcome import QuantumOutcome, Status
 from ..text import shell_command
 from .view import FailedQuantum, RunningNow, RunView
@@ -183,10 +183,4 @@ def failed_quantum(quantum: JournaledQuantum, outcome: QuantumOutcome) -> Failed
 
 def memory_of(host: str | None, pid: int | None) -> int | None:
     """Return the resident size of a process of this host; `None` if that is not known."""
-    if pid is None or host != socket.gethostname():
-        return None
-    try:
-        pages = Path(f"/proc/{pid}/statm").read_bytes().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return None
+    return resident_size(pid) if host == socket.gethostname() else None

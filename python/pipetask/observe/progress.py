@@ -11,7 +11,7 @@ from rich.live import Live
 
 from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
-from ..outcome import QuantumOutcome
+from ..outcome import QuantumOutcome, Unit
 from .progress_table import ProgressTable, duration
 from .sink import Sink
 from .summary import RunSummary
@@ -125,9 +125,14 @@ def progress_line(tally: Tally) -> str:
         for row in rows
         if row.done or row.left < row.total
     ]
+    facts = [f"{whole.rate:.3g}/s", f"{duration(whole.seconds_left)} left"]
+    if whole.memory is not None:
+        facts.append(f"peak memory {Unit.BYTES.text(whole.memory)}")
+    if longest := tally.longest():
+        facts.append(f"longest {longest[0].name} for {duration(longest[0].seconds)}")
     return (
         f"{time.strftime('%H:%M:%S')} {whole.done}/{whole.total} quanta done{_remarks(whole)}, "
-        f"{whole.rate:.3g}/s, {duration(whole.seconds_left)} left: {'; '.join(parts) or 'starting'}"
+        f"{', '.join(facts)}: {'; '.join(parts) or 'starting'}"
     )
 
 

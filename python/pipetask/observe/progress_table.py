@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from ..outcome import Unit
+from ..text import visible
+from .running_now import LongRunning
 from .tally import Tally, TallyRow
 
-__all__ = ["ProgressTable", "duration"]
+__all__ = ["ProgressTable", "beginning_of", "duration"]
 
 WIDEST_BAR = 24
 NARROWEST_BAR = 8
@@ -23,7 +26,7 @@ _GAP = 2
 """Number of blanks between two columns."""
 
 _STYLES = {"failed": "bold red", "blocked": "yellow"}
-_HEADINGS = ("done", "running", "failed", "blocked", "rate", "left")
+_HEADINGS = ("done", "running", "failed", "blocked", "memory", "rate", "left")
 _EXPENDABLE = ("running", "left", "blocked", "failed")
 """Columns that go if there is no room even without a bar, in this order."""
 
@@ -40,6 +43,8 @@ class ProgressTable:
         if len(rows) > 1:
             rows.append(self.tally.sum(rows))
         yield _table(rows, options.max_width, options.ascii_only)
+        if longest := self.tally.longest():
+            yield _longest(longest, options.max_width, options.ascii_only)
         yield Text(f"{duration(self.tally.elapsed)} elapsed", style="dim italic")
 
 
@@ -56,7 +61,24 @@ def _table(rows: list[TallyRow], width: int, ascii_only: bool) -> Table:
             table.add_section()
         bar = [_bar(row, layout.bar, ascii_only)] if layout.bar else []
         cells = [column[number] for column in layout.columns.values()]
-        table.add_row(Text(row.label), *bar, *cells, style="bold" if row.is_sum else "")
+        label = Text(beginning_of(visible(row.label), layout.label, ascii_only))
+        table.add_row(label, *bar, *cells, style="bold" if row.is_sum else "")
+    return table
+
+
+def _longest(longest: list[LongRunning], width: int, ascii_only: bool) -> Table:
+    """Return a table of what has been running longest; names are cut, numbers are not."""
+    times = ["for", *(duration(each.seconds) for each in longest)]
+    memory = ["memory", *("" if each.memory is None else Unit.BYTES.text(each.memory) for each in longest)]
+    columns = [column for column in (times, memory) if any(column[1:])]
+    room = max(SHORT_LABEL, width - sum(_width(column) + _GAP for column in columns))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading, *_ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("running longest", no_wrap=True)
+    for number, each in enumerate(longest, 1):
+        cells = [column[number] for column in columns]
+        table.add_row(*cells, Text(beginning_of(each.name, room, ascii_only)))
     return table
 
 
@@ -76,7 +98,7 @@ class _Layout:
     @classmethod
     def of(cls, rows: list[TallyRow], width: int) -> _Layout:
         columns = {heading: [_cell(row, heading) for row in rows] for heading in _HEADINGS}
-        label = _width(["task", *(row.label for row in rows)])
+        label = _width(["task", *(visible(row.label) for row in rows)])
         for layout in _ever_narrower(label, columns):
             if layout.needed <= width:
                 break
@@ -100,6 +122,8 @@ def _ever_narrower(label: int, columns: dict[str, list[str]]) -> Iterator[_Layou
         yield _Layout(label, NARROWEST_BAR, dict(columns))
     label = min(label, SHORT_LABEL)
     yield _Layout(label, NARROWEST_BAR, dict(columns))
+    columns.pop("memory", None)
+    yield _Layout(label, NARROWEST_BAR, dict(columns))
     columns.pop("rate", None)
     yield _Layout(label, NARROWEST_BAR, dict(columns))
     yield _Layout(label, 0, dict(columns))
@@ -122,6 +146,8 @@ def _cell(row: TallyRow, heading: str) -> str:
             return str(row.failed or "")
         case "blocked":
             return str(row.blocked or "")
+        case "memory":
+            return "" if row.memory is None else Unit.BYTES.text(row.memory)
         case "rate":
             return f"{row.rate:.3g}/s" if row.rate else ""
         case "left":
@@ -145,6 +171,24 @@ def _bar(row: TallyRow, width: int, ascii_only: bool) -> Text:
         text.append(character * (end - filled), style=style)
         filled = end
     return text
+
+
+def beginning_of(text: str, width: int, ascii_only: bool) -> str:
+    """Return as much of a text as there is room for, with a mark where it is cut.
+
+    Parameters
+    ----------
+    text
+        The text.
+    width
+        Number of columns.
+    ascii_only
+        Whether the mark has to be ASCII.
+    """
+    if cell_len(text) <= width:
+        return text
+    mark = ".." if ascii_only else "…"
+    return set_cell_size(text, max(0, width - len(mark))).rstrip() + mark
 
 
 def duration(seconds: float | None) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import Kind, QuantumOutcome, Status
+from .running_now import LongRunning, longest_running
 
 __all__ = ["Tally", "TallyRow"]
 
@@ -34,6 +35,9 @@ class TallyRow:
 
     rate: float
     """Quanta per second that have ended recently."""
+
+    memory: float | None = None
+    """The largest peak of memory of any of them, in bytes."""
 
     longest_part: float | None = None
     """Of a sum: the estimate of the row that takes longest, which the whole cannot undercut."""
@@ -64,6 +68,7 @@ class Tally:
         self._activity = activity
         self._counts = {label: Counter[Status]() for label in totals}
         self._recent: dict[str, deque[float]] = {label: deque(maxlen=5000) for label in totals}
+        self._memory = dict.fromkeys(totals, 0)
         self._lock = threading.Lock()
         self._start = time.monotonic()
 
@@ -74,6 +79,13 @@ class Tally:
             self._counts[label][outcome.status] += 1
             if outcome.start is not None:
                 self._recent[label].append(time.monotonic())
+            usage = outcome.usage
+            if usage is not None and (usage.peak_memory or 0) > self._memory[label]:
+                self._memory[label] = usage.peak_memory or 0
+
+    def longest(self) -> list[LongRunning]:
+        """Return what has been running longest at this moment."""
+        return list(longest_running(self._activity, self._graph))
 
     def rows(self) -> Iterator[TallyRow]:
         """Yield the numbers of each label, in pipeline order."""
@@ -94,6 +106,7 @@ class Tally:
             failed=sum(row.failed for row in rows),
             blocked=sum(row.blocked for row in rows),
             rate=sum(row.rate for row in rows),
+            memory=max((row.memory for row in rows if row.memory), default=None),
             longest_part=max(estimates, default=None),
             is_sum=True,
         )
@@ -116,4 +129,5 @@ class Tally:
             failed=sum(n for status, n in counts.items() if status.is_failure),
             blocked=sum(n for status, n in counts.items() if status.kind is Kind.NOT_RUN),
             rate=len(recent) / span if span else 0.0,
+            memory=self._memory[label] or None,
         )
