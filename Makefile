@@ -13,14 +13,27 @@ JOBS ?= 2
 TESTS ?=
 SEEDS ?= 0-81
 CAMPAIGN ?=
+OLDEST := 3.11
+# Tests, in words that any Python understands, whether it is new enough and can make environments.
+TRY := import sys; sys.version_info[:2] >= tuple(map(int, "$(OLDEST)".split("."))) or sys.exit( \
+	"pipetask needs Python $(OLDEST) or newer, and $(PYTHON) is %d.%d: " % sys.version_info[:2] + \
+	"name another one, as in PYTHON=python3.12 make demo"); import ensurepip, venv
+# One line for each file that is fetched, and how much that is in the end.
+FETCHED := awk '/(Downloading|Using cached) / && !/metadata/ { sub(/^ */, "  "); print; fflush(); \
+	size = $$(NF - 1); gsub(/\(/, "", size); files++; \
+	bytes += size * ($$NF ~ /MB/ ? 1e6 : $$NF ~ /kB/ ? 1e3 : 1) } \
+	END { if (files) printf "%d files, %.0f MB\n", files, bytes / 1e6 }'
+MAKE_ENVIRONMENT = $(PYTHON) -c '$(TRY)' && echo "Creating a virtual environment in $(1) with $$($(PYTHON) --version) …" \
+	&& $(PYTHON) -m venv --clear $(1)
 QUICK := not (slow or campaign or peer or postgresql or browser or condor)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 .PHONY: demo check test lint types bench campaign docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/pipetask demo $(DEMO)
-	@echo
-	@echo "To use these commands: . $(VENV)/bin/activate"
 
 check: lint types
 	$(VENV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal -m "$(QUICK)" $(TESTS)
@@ -50,15 +63,17 @@ clean:
 	rm -rf $(VENV) $(PEER) build
 
 $(VENV)/.installed: setup.cfg pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test,demo]'
-	touch $@
+	@$(call MAKE_ENVIRONMENT,$(VENV))
+	@echo "Installing pipetask and what it needs there; that fetches about 170 MB, and takes a minute or more:"
+	@$(VENV)/bin/pip install --progress-bar off --disable-pip-version-check -e '.[test,demo]' | $(FETCHED)
+	@touch $@
 
 # LSST's own command, which tests and benchmarks compare with, in an environment of its own.
 $(PEER)/.installed:
-	$(PYTHON) -m venv --clear $(PEER)
-	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-mpexec
-	touch $@
+	@$(call MAKE_ENVIRONMENT,$(PEER))
+	@echo "Installing LSST's own command there, for comparison:"
+	@$(PEER)/bin/pip install --progress-bar off --disable-pip-version-check lsst-ctrl-mpexec | $(FETCHED)
+	@touch $@
 
 # What only benchmarks compare with: LSST's way to HTCondor.  It needs bindings that HTCondor 25 has no more.
 $(PEER)/.bps: $(PEER)/.installed

@@ -11,8 +11,8 @@ author = "the pipetask developers"
 copyright = "2026, the pipetask developers"
 version = release = version_of("pipetask")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "command_pages", "peer_tables"]
-exclude_patterns = ["figures_notes.md"]  # it becomes part of figures.md
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "command_pages"]
+exclude_patterns = ["figures_notes.md", "README.md"]  # parts of other pages
 
 default_role = "py:obj"
 smartquotes = False  # two dashes are two dashes

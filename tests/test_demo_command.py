@@ -19,6 +19,13 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+QUICK_START = Path(__file__).parent.parent / "doc/guide/quick_start.md"
+
+
+def masked(line: str) -> str:
+    """Return a line of output without its numbers."""
+    return re.sub(r"[\d.]+", "#", line)
+
 
 def test_the_demo_finds_the_variable_star(tmp_path: Path) -> None:
     folder = tmp_path / "my demo"
@@ -28,6 +35,10 @@ def test_the_demo_finds_the_variable_star(tmp_path: Path) -> None:
     assert "175 succeeded, 2 no-work" in done.err
     assert (folder / "coadd.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "light_curve.svg").read_text().startswith("<svg ")
+    sample = {masked(line) for line in QUICK_START.read_text().splitlines()}
+    said = [masked(line) for line in done.out.splitlines() if str(folder) not in line]
+    assert len(said) > 10
+    assert not [line for line in said if line not in sample], "the sample in the quick start is not current"
     suggestions = [line.strip() for line in done.out.splitlines() if line.strip().startswith("pipetask run")]
     assert len(suggestions) == 2
     for suggestion in suggestions:

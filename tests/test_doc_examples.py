@@ -16,6 +16,7 @@ import click
 import pytest
 
 from conftest import environment, run_pipetask  # isort: skip
+import embed
 from pipetask.cli import cli
 from pipetask.testing import MockPipeline
 from toy_pipelines import SHAPES
@@ -146,14 +147,6 @@ def test_names_in_docstrings_and_pages_exist() -> None:
     assert not missing
 
 
-def test_links_of_pages_outside_the_documentation_lead_somewhere() -> None:
-    """Sphinx looks at the others."""
-    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    links = {link for page in pages for link in re.findall(r"\]\(([^):#]+)[)#]", page.read_text())}
-    assert len(links) > 15
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 def test_decisions_are_numbered_dated_and_found() -> None:
     text = (ROOT / "doc/architecture/decisions.md").read_text()
     headings = re.findall(r"^## D(\d+): .+ \((\d{4}-\d\d-\d\d)\)$", text, re.MULTILINE)
@@ -163,3 +156,42 @@ def test_decisions_are_numbered_dated_and_found() -> None:
     named = {n for path in texts for n in re.findall(r"(?<=[(, ])D(\d+)(?=[,)])", path.read_text())}
     assert named
     assert named <= {number for number, _ in headings}
+
+
+# The pages as files, as a forge shows them.
+
+FORGE = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(page for page in (ROOT / "doc").rglob("*.md") if page.parent.name not in ("commands", "reference")),
+]
+
+
+@pytest.mark.parametrize("page", list(embed.pages()), ids=lambda page: page.name)
+def test_what_pages_embed_is_current(page: Path) -> None:
+    assert page.read_text() == embed.current(page), "run: python doc/_extensions/embed.py"
+
+
+@pytest.mark.parametrize("page", FORGE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_nothing_that_only_sphinx_understands(page: Path) -> None:
+    noise = re.findall(r"^(?:```\{.*|:::.*|: .*|\.\. \w+::.*)|\{[a-z:]+\}`.*", page.read_text(), re.MULTILINE)
+    assert noise == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names by which the headings of a page can be linked to."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", FORGE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere_on_a_forge(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if ":" in path:
+            continue
+        target = (page.parent / path).resolve() if path else page
+        tracked = target.exists() and target.parent.name != "commands"
+        assert tracked, f"{link}: there is no such file before the documentation is built"
+        assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"

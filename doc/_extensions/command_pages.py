@@ -156,9 +156,11 @@ def _describe_fields(app: Sphinx) -> None:
 
 
 def _models() -> Iterator[type[Any]]:
-    for found in pkgutil.iter_modules(pipetask.options.__path__, "pipetask.options."):
+    for found in pkgutil.walk_packages(pipetask.options.__path__, "pipetask.options."):
         module = importlib.import_module(found.name)
-        yield from filter(dataclasses.is_dataclass, (getattr(module, name) for name in module.__all__))
+        yield from filter(
+            dataclasses.is_dataclass, (getattr(module, name) for name in getattr(module, "__all__", ()))
+        )
 
 
 def _field_help(option: Option | Edits) -> str:

@@ -1,8 +1,8 @@
 """What of the options of LSST's command there is here, and where the two differ.
 
 ``peer_options.json`` says which options LSST's command has (see `peer_options`), and ``peer_differences.yaml`` gives
-the reason for each difference that is meant.  `peer_tables` shows both; a test looks for differences that nobody has
-given a reason for, and for reasons without a difference.
+the reason for each difference that is meant.  `peer_tables` shows both; a test fails on differences without a
+reason, and on reasons without a difference.
 """
 
 from __future__ import annotations

@@ -1,45 +1,21 @@
-"""Tables of what `peer_coverage` finds; a Sphinx extension with the directive ``peer-table``.
+"""Tables of what `peer_coverage` finds; `embed` puts them into the pages.
 
-It takes the name of a table: ``coverage`` (every option of LSST's command), ``differences`` (those that are not quite
-the same, and why), or ``additions`` (what LSST's command has not).
+``coverage`` has every option of LSST's command, ``differences`` those that are not quite the same, and why, and
+``additions`` what LSST's command does not have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import click
-from docutils import nodes
-from docutils.parsers.rst.directives import choice
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 from command_pages import escape_markdown
-from peer_coverage import MEANING, OPTIONS, REASONS, Pair, Reason, compare, read_peer_options, read_reasons
+from peer_coverage import MEANING, Pair, Reason, read_peer_options, read_reasons
 from peer_options import Description
 from pipetask.cli import cli
 
 WHY = "../guide/coming_from_pipetask.md#options-that-differ"
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Register with Sphinx."""
-    app.add_directive("peer-table", PeerTable)
-    return {"parallel_read_safe": True}
-
-
-class PeerTable(SphinxDirective):
-    """Something that is written in Markdown when the pages are built."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Write it, and read it as part of the page."""
-        for path in (OPTIONS, REASONS):
-            self.env.note_dependency(str(path))
-        table = TABLES[choice(self.arguments[0], tuple(TABLES))]
-        return self.parse_text_to_nodes("\n".join(table(compare())))
 
 
 def _coverage(found: list[Pair]) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 from ..errors import PipetaskError, UsageError
 from ..options.collections import OutputOptions, RepositoryOptions
@@ -82,6 +84,9 @@ def _show(root: Path, graph: Path) -> None:
         print(line)
     base = ["pipetask", "run", "-b", str(root), "-g", str(graph), "-o", "demo/out"]
     print("\nThree things to try next:")
+    if which("pipetask") is None:
+        activate = os.path.relpath(Path(sys.prefix, "bin", "activate"))
+        print(f"  {shell_command(['.', activate])}\n      first, to have the commands in this shell")
     print(f"  {shell_command([*base, '--extend-run'])}\n      runs nothing again: all is done")
     print(
         f"  {shell_command([*base, '--extend-run', '--mode', 'dry-run'])}\n      says what would run, and why not"
