@@ -96,7 +96,9 @@ def peer_command() -> str:
 
 def timed_command(words: list[str], **variables: str) -> Timed:
     """Run a command to its end."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE), **variables}
+    # Journals of measured runs are none of the user's.
+    state = str(Path(tempfile.gettempdir(), "pipetask-bench-state"))
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "XDG_STATE_HOME": state, **variables}
     with tempfile.TemporaryFile("w+") as err:
         start = time.monotonic()
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=err, env=environment)

@@ -19,6 +19,7 @@ from conftest import run_pipetask
 from in_process import run_here
 from pipetask.batch.outcomes import AttemptWriter
 from pipetask.batch.status import NodeState, RunPhase, RunStatus
+from pipetask.cli.watch import _Page
 from pipetask.executors.activity import Activity
 from pipetask.journal.facts import RunBegin, RunEnd
 from pipetask.journal.places import default_folder, new_journal
@@ -185,6 +186,21 @@ def test_a_terminal_shows_a_run_until_it_ends(tmp_path: Path) -> None:
     assert "failed: quanta 1 done, 1 failed" in text
     assert code == RunPhase.FAILED.exit_code
     assert max(map(len, lines_of(text))) <= 60
+
+
+def test_the_page_is_written_and_loaded_again_while_a_run_goes_on(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    journal = journal_of_a_run("u/run", DONE, FAILED)
+    _Page(journal, str(page)).update(goes_on=True)
+    text = page.read_text()
+    assert 'http-equiv="refresh"' in text
+    assert "no good" in text
+    with journal.open("ab") as file:
+        counts = {"succeeded": 1, "failed": 1, "cancelled": 1}
+        file.write(packed(RunEnd(end=time.time(), outcome="failed", counts=counts).to_record()))
+    assert run_here("watch", "u/run", "--html", str(page)).code == RunPhase.FAILED.exit_code
+    assert 'http-equiv="refresh"' not in page.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
 # Batch runs.

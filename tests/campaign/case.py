@@ -69,6 +69,7 @@ class Case:
             path.mkdir()
         environment = {
             "TMPDIR": str(temporary),
+            "XDG_STATE_HOME": str(folder / "state"),
             FOLDER_VARIABLE: str(folder / "orders"),
             "COLUMNS": "200",
         }

@@ -15,6 +15,7 @@ from ..batch.run_directory import RunDirectory
 from ..batch.status import ENDED, NodeState, RunPhase, RunStatus
 from ..batch.watch import RunWatch
 from ..errors import PipetaskError
+from ..journal.facts import RunBegin
 from ..monitor.find import begin_of
 from ..options.records import ExportOptions, RecordOptions
 from ..outcome import Status
@@ -22,11 +23,11 @@ from .going_on import batch_command, say
 
 if TYPE_CHECKING:
     from ..executors.continuation import Continuation
-    from ..observe.report import RunAlone
+    from ..observe.report import Commands, RunAlone
     from ..observe.sink import Sink
     from ..observe.summary import RunSummary
 
-__all__ = ["replay", "report_on_journal", "report_on_run"]
+__all__ = ["replay", "report_on_journal", "report_on_run", "write_page"]
 
 
 def report_on_journal(journal: Path, exports: ExportOptions) -> int:
@@ -42,13 +43,50 @@ def report_on_journal(journal: Path, exports: ExportOptions) -> int:
     from ..journal.reader import JournalReader
     from ..journal.replay import replay as replay_journal
     from ..observe.choice import sinks_for
+
+    command, commands = _of_journal(journal)
+    sinks = sinks_for(commands, RecordOptions(**asdict(exports)), command=command)
+    return replay_journal(JournalReader(journal), sinks).exit_code
+
+
+def _of_journal(journal: Path) -> tuple[Sequence[str], Commands]:
+    """Return the command of a run, and what returns commands that run single quanta of it again."""
     from ..observe.report import debug_command
 
-    begin = begin_of(journal)
-    butler, graph = (begin and begin.repository) or "REPO", (begin and begin.graph) or "GRAPH"
-    records, command = RecordOptions(**asdict(exports)), begin.command if begin else ()
-    sinks = sinks_for(lambda _: partial(debug_command, butler, graph), records, command=command)
-    return replay_journal(JournalReader(journal), sinks).exit_code
+    begin = begin_of(journal) or RunBegin()
+    run_alone = partial(debug_command, begin.repository or "REPO", begin.graph or "GRAPH")
+    return begin.command, lambda _: run_alone
+
+
+def write_page(found: RunDirectory | Path, uri: str, refresh: float | None) -> None:
+    """Write the page that explains a run, as far as it has got.
+
+    Parameters
+    ----------
+    found
+        The run.
+    uri
+        Where to write; the file is replaced as a whole.
+    refresh
+        Seconds after which a browser is to load the page again; `None` if the run has ended.
+    """
+    from ..journal.reader import JournalReader
+    from ..journal.replay import replay as replay_journal
+    from ..observe.page.sink import PageSink
+
+    if isinstance(found, Path):
+        command, commands = _of_journal(found)
+        replay_journal(JournalReader(found), [PageSink(uri, command, commands, refresh=refresh)])
+        return
+    watch, recipe = RunWatch(found), found.recipe()
+    status = watch.look()
+    if recipe.later is None or not found.is_ready(recipe):
+        return  # nothing has run yet, or there is no repository whose names the page could use
+    from ..execution.continuation import end
+
+    sink = PageSink(uri, recipe.later.command, partial(_commands, found), refresh=refresh)
+    standing = _standing(found, status, watch.states)
+    end(recipe.later, str(found.graph), ReplayExecutor(found, register=False, standing=standing), [sink])
 
 
 def report_on_run(directory: RunDirectory, exports: ExportOptions | None = None) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from ..batch.run_directory import RunDirectory
 from .batch import BatchWatch
-from .find import find_run
 from .local import LocalWatch
 from .view import RunView
 
@@ -20,18 +20,17 @@ class Watcher(Protocol):
         """Return where the run stands now."""
 
 
-def watch_run(name: str) -> Watcher:
-    """Return what watches a run; see `find_run`.
+def watch_run(found: RunDirectory | Path) -> Watcher:
+    """Return what watches a run that `~pipetask.monitor.find.find_run` has found.
 
     Parameters
     ----------
-    name
+    found
         The run.
 
     Raises
     ------
     PipetaskError
-        If there is no such run.
+        If the batch system of a run directory is not installed here.
     """
-    found = find_run(name)
     return BatchWatch(found) if isinstance(found, RunDirectory) else LocalWatch(found)

@@ -28,6 +28,8 @@ class PageSink(Sink):
         Returns commands that run single quanta again.
     slots
         How many quanta can run at the same time, if that is known.
+    refresh
+        Seconds after which a browser is to load the page again, if it will be replaced.
 
     Raises
     ------
@@ -35,16 +37,28 @@ class PageSink(Sink):
         If it is already clear that it cannot be written there.
     """
 
-    def __init__(self, uri: str, command_line: Sequence[str], commands: Commands, slots: int | None = None):
+    def __init__(
+        self,
+        uri: str,
+        command_line: Sequence[str],
+        commands: Commands,
+        slots: int | None = None,
+        *,
+        refresh: float | None = None,
+    ):
         self._file = WholeFile(uri, "--html")
         self._command_line, self._commands, self._slots = list(command_line), commands, slots
+        self._refresh = refresh
         self._written = False
 
     def end(self, summary: RunSummary) -> None:
         """Write the file."""
         with self._file.open() as out:
             facts = RunFacts.of(summary, self._slots)
-            out.write(page_text(Subject(summary, facts, self._commands(summary), self._command_line)))
+            subject = Subject(
+                summary, facts, self._commands(summary), self._command_line, refresh=self._refresh
+            )
+            out.write(page_text(subject))
         self._written = True
 
     def files(self) -> dict[str, str]:

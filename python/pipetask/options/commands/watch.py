@@ -23,6 +23,12 @@ class WatchCommand:
     interval: float = option(
         "--interval", metavar="SECONDS", default=2.0, above=0, help="Time between updates."
     )
+    html: str | None = option(
+        "--html",
+        metavar="FILE",
+        help="Also keep a page that explains the run up to date; a browser that shows it loads it again.",
+        new_file=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
