@@ -111,7 +111,7 @@ def report_on_run(directory: RunDirectory, exports: ExportOptions | None = None)
     records = RecordOptions(**asdict(exports)) if exports is not None else None
     standing = _standing(directory, status, watch.states)
     summary, _ = replay(directory, register=False, standing=standing, records=records)
-    if summary.exit_code and not summary.goes_on:
+    if summary.exit_code and not summary.goes_on and summary.error is None:  # an error says what to do
         say(batch_command(summary, directory.path))
     return summary.exit_code
 
