@@ -20,6 +20,7 @@ import pytest
 from browser import Browser, processes_of_browser, start_browser
 from needs import mark_tests, note_markers
 from pipetask.testing import MockPipeline
+from pipetask.wording import speaking_of_flags
 
 TESTS = Path(__file__).parent
 
@@ -100,6 +101,13 @@ def run_pipetask(*arguments: str, timeout: float = 120) -> Finished:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with start_browser(tmp_path_factory.mktemp("browser")) as started:
         yield started
+
+
+@pytest.fixture
+def speaks_of_flags() -> Iterator[None]:
+    """Let messages name flags, as where the command runs, and not arguments of Python."""
+    with speaking_of_flags():
+        yield
 
 
 @pytest.fixture(scope="session")

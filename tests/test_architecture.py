@@ -10,6 +10,7 @@ import pipetask
 from house import ROOT, between_rooms, imports
 
 FLOORS = [
+    {"wording"},
     {"errors", "lsst_internals", "text"},
     {"outcome", "settings"},
     {"options", "storage"},
@@ -51,6 +52,7 @@ WITHOUT_LSST = {
     "outcome",
     "settings",
     "text",
+    "wording",
 }
 """Rooms, and modules of other rooms, that are imported before it is clear that a run will need LSST's slow packages."""
 

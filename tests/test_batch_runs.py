@@ -41,6 +41,8 @@ from toy_work import Recorder
 
 from test_enumeration import random_graphs  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 CHAINS = {"a": 3, "b": 3, "c": 1}
 EDGES = [(0, 3), (1, 4), (2, 5), (3, 6), (4, 6), (5, 6)]
 

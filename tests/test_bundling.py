@@ -20,6 +20,8 @@ from pipetask.testing import enumerated
 
 from test_enumeration import random_graphs  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 OPTIONS = st.one_of(
     st.just(BundlingOptions()),
     st.builds(BundlingOptions, size=st.integers(1, 12)),

@@ -22,6 +22,8 @@ from pipetask.testing import CallSpec, enumerated
 
 from conftest import Repository  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 
 @pytest.mark.slow
 def test_settings_of_a_run_are_those_it_was_written_with(repository: Repository, tmp_path: Path) -> None:

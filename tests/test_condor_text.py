@@ -36,6 +36,8 @@ from pipetask.testing import enumerated
 
 from test_enumeration import random_graphs  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -45,6 +45,8 @@ from terminals import Terminal
 
 from conftest import Finished, Repository  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 MakeRepository = Callable[..., Repository]
 MODES = {
     "in-process": [],

@@ -38,7 +38,7 @@ from conftest import Repository  # isort: skip
 from test_faults import wait_for  # isort: skip
 from test_runs import bombed  # isort: skip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("speaks_of_flags")]
 
 QUANTA = 10
 BOMBED_QUANTA = 14

@@ -29,7 +29,7 @@ from toy_work import Recorder
 from conftest import TESTS, environment  # isort: skip
 from pipetask.testing.conformance import execute
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("speaks_of_flags")]
 
 pool = partial(MultiprocessExecutor, 2)
 

@@ -29,6 +29,8 @@ from repository_dump import read_files, read_registry
 
 from conftest import Repository  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 MakeRepository = Callable[..., Repository]
 LAST_FIRST = "fixups.last_exposure_first"
 EXPOSURES = 4

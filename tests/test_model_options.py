@@ -26,6 +26,8 @@ from pipetask.testing import CallSpec, enumerated
 from conftest import environment  # isort: skip
 from test_completion import complete  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 PLUGIN = """
 from dataclasses import dataclass
 from pipetask.batch.system import BatchSystem

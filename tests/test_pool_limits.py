@@ -32,7 +32,7 @@ from toy_work import Recorder
 
 from test_faults import once_begun, wait_for  # isort: skip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("speaks_of_flags")]
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ from toy_pipelines import shape_folder
 
 from conftest import Finished  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 FAILED = "exposure = 1 AND detector = 0"
 HALF_DONE = "exposures, half done"
 

@@ -25,6 +25,8 @@ from toy_work import Recorder
 
 from conftest import Repository, run_pipetask  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 KILLED = QuantumOutcome(0, Status.KILLED)
 TOO_LONG = QuantumOutcome(0, Status.TIMED_OUT)
 

@@ -12,6 +12,8 @@ from pipetask.settings.site import VARIABLE, Settings
 
 from conftest import Repository, run_pipetask  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 
 def test_the_shipped_defaults_are_those_of_the_code() -> None:
     assert BundlePolicy(**Settings.load().pool) == BundlePolicy()

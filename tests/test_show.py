@@ -25,6 +25,8 @@ from pipetask.testing import MockPipeline
 
 from conftest import Finished  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 Session = Callable[..., Finished]
 
 

@@ -2,7 +2,9 @@
 
 Everything that a program needs is imported from here, for instance::
 
-    from pipetask import MultiprocessExecutor, QuantumGraphExecutor, RunOptions
+    import pipetask
+
+    summary = pipetask.run("REPO", "graph.qg", output="u/me/out", processes=8, timeout=600)
 
 Importing this package is cheap: the module behind a name is imported when the name is first used.
 """
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .execution.interruption import RunInterrupted
     from .execution.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
     from .execution.quantum_backed_executor import QuantumBackedGraphExecutor
+    from .execution.run import run
     from .executors.activity import Activity
     from .executors.base import ExecutionContext, QuantumExecutor, Traits
     from .executors.dry_run import DryRunExecutor
@@ -72,6 +75,9 @@ if TYPE_CHECKING:
         report_on_graph,
     )
     from .runner import Interruption, Runner, RunnerSpec, Ticket
+
+    __version__: str
+    """The version of the installed package."""
 
 __all__ = [
     "Activity",
@@ -158,6 +164,7 @@ __all__ = [
     "read_graph",
     "report_on_attempts",
     "report_on_graph",
+    "run",
     "show_graph",
     "show_pipeline",
     "update_output_run",
@@ -211,6 +218,7 @@ _HOMES = {
     "execution.interruption": "RunInterrupted",
     "execution.pipe_base_adapter": "GraphExecutionError PipeBaseGraphExecutor",
     "execution.quantum_backed_executor": "QuantumBackedGraphExecutor",
+    "execution.run": "run",
     "runner": "Interruption Runner RunnerSpec Ticket",
 }
 """The modules that define the public names."""
@@ -220,6 +228,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 if not TYPE_CHECKING:  # or else any name would be right to a type checker
 
     def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("pipetask")
         if name not in _HOME_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
@@ -230,4 +242,4 @@ if not TYPE_CHECKING:  # or else any name would be right to a type checker
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__} - {"TYPE_CHECKING", "annotations"})
+    return [*__all__, "__version__"]

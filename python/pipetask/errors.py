@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from .wording import in_own_words
+
 __all__ = [
     "MissingGuardError",
     "PipetaskError",
@@ -24,10 +26,14 @@ class PipetaskError(Exception):
     """An error that a user can correct.
 
     Raised with one line that names the thing and says what to do.  The command prints that line, and the traceback
-    only at debug level.
+    only at debug level.  Messages are written with flags, such as ``--extend-run``; in Python they name arguments
+    instead (see `pipetask.wording`).
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return in_own_words(super().__str__())
 
 
 class UsageError(PipetaskError):

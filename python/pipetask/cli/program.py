@@ -178,15 +178,18 @@ def _with_own_streams(interruption: Interruption) -> int:
 
 def _guarded(action: Callable[[], int], interruption: Interruption, arguments: Sequence[str]) -> int:
     """Call a function, and print an error as one line; return the exit code."""
+    from ..wording import speaking_of_flags
+
     interrupted.begin(arguments)
-    try:
-        return action()
-    except BaseException as error:
-        if interruption.number is None and isinstance(error, SystemExit | GeneratorExit):
-            raise
-        interruption.heard()
-        line, code = _explain(error, interruption.number)
-        return _complain(f"pipetask{line}", code, arguments, with_traceback=not _is_clicks(error))
+    with speaking_of_flags():
+        try:
+            return action()
+        except BaseException as error:
+            if interruption.number is None and isinstance(error, SystemExit | GeneratorExit):
+                raise
+            interruption.heard()
+            line, code = _explain(error, interruption.number)
+            return _complain(f"pipetask{line}", code, arguments, with_traceback=not _is_clicks(error))
 
 
 def _explain(error: BaseException, number: int | None) -> tuple[str, int]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from lsst.daf.butler import Butler
 
@@ -13,6 +14,7 @@ from ..development.coverage import record_coverage
 from ..errors import PipetaskError, UsageError
 from ..executors.base import QuantumExecutor
 from ..executors.continuation import Continuation
+from ..executors.modes import instance_of
 from ..graph.file import GraphFile, GraphLike
 from ..graph.fixup import load_graph_fixup
 from ..graph.structure import GraphStructure
@@ -46,7 +48,7 @@ class QuantumGraphExecutor:
     Parameters
     ----------
     executor
-        The execution model.
+        The execution model, or its name, such as ``multiprocess``, for one with its default options.
     butler_config
         Root, configuration file or alias of the repository.
     options
@@ -69,13 +71,13 @@ class QuantumGraphExecutor:
 
     def __init__(
         self,
-        executor: QuantumExecutor,
-        butler_config: str,
+        executor: QuantumExecutor | str,
+        butler_config: str | Path,
         options: RunOptions | None = None,
         sinks: Sequence[Sink] = (),
         records: RecordOptions | None = None,
     ):
-        self._executor = executor
+        self._executor = instance_of(executor)
         self._config = str(butler_config)
         self._options = options or RunOptions()
         self._sinks = tuple(sinks)

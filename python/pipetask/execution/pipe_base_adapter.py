@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from lsst.pipe.base import QuantumGraph
 from lsst.pipe.base import quantum_graph_executor as pipe_base
@@ -66,7 +67,7 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
     Parameters
     ----------
     executor
-        The execution model.
+        The execution model, or its name, such as ``multiprocess``, for one with its default options.
     butler_config
         Root, configuration file or alias of the repository.
     options
@@ -83,12 +84,12 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
 
     def __init__(
         self,
-        executor: QuantumExecutor,
-        butler_config: str,
+        executor: QuantumExecutor | str,
+        butler_config: str | Path,
         options: RunOptions | None = None,
         sinks: Sequence[Sink] = (),
     ):
-        self._butler_config = butler_config
+        self._butler_config = str(butler_config)
         options = options or RunOptions(pre_update=PreUpdateOptions(when=PreUpdate.SKIP))
         self._kept = _KeptReport(sys.argv)
         self._executor = QuantumGraphExecutor(executor, butler_config, options, [self._kept, *sinks])

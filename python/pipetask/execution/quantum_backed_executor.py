@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
 from lsst.utils.iteration import chunk_iterable
 
 from ..development.coverage import record_coverage
 from ..executors.base import QuantumExecutor
+from ..executors.modes import instance_of
 from ..graph.file import GraphFile, GraphLike
 from ..graph.fixup import load_graph_fixup
 from ..graph.reader import QuantumReader
@@ -41,7 +43,7 @@ class QuantumBackedGraphExecutor:
     Parameters
     ----------
     executor
-        The execution model.
+        The execution model, or its name, such as ``multiprocess``, for one with its default options.
     butler_config
         Root, configuration file or alias of the repository.
     options
@@ -62,12 +64,12 @@ class QuantumBackedGraphExecutor:
 
     def __init__(
         self,
-        executor: QuantumExecutor,
-        butler_config: str,
+        executor: QuantumExecutor | str,
+        butler_config: str | Path,
         options: QuantumBackedOptions | None = None,
         sinks: Sequence[Sink] = (),
     ):
-        self._executor = executor
+        self._executor = instance_of(executor)
         self._config = str(butler_config)
         self._options = options or QuantumBackedOptions()
         self._sinks = tuple(sinks)

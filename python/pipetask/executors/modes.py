@@ -8,7 +8,7 @@ from ..settings.plugins import BATCH_SYSTEMS, EXECUTORS, installed, load_class
 from ..settings.site import Settings
 from .base import QuantumExecutor
 
-__all__ = ["find_executor", "load_mode", "mode_names"]
+__all__ = ["find_executor", "instance_of", "load_mode", "mode_names"]
 
 
 def mode_names() -> list[str]:
@@ -40,6 +40,37 @@ def find_executor(mode: str) -> type[QuantumExecutor]:
     if not (isinstance(model, type) and issubclass(model, QuantumExecutor)):
         raise UsageError(f"--mode {mode}: {found!r} is neither a QuantumExecutor nor a BatchSystem.")
     return model
+
+
+def instance_of(executor: object, argument: str = "executor") -> QuantumExecutor:
+    """Return an execution model that a program has given: an instance as it is, and for a name one with its defaults.
+
+    Parameters
+    ----------
+    executor
+        What was given.
+    argument
+        Name of the argument, for messages.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    match executor:
+        case QuantumExecutor():
+            return executor
+        case str():
+            model = find_executor(executor)
+            return model.from_options(None if model.options_group is None else model.options_group())
+        case type():
+            name = executor.__name__
+            raise UsageError(f"{argument}={name} is a class: give an instance, such as {name}(…).")
+        case other:
+            raise UsageError(
+                f"{argument} is of type {type(other).__name__}: give an instance of an execution model, or one of the "
+                f"names {', '.join(map(repr, mode_names()))}."
+            )
 
 
 def _model_of(found: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lsst.pipe.base.dot_tools import graph2dot
@@ -14,7 +15,7 @@ from lsst.resources import ResourcePath
 from ..errors import UsageError
 from ..options.collection_names import check_new_name
 from ..options.graph import GraphSaveOptions, GraphSelection
-from .file import GraphFile
+from .file import GraphFile, GraphLike
 from .reader import read_datasets
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-def read_graph(path: str, selection: GraphSelection | None = None) -> PredictedQuantumGraphComponents:
+def read_graph(path: GraphLike, selection: GraphSelection | None = None) -> PredictedQuantumGraphComponents:
     """Read a graph including the datasets of its quanta.
 
     Parameters
@@ -64,7 +65,7 @@ def read_graph(path: str, selection: GraphSelection | None = None) -> PredictedQ
         return components
 
 
-def check_graph_name(uri: str) -> None:
+def check_graph_name(uri: str | Path) -> None:
     """Refuse a name that a graph file cannot have, before the graph is built.
 
     Raises
@@ -74,11 +75,11 @@ def check_graph_name(uri: str) -> None:
     """
     if ResourcePath(uri, forceDirectory=False).getExtension() not in (".qg", ".qgraph"):
         raise UsageError(
-            f"{uri!r} cannot be the name of a quantum graph: it must end in '.qg' (or '.qgraph')."
+            f"{str(uri)!r} cannot be the name of a quantum graph: it must end in '.qg' (or '.qgraph')."
         )
 
 
-def write_graph(components: PredictedQuantumGraphComponents, uri: str) -> None:
+def write_graph(components: PredictedQuantumGraphComponents, uri: str | Path) -> None:
     """Write a graph; a local file appears only when it is complete.
 
     Parameters
@@ -103,7 +104,7 @@ def write_graph(components: PredictedQuantumGraphComponents, uri: str) -> None:
         target.transfer_from(unfinished, transfer="move", overwrite=True)
 
 
-def update_output_run(graph: str, run: str, output: str) -> None:
+def update_output_run(graph: str | Path, run: str, output: str | Path) -> None:
     """Write a copy of a graph with another output run, and new IDs of its quanta and their outputs.
 
     Parameters

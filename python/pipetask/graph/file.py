@@ -33,7 +33,7 @@ from .thin import ThinGraph
 if TYPE_CHECKING:
     from lsst.daf.butler import Quantum
 
-__all__ = ["Announce", "GraphFile", "GraphLike", "load_whole"]
+__all__ = ["Announce", "GraphFile", "GraphLike", "load_whole", "named"]
 
 CHUNK = 1000
 """Quanta that are read at a time."""
@@ -223,6 +223,17 @@ def _as_file(graph: GraphLike, selection: GraphSelection, path: Path) -> str:
             raise TypeError(f"Cannot execute a {type(other).__name__}.")
     components.write(path)
     return str(path)
+
+
+def named(graph: GraphLike) -> str:
+    """Return the path of a graph, for commands; of a graph in memory, a word in its place."""
+    match graph:
+        case GraphFile():
+            return graph.path
+        case str() | Path() | ResourcePath():
+            return _name(ResourcePath(graph))
+        case _:
+            return "GRAPH"
 
 
 def load_whole(path: str) -> QuantumGraph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsst.daf.butler import Butler
@@ -33,7 +34,7 @@ __all__ = ["build_graph"]
 
 
 def build_graph(
-    butler_config: str,
+    butler_config: str | Path,
     source: PipelineSource,
     building: GraphBuildOptions | None = None,
     outputs: OutputOptions | None = None,
@@ -78,13 +79,13 @@ def build_graph(
     more = pruning(building, outputs, pipeline)
     with ExitStack() as stack:
         if butler is None:
-            butler = stack.enter_context(open_repository(butler_config, writeable=False))
+            butler = stack.enter_context(open_repository(str(butler_config), writeable=False))
         if building.mock:  # the repository may define storage classes
             pipeline = mocked(pipeline, building)
         collections = OutputCollections.for_new_graph(butler, outputs, pipeline)
         _check_inputs(collections)
         check_data_query(butler, building.data_query)
-        return _build(butler, butler_config, pipeline, building, collections, more)
+        return _build(butler, str(butler_config), pipeline, building, collections, more)
 
 
 def _build(

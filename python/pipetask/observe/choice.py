@@ -13,7 +13,7 @@ from .sink import Sink
 from .summary_file import SummaryFile
 from .trace import TraceFile
 
-__all__ = ["sinks_for"]
+__all__ = ["record_sinks", "sinks_for"]
 
 NO_RECORDS = RecordOptions()
 
@@ -49,6 +49,19 @@ def sinks_for(
     PipetaskError
         If something cannot be written where it is to be.
     """
+    kept = record_sinks(commands, records, slots=slots, command=command)
+    shown = [progress] if progress is not None else []
+    return [*kept, *shown, ReportSink(_console(), commands)]
+
+
+def record_sinks(
+    commands: Commands,
+    records: RecordOptions,
+    *,
+    slots: int | None = None,
+    command: Sequence[str] = (),
+) -> list[Sink]:
+    """Return the sinks that write files; the parameters are those of `sinks_for`."""
     kept: list[Sink] = [SummaryFile(records.summary, sys.argv)] if records.summary else []
     if records.html:
         from .page.sink import PageSink  # most runs need none of it
@@ -56,8 +69,7 @@ def sinks_for(
         kept.append(PageSink(records.html, command or sys.argv, commands, slots))
     if records.trace:
         kept.append(TraceFile(records.trace))
-    shown = [progress] if progress is not None else []
-    return [*kept, *shown, ReportSink(_console(), commands)]
+    return kept
 
 
 def _console() -> Console:

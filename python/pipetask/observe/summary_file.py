@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 from typing import IO, Any
 
 from lsst.utils.introspection import get_full_type_name
@@ -129,9 +130,9 @@ class SummaryFile(SummarySink):
         If it is already clear that it cannot be written there.
     """
 
-    def __init__(self, uri: str, command_line: Sequence[str]):
+    def __init__(self, uri: str | Path, command_line: Sequence[str]):
         super().__init__(command_line)
-        self._file = WholeFile(uri, "--summary")
+        self._file = WholeFile(str(uri), "--summary")
         self._written = False
 
     def end(self, summary: RunSummary) -> None:

@@ -13,7 +13,10 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from enum import Enum
 from typing import Any, Literal, TypeVar
+
+from ..wording import keyword_of, note_option
 
 __all__ = [
     "Declared",
@@ -122,9 +125,17 @@ class Declared:
     @property
     def long_name(self) -> str:
         """The first long flag without dashes, which is also its name in files; or the field's name."""
-        flags = self.option.flags if isinstance(self.option, Option) else ()
-        longs = [flag.partition("/")[0][2:] for flag in flags if flag.startswith("--")]
-        return longs[0] if longs else self.name
+        return self.keyword.replace("_", "-") if self.option_flags else self.name
+
+    @property
+    def keyword(self) -> str:
+        """The name of the argument in Python: the first long flag, with underscores; or the field's name."""
+        return keyword_of(self.option_flags) or self.name
+
+    @property
+    def option_flags(self) -> tuple[str, ...]:
+        """Its flags; none for an argument, and for edits."""
+        return self.option.flags if isinstance(self.option, Option) else ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,10 @@ def option(*flags: str, help: str, default: Any = None, **more: Any) -> Any:
     more
         Fields of `Option`.
     """
+    words = (
+        [str(each.value) for each in type(default)] if isinstance(default, Enum) else more.get("choices", ())
+    )
+    note_option(flags, switch=isinstance(default, bool), words=words)
     return field(default=default, metadata={"option": Option(flags, help, **more)})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 from lsst.daf.butler import Butler, DatasetRef, Quantum
@@ -16,7 +17,7 @@ __all__ = ["show_graph"]
 
 
 def show_graph(
-    request: ShowRequest, graph: PredictedQuantumGraph, butler_config: str | None, out: TextIO
+    request: ShowRequest, graph: PredictedQuantumGraph, butler_config: str | Path | None, out: TextIO
 ) -> None:
     """Write the requested items of a quantum graph.
 
@@ -88,13 +89,13 @@ def _workflow_lines(graph: PredictedQuantumGraph) -> Iterator[str]:
             yield f"Parent Quantum {parent} - Child Quantum {quantum_id}"
 
 
-def _uri_lines(graph: PredictedQuantumGraph, butler_config: str | None) -> Iterator[str]:
+def _uri_lines(graph: PredictedQuantumGraph, butler_config: str | Path | None) -> Iterator[str]:
     if butler_config is None:
         raise UsageError(
             "--show uri needs the repository in which the datasets are, or will be: give it with -b."
         )
     built, tasks = graph.build_execution_quanta(), graph.pipeline_graph.tasks
-    with open_repository(butler_config, writeable=False) as butler:
+    with open_repository(str(butler_config), writeable=False) as butler:
         for label, quanta in graph.quanta_by_task.items():
             for quantum_id in quanta.values():
                 yield f"Quantum {quantum_id}: {tasks[label].task_class_name}"

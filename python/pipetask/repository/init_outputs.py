@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def init_output_run(
-    butler_config: str,
+    butler_config: str | Path,
     graph: GraphLike,
     search: ConfigSearchOptions | None = None,
     *,
@@ -61,10 +61,10 @@ def init_output_run(
     paths = (search or ConfigSearchOptions()).config_search_path
     selection = GraphSelection(qgraph_id=qgraph_id, quantum_ids=frozenset())
     with (
-        open_graph(butler_config, graph, selection, paths) as file,
+        open_graph(str(butler_config), graph, selection, paths) as file,
         shared_datastore_cache(),
-        open_datastore(butler_config, file, paths, writeable=True),
-        file.init.make_init_qbb(butler_config, config_search_paths=paths) as butler,
+        open_datastore(str(butler_config), file, paths, writeable=True),
+        file.init.make_init_qbb(str(butler_config), config_search_paths=paths) as butler,
         said_of_init_outputs(file.header.output_run),
     ):
         refs = init_output_refs(file.init)

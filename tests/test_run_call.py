@@ -1,0 +1,236 @@
+"""One call that runs a graph: its keywords are the options of the command, and its errors speak of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+import typing
+import uuid
+from collections.abc import Iterable
+from dataclasses import MISSING
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pipetask
+from pipetask import (
+    InProcessExecutor,
+    MultiprocessExecutor,
+    PipetaskError,
+    QuantumBackedGraphExecutor,
+    QuantumGraphExecutor,
+    UsageError,
+)
+from pipetask.errors import one_line
+from pipetask.execution.run import MODEL_GROUPS, run
+from pipetask.options.declaration import Declared, Option, item_type
+from pipetask.options.execution import ExecutorOptions, RunOptions
+from pipetask.options.keywords import keywords
+from pipetask.options.records import RecordOptions
+from pipetask.wording import speaking_of_flags
+
+from conftest import Repository, environment, run_pipetask  # isort: skip
+
+OF_THE_COMMAND = {"on_end", "journal", "no_journal"}
+"""Options that need the command: it calls, or writes, what belongs to it."""
+
+OPTIONS = {
+    name: each
+    for name, each in keywords([RunOptions, RecordOptions, *MODEL_GROUPS]).items()
+    if name not in OF_THE_COMMAND
+}
+PARAMETERS = inspect.signature(run).parameters
+HINTS = typing.get_type_hints(
+    run,
+    localns={"GraphLike": Any, "Sink": Any, "RunSummary": Any},
+    globalns={**vars(sys.modules[run.__module__])},
+)
+
+
+def accepted(each: Declared) -> Any:
+    """Return the type of the keyword for an option, which takes what is convenient, too."""
+    item, container = item_type(each.annotation)
+    assert isinstance(each.option, Option)
+    if isinstance(item, type) and issubclass(item, Enum):
+        item = item | str
+    elif item is uuid.UUID:
+        item = uuid.UUID | str
+    elif item is str and (each.option.new_file or each.option.complete == "files" or each.name == "run_dir"):
+        item = str | Path
+    if container is not None:
+        item = item | Iterable[item]
+    return item | None if each.default is None else item
+
+
+def test_keywords_are_the_options_of_the_command() -> None:
+    own = {"repo", "graph", "mode", "sinks"}
+    assert set(PARAMETERS) - own == OPTIONS.keys()
+    assert "mode" in keywords([ExecutorOptions])
+    assert keywords([RecordOptions]).keys() >= OF_THE_COMMAND, "no longer there: take it off the list"
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_keyword_has_the_default_and_the_type_of_its_option(name: str) -> None:
+    each, parameter = OPTIONS[name], PARAMETERS[name]
+    assert each.default is not MISSING
+    assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameter.default == each.default
+    assert set(_parts(HINTS[name])) == set(_parts(accepted(each)))
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return (
+        typing.get_args(annotation)
+        if "|" in str(annotation) and typing.get_origin(annotation) is not Iterable
+        else (annotation,)
+    )
+
+
+def test_the_help_describes_each_keyword() -> None:
+    doc = inspect.getdoc(run) or ""
+    assert "\nfail_fast\n    Stop at the first failure.\n" in doc
+    assert "durability\n" in doc
+    assert doc.index("\ntimings\n") < doc.index("\nReturns\n-------")
+    for name in OPTIONS:
+        assert f"\n{name}" in doc or f", {name}" in doc, name
+
+
+@pytest.mark.slow
+def test_one_call_runs_a_graph(repository: Repository, tmp_path: Path) -> None:
+    summary = pipetask.run(
+        repository.root,
+        repository.graph,
+        input="input_chain",
+        output="u/out",
+        register_dataset_types=True,
+        durability="none",
+        processes=2,
+        timeout=600,
+        summary=tmp_path / "summary.json",
+    )
+    assert (summary.status, len(summary.outcomes)) == ("succeeded", 10)
+    assert json.loads((tmp_path / "summary.json").read_text())["exitCode"] == 0
+    first = summary.outcomes[0]
+    again = pipetask.run(
+        str(repository.root), str(repository.graph), extend_run=True, mode="in-process", trust_registry=True
+    )
+    assert again.total == {pipetask.Status.SKIPPED: 10}
+    with pytest.raises(PipetaskError, match=r"exists: add extend_run=True to continue it"):
+        pipetask.run(repository.root, repository.graph)
+    planned = pipetask.run(
+        repository.root,
+        repository.graph,
+        extend_run=True,
+        mode="dry-run",
+        qgraph_node_id=summary.graph.quantum_id(first.id),
+        plan=tmp_path / "plan",
+    )
+    assert len(planned.outcomes) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"timeout": 0}, "timeout=0: it must be more than 0."),
+        ({"timeout": "600"}, "timeout='600': it must be a number."),
+        ({"processes": 0}, "processes=0: it must be at least 1."),
+        ({"processes": True}, "processes=True: it must be an integer."),
+        ({"extend_run": "yes"}, "extend_run='yes': it must be True or False."),
+        ({"output": 3}, "output=3: it must be a string."),
+        ({"durability": "some"}, "durability='some': choose one of 'full', 'none'."),
+        ({"prune_replaced": "keep"}, "prune_replaced='keep': choose one of 'unstore', 'purge'."),
+        (
+            {"memory_per_quantum": "much"},
+            "memory_per_quantum='much': 'much' is not a size such as 2000 (megabytes)",
+        ),
+        ({"qgraph_node_id": "x"}, "qgraph_node_id='x': badly formed"),
+        ({"mode": "multiproces"}, "mode='multiproces': no such mode: did you mean 'multiprocess'?"),
+        ({"mode": MultiprocessExecutor}, "mode=MultiprocessExecutor is a class: give an instance, such as"),
+        (
+            {"mode": 8},
+            "mode is of type int: give an instance of an execution model, or one of the names 'in-process'",
+        ),
+        (
+            {"mode": InProcessExecutor(), "processes": 2},
+            "processes=2 has no effect where mode is an instance",
+        ),
+        (
+            {"bundle_size": 5},
+            "bundle_size=5 is an option of mode='condor', and quanta run with mode='in-process'",
+        ),
+        (
+            {"mode": "in-process", "timeout": 5},
+            "timeout needs a process to kill: use mode='multiprocess' (with processes=1",
+        ),
+        (
+            {"extend_run": True, "replace_run": True},
+            "extend_run=True and replace_run=True exclude each other.",
+        ),
+        (
+            {"registry_pre_update": "deferred"},
+            "registry_pre_update='deferred' is for batch runs: use 'now' here.",
+        ),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str) else "",
+)
+def test_what_makes_no_sense_is_refused_in_one_line_that_names_the_argument(
+    given: dict[str, Any], message: str, request: pytest.FixtureRequest
+) -> None:
+    repository = request.getfixturevalue("shared_repository")
+    with pytest.raises(UsageError) as raised:
+        pipetask.run(repository.root, repository.graph, **given)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def shared_repository(repository_template: Any) -> Repository:
+    root = repository_template(pipetask.testing.MockPipeline())
+    return Repository(root, root / "graph.qg")
+
+
+def test_an_executor_may_be_a_name(shared_repository: Repository) -> None:
+    for kind in (QuantumGraphExecutor, QuantumBackedGraphExecutor):
+        kind("multiprocess", shared_repository.root)
+        with pytest.raises(UsageError, match="mode='multi': no such mode"):
+            kind("multi", shared_repository.root)
+        with pytest.raises(UsageError, match="executor=MultiprocessExecutor is a class: give an instance"):
+            kind(MultiprocessExecutor, shared_repository.root)  # type: ignore[arg-type]
+    summary = QuantumGraphExecutor("dry-run", shared_repository.root).execute(shared_repository.graph)
+    assert summary.total[pipetask.Status.PLANNED] == 10
+
+
+def test_messages_name_what_the_user_has_given() -> None:
+    message = "-j 0: use --no-submit, --registry-pre-update skip, or --extend-run (--log-level DEBUG shows where); ls."
+    error = UsageError(message)
+    with speaking_of_flags():
+        assert str(error) == message
+        assert one_line(error) == message
+    assert str(error) == (
+        "processes=0: use submit=False, registry_pre_update='skip', or extend_run=True (its __cause__ shows where); ls."
+    )
+
+
+@pytest.mark.slow
+def test_the_command_names_flags(shared_repository: Repository) -> None:
+    ended = run_pipetask(*shared_repository.arguments("--replace-run", "--extend-run"))
+    assert ended.line == "pipetask: --extend-run and --replace-run exclude each other."
+
+
+def test_the_package_lists_its_public_names() -> None:
+    code = "import pipetask; print(*dir(pipetask)); print(pipetask.__version__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=True,
+    )
+    names, version = done.stdout.splitlines()
+    assert names.split() == sorted([*pipetask.__all__, "__version__"])
+    assert version.count(".") >= 1
