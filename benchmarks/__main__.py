@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import commands, condor, growth, imports, inside
+from . import commands, condor, growth, imports, inside, report_page
 from .harness import Bench, Figure
 
 BENCHES: dict[str, Bench] = {
@@ -30,6 +30,7 @@ BENCHES: dict[str, Bench] = {
     "condor_writing": condor.condor_writing,
     "condor_status": condor.condor_status,
     "condor_90": condor.condor_90,
+    "report_page": report_page.report_page,
     "growth": growth.growth,
 }
 

@@ -664,6 +664,7 @@ Object.assign(pipetask, {
   },
   zoom: (from, to) => { setView(from / unit, to / unit); remember(); },
   dataId, listed: () => Array.from(listed),
+  milliseconds: performance.now(),  // since the page was asked for
   ready: true,
 });
 
