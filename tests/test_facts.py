@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_runs import BEGIN, LABELS, Made, attempts_of, make_run
-from pipetask.observe.facts.attempts import RUNNING, STATUSES, Attempts, Running
+from pipetask.observe.facts.attempts import RUNNING, STATUSES, Attempts
 from pipetask.observe.facts.efficiency import Idle, concurrency
 from pipetask.observe.facts.paths import Wait, chain_of_waits, longest_chain
 from pipetask.observe.facts.run import RunFacts
 from pipetask.observe.facts.waits import ready_times
+from pipetask.observe.running import Running
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import enumerated
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,8 +22,13 @@ from made_runs import Made, attempts_of, make_run
 from page_reader import Page
 from pipetask.batch.node import run_node
 from pipetask.batch.run_directory import RunDirectory
+from pipetask.executors.activity import Activity, RunningQuantum
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.graph.structure import GraphStructure
+from pipetask.journal.reader import JournalReader
+from pipetask.journal.replay import replay as replay_journal
+from pipetask.journal.sink import JournalSink
+from pipetask.monitor.local import LocalWatch
 from pipetask.observe.facts.run import RunFacts
 from pipetask.observe.page.document import page_text
 from pipetask.observe.page.markup import join, tag
@@ -32,6 +40,7 @@ from pipetask.observe.summary import RunSummary
 from pipetask.observe.summary_file import SummaryFile
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import MockPipeline, enumerated
+from test_journal import OUTCOMES, graph_of_four, summary_of, until, written
 
 from conftest import Repository  # isort: skip
 
@@ -201,9 +210,8 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     sink = PageSink(str(path), [], lambda _: str)
     summary = make_run(3, 30, 3).summary()
     monkeypatch.chdir(tmp_path.parent)
-    broken = RunSummary(
-        summary.graph, None, summary.outcomes, {"unknown": Counter({Status.FAILED: 1})}, 0.0, 1.0
-    )
+    outcomes = [QuantumOutcome(10**6, Status.FAILED, 1.0, 2.0)]
+    broken = replace(summary, outcomes=outcomes)
     with pytest.raises(Exception, match="could not be written"):
         sink.end(broken)
     assert path.read_text() == "the page before"
@@ -270,3 +278,37 @@ def test_a_batch_run_has_a_page_at_any_time_and_at_its_end(
     page = Page((tmp_path / "page.html").read_text())
     assert page.rows["tasks"][0][1] == "succeeded"
     assert "--mode condor" in page.shown, "the command that has written the run"
+
+
+def replayed(journal: Path, page: Path, refresh: float | None = None) -> Page:
+    sink = PageSink(str(page), ["pipetask"], lambda _: str, refresh=refresh)
+    replay_journal(JournalReader(journal), [sink])
+    assert sink.files() == {"report": str(page)}
+    return Page(page.read_text())
+
+
+def test_the_page_of_a_run_that_goes_on_has_what_runs(tmp_path: Path) -> None:
+    graph, activity, journal = graph_of_four(), Activity(), JournalSink(tmp_path)
+    activity.report_with(lambda: [RunningQuantum(3, time.time(), os.getpid(), 2)])
+    journal.begin(graph, {"isr": 2, "warp": 2}, activity)
+    journal.note(OUTCOMES[0])
+    until(lambda: journal.path.exists() and bool(LocalWatch(journal.path).look().running))
+    page = replayed(journal.path, tmp_path / "page.html", refresh=5)
+    assert '<meta http-equiv="refresh" content="5"/>' in page.text
+    assert "running: 1 succeeded" in page.shown
+    facts, columns = page.data()
+    assert [facts["statuses"][s] for s in columns["status"]] == ["succeeded", "running"]
+    assert columns["number"].tolist() == [1, 2]
+    assert [row[0] for row in page.rows["tasks"][1:3]] == ["isr", "warp"]
+    journal.end(summary_of(graph, []))
+    assert "refresh" not in replayed(journal.path, tmp_path / "page.html", refresh=5).text
+
+
+def test_any_beginning_of_a_journal_has_a_page(tmp_path: Path) -> None:
+    content = written(tmp_path / "whole").read_bytes()
+    (cut_off := tmp_path / "cut" / "1.journal").parent.mkdir()
+    for size in [*range(0, len(content), 17), len(content)]:
+        cut_off.write_bytes(content[:size])
+        page = replayed(cut_off, tmp_path / "page.html")
+    assert page.rows["tasks"][1][0] == "isr"
+    assert "ValueError: no good" in page.shown

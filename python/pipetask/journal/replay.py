@@ -18,11 +18,13 @@ from ..executors.activity import Activity
 from ..executors.stop import StopRequest
 from ..graph.enumeration import EnumeratedGraph
 from ..graph.structure import GraphStructure
+from ..observe.running import Running
 from ..observe.sink import Audience, Sink
 from ..observe.summary import OutcomeCollector, RunSummary
 from ..outcome import QuantumOutcome, Status
 from .facts import RunBegin, RunEnd
 from .reader import JournaledQuantum, JournalReader
+from .records import Started
 
 __all__ = ["replay"]
 
@@ -47,8 +49,11 @@ def replay(journal: JournalReader, sinks: Sequence[Sink]) -> RunSummary:
     pairs = list(journal.news())
     begin, end = journal.begin or RunBegin(), journal.end
     alive = end is None and journal.life().alive
-    lost = [] if alive else [_lost(each) for each, _ in journal.running.values()]
-    with _graph_of(begin, [*pairs, *lost]) as (graph, header):
+    ended = {quantum.quantum_id for quantum, _ in pairs}
+    running = [each for each in journal.running.values() if each[0].quantum_id not in ended]
+    unfinished = [_lost(quantum) for quantum, _ in running]
+    lost = [] if alive else unfinished
+    with _graph_of(begin, [*pairs, *unfinished]) as (graph, header):
         collected = OutcomeCollector(graph, header)
         audience = Audience(sinks)
         audience.begin(graph, dict(begin.labels), Activity())
@@ -59,6 +64,8 @@ def replay(journal: JournalReader, sinks: Sequence[Sink]) -> RunSummary:
             if collected.note(outcome):
                 audience.note(outcome)
         summary = _summary(collected, journal, alive=alive)
+        if alive:
+            summary = replace(summary, running=list(_running(running, graph)))
         audience.end(summary)
         return summary
 
@@ -78,6 +85,15 @@ def _summary(collected: OutcomeCollector, journal: JournalReader, *, alive: bool
         summary = collected.summary(stop, error=error, unregistered=end.unregistered, goes_on=alive)
     start, stopped = begin.start, end.stopped
     return replace(summary, start=start, end=start + journal.elapsed, stopped=stopped, signal=end.signal)
+
+
+def _running(
+    running: Iterable[tuple[JournaledQuantum, Started]], graph: EnumeratedGraph
+) -> Iterator[Running]:
+    now = _ids_now(graph)
+    for quantum, started in running:
+        id = now[quantum.quantum_id.bytes]
+        yield Running(id, started.start, started.host, started.pid, started.attempt)
 
 
 @contextmanager
@@ -134,8 +150,7 @@ class _NoSource:
 
 def _translated(pairs: _Pairs, graph: EnumeratedGraph) -> Iterator[QuantumOutcome]:
     """Yield outcomes with the ids that the graph has now: a fixup or a selection may have given them others."""
-    structure = graph.structure
-    now = {structure.quantum_id_bytes(position): graph.id(position) for position in range(len(structure))}
+    now = _ids_now(graph)
     ids = {quantum.id: now[quantum.quantum_id.bytes] for quantum, _ in pairs}
     for quantum, outcome in pairs:
         root = outcome.blocked_by
@@ -145,6 +160,11 @@ def _translated(pairs: _Pairs, graph: EnumeratedGraph) -> Iterator[QuantumOutcom
             blocked_by=None if root is None else ids.get(root),
             earlier=tuple(replace(each, id=ids[quantum.id]) for each in outcome.earlier),
         )
+
+
+def _ids_now(graph: EnumeratedGraph) -> dict[bytes, int]:
+    structure = graph.structure
+    return {structure.quantum_id_bytes(position): graph.id(position) for position in range(len(structure))}
 
 
 def _with_missing(

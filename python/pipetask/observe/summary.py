@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from ..outcome import INVALID_QUANTUM, REPEATABLE_ERROR, QuantumOutcome, Status
 from ..text import visible
 from .count_table import as_text, count_rows
 from .outcome_list import Outcomes, html_table
+from .running import Running
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -67,7 +68,10 @@ class RunSummary:
     """Number of quanta whose outputs are in the datastore but could not be registered."""
 
     goes_on: bool = False
-    """Whether this is the state of a batch run that has not ended."""
+    """Whether this is the state of a run that has not ended."""
+
+    running: Sequence[Running] = ()
+    """Of such a run: attempts that have not ended, as far as they are known."""
 
     @property
     def failed(self) -> Outcomes:

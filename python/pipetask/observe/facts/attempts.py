@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from ...graph.enumeration import EnumeratedGraph
 from ...outcome import QuantumOutcome, Status, Usage
+from ..running import Running
 from .lanes import Lane, assign_lanes
 
-__all__ = ["RUNNING", "STATUSES", "Attempts", "Floats", "Integers", "Running"]
+__all__ = ["RUNNING", "STATUSES", "Attempts", "Floats", "Integers"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -29,17 +30,6 @@ RUNNING = len(STATUSES)
 _NUMBERS = {status: number for number, status in enumerate(STATUSES)}
 
 _MEASURES = tuple(field.name for field in fields(Usage))
-
-
-@dataclass(frozen=True)
-class Running:
-    """An attempt that has not ended."""
-
-    id: int
-    start: float
-    host: str | None = None
-    pid: int | None = None
-    attempt: int = 1
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +9,7 @@ from ...graph.enumeration import EnumeratedGraph
 from ...graph.structure import GraphStructure
 from ...outcome import QuantumOutcome
 from ..summary import RunSummary
-from .attempts import Attempts, Floats, Integers, Running
+from .attempts import Attempts, Floats, Integers
 from .efficiency import IdleReason, idle_reasons, peak_concurrency
 from .errors import ErrorGroup, error_groups
 from .gains import Gains, gains
@@ -35,9 +34,7 @@ class RunFacts:
     """How many quanta could run at the same time, if that is known."""
 
     @classmethod
-    def of(
-        cls, summary: RunSummary, slots: int | None = None, running: Iterable[Running] = (), now: float = 0.0
-    ) -> RunFacts:
+    def of(cls, summary: RunSummary, slots: int | None = None) -> RunFacts:
         """Collect the facts about a run from its summary.
 
         Parameters
@@ -46,12 +43,8 @@ class RunFacts:
             The summary; it may be that of a run that has not ended.
         slots
             How many quanta could run at the same time, if that is known.
-        running
-            Attempts that have not ended.
-        now
-            The present, for these.
         """
-        attempts = Attempts.of(summary.graph, summary.outcomes, running, now)
+        attempts = Attempts.of(summary.graph, summary.outcomes, summary.running, summary.end)
         # Clocks of other hosts may be ahead or behind, and a run is continued after others have begun it.
         begin = min(summary.start, attempts.start.min(initial=summary.start))
         end = max(summary.end, attempts.end.max(initial=summary.end))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from ...outcome import Status
@@ -29,6 +30,8 @@ def verdict_section(subject: Subject) -> Markup:
         ("slots used", percent(facts.busy, facts.available)),
         ("attempts", number(len(facts.attempts))),
     ]
+    if summary.goes_on:
+        numbers.insert(1, ("running", number(len(summary.running))))
     return tag(
         "header",
         tag("h1", str(getattr(summary.header, "output_run", None) or "run")),
@@ -47,7 +50,8 @@ def labels_section(subject: Subject) -> Markup:
     statuses = [status for status in STATUS_ORDER if summary.total[status]]
     facts = {each.label: each for each in subject.facts.labels}
     measured = any(each.seconds.count for each in facts.values())
-    rows = [list(_row(subject, facts[label], statuses, measured)) for label in summary.counts]
+    labels = [label for label, each in facts.items() if label in summary.counts or each.attempts]
+    rows = [list(_row(subject, facts[label], statuses, measured)) for label in labels]
     if len(rows) > 1:
         total = summary.total
         sums = ["all", *(number(total[status]) for status in statuses), number(len(subject.facts.attempts))]
@@ -79,7 +83,7 @@ def labels_section(subject: Subject) -> Markup:
 
 def _row(subject: Subject, facts: LabelFacts, statuses: list[Status], measured: bool) -> Iterator[str]:
     task = subject.graph.structure.labels.index(facts.label)
-    counts = subject.summary.counts[facts.label]
+    counts = subject.summary.counts.get(facts.label, Counter[Status]())
     yield tag("a", label_mark(task, facts.label), href=f"#label={task}")
     for status in statuses:
         count = number(counts[status]) if counts[status] else ""

@@ -54,9 +54,12 @@ class PageSink(Sink):
     def end(self, summary: RunSummary) -> None:
         """Write the file."""
         with self._file.open() as out:
-            facts = RunFacts.of(summary, self._slots)
             subject = Subject(
-                summary, facts, self._commands(summary), self._command_line, refresh=self._refresh
+                summary,
+                RunFacts.of(summary, self._slots),
+                self._commands(summary),
+                self._command_line,
+                refresh=self._refresh if summary.goes_on else None,
             )
             out.write(page_text(subject))
         self._written = True

@@ -21,7 +21,7 @@ def timeline_section(subject: Subject) -> Markup:
         return Markup("")
     span, labels = max(facts.end - facts.begin, 1e-9), subject.graph.structure.labels
     uri, height = timeline_picture(facts.attempts, facts.begin, facts.begin + span, len(labels))
-    marks = [label_mark(i, label) for i, label in enumerate(labels) if label in subject.summary.counts]
+    marks = [label_mark(i, label) for i, label in enumerate(labels) if facts.labels[i].attempts]
     about = f"Quanta of {len(facts.attempts.lanes)} slots from left to right, coloured by task"
     return section(
         "timeline",
