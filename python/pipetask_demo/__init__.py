@@ -2,7 +2,7 @@ r"""A small but real science pipeline, to try the package without a telescope.
 
 A simulated camera (`DemoCam`, four 300x300 pixel detectors) observes one star
 field twelve times in two bands over four nights.  One of the stars varies.
-The last task of the pipeline has to find it from the pixels.
+The last task of the pipeline finds it.
 
 ::
 

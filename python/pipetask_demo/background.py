@@ -1,4 +1,4 @@
-"""The light of the sky, which is in every pixel and belongs to no star."""
+"""Fits the background: the light of the sky, which is in every pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes positions and brightness of a detector comparable with others."""
+"""The calibration of a detector: sky coordinates and photometric scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables whose columns are described once, in a schema that can be stored."""
+"""Tables, with their columns described in a schema that can be stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds stars: peaks of the image after it was smoothed by the shape of a star."""
+"""Finds stars: peaks of the image after smoothing with the shape of a star."""
 
 from __future__ import annotations
 

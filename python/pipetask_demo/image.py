@@ -1,4 +1,4 @@
-"""In-memory pixel data: what the tasks of the demo pass to each other."""
+"""Images in memory, which the tasks pass to each other."""
 
 from __future__ import annotations
 

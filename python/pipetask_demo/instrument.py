@@ -1,4 +1,4 @@
-"""The simulated camera as LSST middleware knows it."""
+"""The simulated camera as an instrument of LSST's middleware."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DemoCam(Instrument):
 
     def getRawFormatter(self, dataId: Any) -> type:  # noqa: N802, N803
         """Return the formatter for raw files, the same for all of them."""
-        # Only ingest needs it, not the many other users of instruments.
+        # Imported late: only ingest needs it.
         from .formatters import RawFormatter
 
         return RawFormatter

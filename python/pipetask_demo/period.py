@@ -1,4 +1,4 @@
-"""Searches the period of a star that was observed at irregular times in several bands."""
+"""Finds the period of a star from observations at irregular times in several bands."""
 
 from __future__ import annotations
 

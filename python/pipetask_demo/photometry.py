@@ -1,4 +1,4 @@
-"""Measures stars on small boxes of pixels around them, all at once."""
+"""Measures many stars at once, each in a small box of pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dimension records: what the repository knows about visits and patches."""
+"""Inserts the dimension records of visits and patches."""
 
 from __future__ import annotations
 

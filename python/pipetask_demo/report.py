@@ -1,4 +1,4 @@
-"""Says what the pipeline found, and whether it is what was simulated."""
+"""Compares what the pipeline found with what was simulated."""
 
 from __future__ import annotations
 

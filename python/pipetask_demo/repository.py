@@ -86,12 +86,12 @@ def _register(
 
 
 def _ingest_raws(butler: Butler, root: Path) -> None:
-    """Simulate the exposures as files, and move them to the repository."""
+    """Simulate the exposures as files, and move these into the repository."""
     assert DemoCam.raw_definition is not None
     dataset_type = _register(butler, *DemoCam.raw_definition)
     butler.collections.register(RAW_RUN)
     stars = make_stars()
-    # Inside of the repository, so that it is on the same file system.
+    # Inside the repository, so that the move stays on one file system.
     with tempfile.TemporaryDirectory(dir=root.absolute()) as directory:
         files = []
         for visit, detector in itertools.product(VISITS, DETECTORS):
@@ -139,7 +139,7 @@ def _put_references(butler: Butler, grid: PatchGrid) -> None:
 def build_graph(root: Path, path: Path, output: str = "demo/out", output_run: str = "demo/out/run1") -> int:
     """Build the quantum graph of the demo pipeline and write it to a file.
 
-    Nothing is registered in the repository: that is up to who runs the graph.
+    Nothing is registered in the repository; running the graph does that.
 
     Parameters
     ----------

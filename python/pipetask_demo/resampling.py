@@ -1,4 +1,4 @@
-"""Moves an image to other pixels by cubic interpolation."""
+"""Resamples an image by cubic interpolation."""
 
 from __future__ import annotations
 

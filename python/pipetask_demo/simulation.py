@@ -1,4 +1,4 @@
-"""Simulates what the camera writes, and the calibration images for it.
+"""Simulates raw images and calibration images.
 
 The signal of a pixel, in electrons, is ``Poisson((stars + sky) * response)``
 plus the bias pattern plus read noise; divided by the gain, on top of a

@@ -1,4 +1,4 @@
-"""The simulated sky: stars that are constant, and one that is not."""
+"""The simulated sky: constant stars and a variable one."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class StarField:
 
 
 def _scatter(rng: np.random.Generator) -> Points:
-    """Return offsets (arcseconds) that keep their distance, the variable star first."""
+    """Return offsets (arcseconds) with a minimum distance from each other; the variable star is first."""
     chosen = np.array([VARIABLE.offset])
     while len(chosen) <= NUMBER:
         candidate = rng.uniform(-EXTENT / 2, EXTENT / 2, 2)
@@ -115,7 +115,7 @@ def _scatter(rng: np.random.Generator) -> Points:
 
 
 def _magnitudes(rng: np.random.Generator) -> dict[str, npt.NDArray[np.float64]]:
-    """Return magnitudes whose numbers rise by a factor 1.8 for each magnitude."""
+    """Return magnitudes; the number of stars rises by a factor of 1.8 per magnitude."""
     bright, faint, slope = 16.8, 24.3, 0.26
     low, high = 10 ** (slope * bright), 10 ** (slope * faint)
     i_band = np.log10(rng.uniform(low, high, NUMBER)) / slope

@@ -1,4 +1,4 @@
-"""The simulated observations: when, where, in which band and weather."""
+"""The simulated observations: times, pointings, bands and weather."""
 
 from __future__ import annotations
 

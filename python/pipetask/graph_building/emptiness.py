@@ -11,7 +11,7 @@ from lsst.daf.butler import Butler, ButlerUserError
 from lsst.pipe.base import PipelineGraph
 
 from ..errors import PipetaskError
-from .missing_inputs import registered_names, unregistered
+from .missing_inputs import mock_advice, registered_names, unregistered
 
 __all__ = ["EmptyGraphError", "Search"]
 
@@ -54,7 +54,7 @@ class Search:
             elif node.is_prerequisite:
                 continue
             elif not self._has(name, ""):
-                yield f"there are no datasets of type {name!r} in {where}"
+                yield f"there are no datasets of type {name!r} in {where}{mock_advice(name)}"
             elif self.data_query and not self._has(name, self.data_query):
                 yield f"no dataset of type {name!r} in {where} satisfies the data query"
 

@@ -1,4 +1,4 @@
-"""Calibrates positions and brightness of a visit by stars of another survey."""
+"""Calibrates positions and brightness of a visit with reference stars."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class CalibrateVisitConnections(PipelineTaskConnections, dimensions=("instrument
     def adjustQuantum(  # noqa: N802
         self, inputs: dict[str, Any], outputs: dict[str, Any], label: str, data_id: Any
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Expect no calibration for a detector which has no stars."""
+        """Expect no calibration for a detector without stars."""
         connection, refs = outputs["calibrations"]
         present = {ref.dataId["detector"] for ref in inputs["sources"][1]}
         kept = [ref for ref in refs if ref.dataId["detector"] in present]
@@ -164,7 +164,7 @@ class CalibrateVisitTask(PipelineTask):
         except ValueError as error:
             raise NoWorkFound(f"No reference stars: {error}") from None
         correction = AffineMap(np.eye(2), shift)
-        # The first matches allow for a rotation, which the second ones have no more.
+        # The first match allows for a rotation, which is removed before the second.
         for radius in (3 * self.config.match_radius, self.config.match_radius):
             here, there = match_nearest(correction(nominal), stars, radius)
             if len(here) < self.config.min_matches:

@@ -1,4 +1,4 @@
-"""Adds the visits of a patch in one band to a deeper image."""
+"""Adds the visits of a patch in one band into a deeper image."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class _Sum:
         """Return the weighted mean of what was added."""
         seen = self.weight > 0
         weight = np.where(seen, self.weight, 1)
-        # What was true for one visit only is not for their sum.
+        # Keywords of a single visit do not apply to the sum.
         header = {key: value for key, value in self.header.items() if key not in ("VISIT", "MJD")}
         return DemoImage(
             image=(self.image / weight).astype(np.float32),

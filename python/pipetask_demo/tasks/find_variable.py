@@ -1,4 +1,4 @@
-"""Finds the stars of a tract whose light varies with a period."""
+"""Finds periodic variable stars in a tract."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class FindVariableTask(PipelineTask):
         return row
 
     def _fit_sine(self, curve: LightCurve, chi2: float) -> dict[str, Any]:
-        """Return what is different in the row of a star that is not constant."""
+        """Return the columns that differ for a star that is not constant."""
         sine = find_period(curve, self.config.shortest_period, self.config.longest_period)
         # Period, amplitude and phase are fitted in addition to the constants.
         freedom = max(len(curve.flux) - curve.design().shape[1] - 3, 1)

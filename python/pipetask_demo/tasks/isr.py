@@ -1,4 +1,4 @@
-"""Instrument signature removal: from counts to electrons that stars and sky made."""
+"""Instrument signature removal: from counts to electrons."""
 
 from __future__ import annotations
 

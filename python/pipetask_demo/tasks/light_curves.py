@@ -73,7 +73,7 @@ class LightCurvesConfig(PipelineTaskConfig, pipelineConnections=LightCurvesConne
 
 
 class LightCurvesTask(PipelineTask):
-    """Makes one light curve for each object in the part of the sky that belongs to the patch alone."""
+    """Makes a light curve for each object in the part of the sky that belongs only to this patch."""
 
     ConfigClass = LightCurvesConfig
     _DefaultName = "lightCurves"
