@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -20,9 +22,11 @@ from pipetask.executors.stop import StopRequest
 from pipetask.monitor.past import past_batch_run, past_run
 from pipetask.observe.history import summaries
 from pipetask.observe.history.changes import History
+from pipetask.observe.history.page import history_page
 from pipetask.observe.history.past_run import Ended, LabelNumbers, PastRun, Spread
 from pipetask.observe.history.summaries import read_summary
 from pipetask.observe.history.table import HistoryTable
+from pipetask.observe.page.markup import shown
 from pipetask.observe.summary import OutcomeCollector
 from pipetask.observe.summary_file import SummaryFile
 from pipetask.outcome import QuantumOutcome, Status, Usage
@@ -313,3 +317,37 @@ def test_a_run_on_a_machine_is_read_from_its_journal(
     cut = past_run(str(journal))
     assert (cut.outcome, cut.quanta) != ("failed", 0)
     assert cut.labels == ours.labels, "only its end is missing"
+
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\"'&é\ud800"
+
+
+def test_a_page_has_all_numbers_and_only_text(tmp_path: Path) -> None:
+    runs = [some_run(f"{HOSTILE}{n}", n * 1e5, seconds=10.0 + 10 * n, **{HOSTILE: n + 1.0}) for n in range(3)]
+    history = History(runs)
+    text = history_page(history)
+    root = ElementTree.fromstring(text.partition("\n")[2])
+    assert not list(root.iter("script"))
+    policy = next(meta for meta in root.iter("meta") if "content" in meta.attrib)
+    assert "default-src 'none'" in policy.attrib["content"]
+    assert "http" not in re.sub(r"http-equiv", "", text), "no address of anything"
+    titles = ["".join(each.itertext()) for each in root.iter("h2")]
+    assert titles == ["Runs", shown(HOSTILE)]
+    cells = [["".join(cell.itertext()) for cell in row.iter("td")] for row in root.iter("tr")]
+    rows = [row for row in cells if row]
+    assert [row[2:4] for row in rows[:3]] == [["10 s", ""], ["20 s", "+100 % !"], ["30 s", "+50 % !"]]
+    assert [row[4:6] for row in rows[3:]] == [["1 s", ""], ["2 s", "+100 % !"], ["3 s", "+50 % !"]]
+    assert len(list(root.iter("svg"))) == 2
+    assert len(list(root.iter("rect"))) == 4, "a square where something is worse"
+
+
+def test_the_command_writes_the_page(tmp_path: Path) -> None:
+    one = tmp_path / "one.json"
+    write_run(one, 1e9, 1.0)
+    done = run_forked("history", str(one), "--html", str(tmp_path / "page.html"))
+    assert done.code == 0, done.err
+    assert "isr" in done.out
+    assert "Nothing is worse" in (tmp_path / "page.html").read_text()
+    refused = run_forked("history", str(one), "--html", str(tmp_path / "no" / "page.html"))
+    assert refused.code == 2
+    assert "--html" in refused.line

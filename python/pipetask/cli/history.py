@@ -25,12 +25,18 @@ def run(invocation: Invocation) -> int:
 
     from ..monitor.past import past_run
     from ..observe.history.changes import History
+    from ..observe.history.page import history_page
     from ..observe.history.table import HistoryTable
+    from ..observe.whole_file import WholeFile
 
     options: HistoryCommand = invocation.options
     options.check()
+    page = None if options.html is None else WholeFile(options.html, "--html")
     history = History([past_run(name) for name in options.runs], options.threshold)
     worse = list(history.worse())
+    if page is not None:
+        with page.open() as out:
+            out.write(history_page(history))
     if options.as_json:
         print(json.dumps(history.json(), indent=2))
         return WORSE if worse else 0

@@ -113,6 +113,9 @@ class HistoryCommand:
         "Summary files, run directories, journals.", default=(), complete="files"
     )
     as_json: bool = option("--json", default=False, help="Print JSON.")
+    html: str | None = option(
+        "--html", metavar="FILE", help="Write a page with the tables and charts, too.", new_file=True
+    )
     threshold: float = option(
         "--threshold", metavar="PERCENT", default=20.0, above=0, help="Growth that is marked."
     )
