@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import commands, condor, growth, imports, inside, report_page
+from . import commands, condor, growth, imports, inside, journal, report_page
 from .harness import Bench, Figure
 
 BENCHES: dict[str, Bench] = {
@@ -32,6 +32,8 @@ BENCHES: dict[str, Bench] = {
     "condor_90": condor.condor_90,
     "report_page": report_page.report_page,
     "growth": growth.growth,
+    "journal": journal.journal,
+    "watch_82k": journal.watch_82k,
 }
 
 HEADINGS = ["what", "ours", "against", "reached", "wanted", "", "measured"]

@@ -76,7 +76,7 @@ def durability(repeat: int) -> Iterator[Figure]:
         seconds: dict[str, list[float]] = {"full": [], "none": []}
         for _ in range(repeat):
             for choice, values in seconds.items():
-                values.append(_execution_part(fresh_copy(template), "-j", "2", "--durability", choice))
+                values.append(execution_part(fresh_copy(template), "-j", "2", "--durability", choice))
         full, none = median(seconds["full"]), median(seconds["none"])
         name = "1,050 small quanta, -j 2, all on disk before it is registered"
         yield Figure(name, full, none, "--durability none", "s", none / full, 0.9)
@@ -90,14 +90,14 @@ def scaling_1050(repeat: int) -> Iterator[Figure]:
         seconds: dict[str, list[float]] = {"1": [], "2": []}
         for _ in range(repeat):
             for processes, values in seconds.items():
-                values.append(_execution_part(fresh_copy(template), "-j", processes))
+                values.append(execution_part(fresh_copy(template), "-j", processes))
         one, two = median(seconds["1"]), median(seconds["2"])
         yield Figure(
             "1,050 small quanta, -j 2, execution part", two, one, "our own -j 1", "s", one / two, 1.7
         )
 
 
-def _execution_part(root: Path, *options: str) -> float:
+def execution_part(root: Path, *options: str) -> float:
     """Return the seconds from the start of the first quantum until all is registered."""
     summary = root / "summary.json"
     checked(timed_command(run_words(OURS, root, *options, "--summary", str(summary))))
@@ -117,7 +117,7 @@ def sleepers(repeat: int) -> Iterator[Figure]:
         values = []
         for _ in range(repeat):
             root = fresh_copy(template)
-            values.append(_execution_part(root, "-j", "8", "--qgraph-node-id", _ids_of_isr(root)))
+            values.append(execution_part(root, "-j", "8", "--qgraph-node-id", _ids_of_isr(root)))
         seconds = median(values)
         ideal = 200 * 0.5 / 8
         yield Figure("200 quanta that sleep 0.5 s, -j 8", seconds, ideal, "ideal", "s", ideal / seconds, 0.95)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import uuid
@@ -28,6 +29,7 @@ from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import MockPipeline
 from test_batch_runs import Write, write  # noqa: F401  a fixture
 from test_journal import until
+from watch_samples import EXAMPLES
 
 QUANTA = [
     JournaledQuantum(id, label, {"exposure": exposure, "detector": id % 2}, uuid.UUID(int=id << 96))
@@ -118,6 +120,15 @@ def test_what_is_blocked_is_explained_down_to_the_root(failed_run: str) -> None:
     assert between == "Between them: characterize (instrument='Mock', detector=1, exposure=1)"
     (calibrated,) = content["reads"]
     assert calibrated["quanta"] == {"characterize succeeded": 1, "characterize blocked": 1}
+
+
+def test_the_sample_in_the_guide_is_current(failed_run: str) -> None:
+    """To change it, copy what this shows, and run ``python doc/_extensions/embed.py``."""
+    command = "pipetask explain u/out gather exposure=1"
+    text = run_here("explain", failed_run, *command.split()[3:]).out
+    text = re.sub(r"UUID \S+", "UUID 01a21694-03ed-7462-a47c-1c49469feaf0", text)
+    text = text.replace(str(Path(failed_run).parent / "repo"), "/repo")
+    assert (EXAMPLES / "explain.txt").read_text() == f"$ {command}\n{text}"
 
 
 def test_a_success_is_explained(failed_run: str) -> None:

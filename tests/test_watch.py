@@ -34,6 +34,7 @@ from pipetask.testing import enumerated
 from terminals import Terminal, lines_of
 from test_batch_runs import Write, write  # noqa: F401  a fixture
 from test_journal import summary_of
+from watch_samples import EXAMPLES, samples
 
 NOW = 1_000_000.0
 
@@ -96,6 +97,11 @@ def test_hostile_text_is_shown_and_not_obeyed() -> None:
     assert "[red]" in text
 
 
+def test_samples_in_the_guide_are_current() -> None:
+    for name, text in samples().items():
+        assert (EXAMPLES / name).read_text() == text, "run: python tests/watch_samples.py"
+
+
 # Runs with a journal.
 
 
@@ -148,12 +154,13 @@ def test_without_runs_the_folder_is_named(state_folder: Path) -> None:
 
 def test_failures_are_shown_and_how_to_go_on() -> None:
     end = RunEnd(end=time.time(), outcome="failed", counts={"succeeded": 1, "failed": 1, "blocked": 1})
-    journal_of_a_run("u/run", DONE, FAILED, end=end)
+    journal_of_a_run("u/run/20260101T000000Z", DONE, FAILED, end=end)
+    assert run_here("watch", "u/ru").code == 1
     done = run_here("watch", "u/run")
     assert done.code == RunPhase.FAILED.exit_code
     assert "isr (number=1) failed: ValueError: no good" in done.out
     assert "resume with: go on" in done.out
-    content = json.loads(run_here("watch", "u/run", "--json").out)
+    content = json.loads(run_here("watch", "u/run/20260101T000000Z", "--json").out)
     assert content["failures"][0]["dataId"] == {"number": 1}
     assert content["numberOfFailures"] == 1
     assert content["resume"] == "go on"

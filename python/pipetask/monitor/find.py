@@ -26,7 +26,8 @@ def find_run(name: str) -> RunDirectory | Path:
     ----------
     name
         A run directory; a folder with journals, of which the newest is taken; a journal; the name of a folder in the
-        state folder; or the output run of a recent run.
+        state folder; or the output run of a recent run, or the collection that it is in (``u/me/out`` for
+        ``u/me/out/20260101T000000Z``).
 
     Raises
     ------
@@ -65,6 +66,6 @@ def _named(name: str) -> Path | None:
             return journals[-1]
     for journal in recent_journals():
         begin = begin_of(journal)
-        if begin is not None and begin.output_run == name:
+        if begin is not None and f"{begin.output_run}/".startswith(f"{name}/"):
             return journal
     return None
