@@ -268,10 +268,14 @@ def test_a_batch_run_has_a_page_at_any_time_and_at_its_end(
     directory = RunDirectory(path)
     with directory.index() as index:
         first, *others = [node.name for node in index.nodes()]
+    (tmp_path / "slot").write_text("Memory = 512\n")
+    monkeypatch.setenv("_CONDOR_MACHINE_AD", str(tmp_path / "slot"))
     assert run_node(directory, first) == 0
     assert run_forked("report", str(path), "--html", str(tmp_path / "so_far.html")).code in (0, 1)
     page = Page((tmp_path / "so_far.html").read_text())
     assert {"succeeded", "written"} <= set(page.rows["tasks"][0])
+    assert page.rows["tasks"][0][-1] == "of requested"
+    assert page.rows["tasks"][1][-1].endswith(" % of 512 MiB")
     assert [run_node(directory, node) for node in others] == [0] * len(others)
     monkeypatch.chdir(tmp_path.parent)
     assert run_forked("run-node", str(path), "final").code == 0

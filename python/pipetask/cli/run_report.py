@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..batch.node_commands import rerun_command
 from ..batch.replay import ReplayExecutor, Standing
+from ..batch.requests import requested_memory
 from ..batch.run_directory import RunDirectory
 from ..batch.status import ENDED, NodeState, RunPhase, RunStatus
 from ..batch.watch import RunWatch
@@ -84,7 +85,8 @@ def write_page(found: RunDirectory | Path, uri: str, refresh: float | None) -> N
         return  # nothing has run yet, or there is no repository whose names the page could use
     from ..execution.continuation import end
 
-    sink = PageSink(uri, recipe.later.command, partial(_commands, found), refresh=refresh)
+    requested = partial(requested_memory, found)
+    sink = PageSink(uri, recipe.later.command, partial(_commands, found), None, requested, refresh=refresh)
     standing = _standing(found, status, watch.states)
     end(recipe.later, str(found.graph), ReplayExecutor(found, register=False, standing=standing), [sink])
 
@@ -168,7 +170,8 @@ def replay(
 def _sinks(directory: RunDirectory, records: RecordOptions, command: Sequence[str]) -> list[Sink]:
     from ..observe.choice import sinks_for
 
-    return sinks_for(partial(_commands, directory), records, command=command)
+    requested = partial(requested_memory, directory)
+    return sinks_for(partial(_commands, directory), records, command=command, requested_memory=requested)
 
 
 def _last_sinks(directory: RunDirectory, later: Continuation) -> list[Sink]:

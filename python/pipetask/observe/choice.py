@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
@@ -28,6 +28,7 @@ def sinks_for(
     progress: Sink | None = None,
     slots: int | None = None,
     command: Sequence[str] = (),
+    requested_memory: Callable[[], Mapping[str, float]] = dict,
 ) -> list[Sink]:
     """Return the sinks of a run: first those that write files, then those that print.
 
@@ -43,13 +44,15 @@ def sinks_for(
         How many quanta can run at the same time, if that is known.
     command
         The command that has begun the run; by default this one.
+    requested_memory
+        Returns the bytes that were asked for a quantum by label, where that is known.
 
     Raises
     ------
     PipetaskError
         If something cannot be written where it is to be.
     """
-    kept = record_sinks(commands, records, slots=slots, command=command)
+    kept = record_sinks(commands, records, slots=slots, command=command, requested_memory=requested_memory)
     shown = [progress] if progress is not None else []
     return [*kept, *shown, ReportSink(_console(), commands)]
 
@@ -60,13 +63,14 @@ def record_sinks(
     *,
     slots: int | None = None,
     command: Sequence[str] = (),
+    requested_memory: Callable[[], Mapping[str, float]] = dict,
 ) -> list[Sink]:
     """Return the sinks that write files; the parameters are those of `sinks_for`."""
     kept: list[Sink] = [SummaryFile(records.summary, sys.argv)] if records.summary else []
     if records.html:
         from .page.sink import PageSink  # most runs need none of it
 
-        kept.append(PageSink(records.html, command or sys.argv, commands, slots))
+        kept.append(PageSink(records.html, command or sys.argv, commands, slots, requested_memory))
     if records.trace:
         kept.append(TraceFile(records.trace))
     return kept

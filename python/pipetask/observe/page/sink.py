@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..facts.run import RunFacts
 from ..report import Commands
@@ -28,6 +28,8 @@ class PageSink(Sink):
         Returns commands that run single quanta again.
     slots
         How many quanta can run at the same time, if that is known.
+    requested_memory
+        Returns the bytes that were asked for a quantum by label, where that is known; called at the end.
     refresh
         Seconds after which a browser is to load the page again, if it will be replaced.
 
@@ -43,12 +45,13 @@ class PageSink(Sink):
         command_line: Sequence[str],
         commands: Commands,
         slots: int | None = None,
+        requested_memory: Callable[[], Mapping[str, float]] = dict,
         *,
         refresh: float | None = None,
     ):
         self._file = WholeFile(uri, "--html")
         self._command_line, self._commands, self._slots = list(command_line), commands, slots
-        self._refresh = refresh
+        self._requested_memory, self._refresh = requested_memory, refresh
         self._written = False
 
     def end(self, summary: RunSummary) -> None:
@@ -59,6 +62,7 @@ class PageSink(Sink):
                 RunFacts.of(summary, self._slots),
                 self._commands(summary),
                 self._command_line,
+                self._requested_memory(),
                 refresh=self._refresh if summary.goes_on else None,
             )
             out.write(page_text(subject))
