@@ -25,8 +25,11 @@ from pipetask import (
     QuantumGraphExecutor,
     UsageError,
 )
+from pipetask.batch.status import RunPhase
 from pipetask.errors import one_line
 from pipetask.execution.run import MODEL_GROUPS, run
+from pipetask.journal.places import journals_in
+from pipetask.monitor.local import LocalWatch
 from pipetask.options.declaration import Declared, Option, item_type
 from pipetask.options.execution import ExecutorOptions, RunOptions
 from pipetask.options.keywords import keywords
@@ -35,7 +38,7 @@ from pipetask.wording import speaking_of_flags
 
 from conftest import Repository, environment, run_pipetask  # isort: skip
 
-OF_THE_COMMAND = {"on_end", "journal", "no_journal"}
+OF_THE_COMMAND = {"on_end", "no_journal"}
 """Options that need the command: it calls, or writes, what belongs to it."""
 
 OPTIONS = {
@@ -59,7 +62,9 @@ def accepted(each: Declared) -> Any:
         item = item | str
     elif item is uuid.UUID:
         item = uuid.UUID | str
-    elif item is str and (each.option.new_file or each.option.complete == "files" or each.name == "run_dir"):
+    elif item is str and (
+        each.option.new_file or each.option.complete in ("files", "folders") or each.name == "run_dir"
+    ):
         item = str | Path
     if container is not None:
         item = item | Iterable[item]
@@ -111,7 +116,10 @@ def test_one_call_runs_a_graph(repository: Repository, tmp_path: Path) -> None:
         processes=2,
         timeout=600,
         summary=tmp_path / "summary.json",
+        journal=tmp_path / "journal",
     )
+    (journal,) = journals_in(tmp_path / "journal")
+    assert LocalWatch(journal).look().phase is RunPhase.SUCCEEDED
     assert (summary.status, len(summary.outcomes)) == ("succeeded", 10)
     assert json.loads((tmp_path / "summary.json").read_text())["exitCode"] == 0
     first = summary.outcomes[0]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .execution.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
     from .execution.quantum_backed_executor import QuantumBackedGraphExecutor
     from .execution.run import run
-    from .executors.activity import Activity
+    from .executors.activity import Activity, RunningQuantum
     from .executors.base import ExecutionContext, QuantumExecutor, Traits
     from .executors.dry_run import DryRunExecutor
     from .executors.frontier import Frontier
@@ -141,6 +141,7 @@ __all__ = [
     "RunSummary",
     "Runner",
     "RunnerSpec",
+    "RunningQuantum",
     "SetConfig",
     "Sink",
     "Status",
@@ -176,7 +177,7 @@ _HOMES = {
     "batch.executor": "BatchExecutor",
     "batch.system": "BatchSystem",
     "errors": "PipetaskError RegistrationError UsageError",
-    "executors.activity": "Activity",
+    "executors.activity": "Activity RunningQuantum",
     "executors.base": "ExecutionContext QuantumExecutor Traits",
     "executors.dry_run": "DryRunExecutor",
     "executors.frontier": "Frontier",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
 from ..options.records import RecordOptions
 from .command import Invocation
 
@@ -41,22 +42,14 @@ def journal_of(
     Raises
     ------
     UsageError
-        If the journal cannot be written to the folder that the user has chosen.
+        If the journal cannot be written to the folder that the user has chosen, or would not be written.
     """
     from ..journal.places import check_folder, default_folder
     from ..journal.sink import JournalFacts, JournalSink
 
+    if executor.traits.batch and "journal" in invocation.typed:
+        raise UsageError("--journal: a batch run has the same records in its run directory: leave it out.")
     if records.no_journal or executor.traits.batch or not executor.traits.executes:
         return None
-    folder = default_folder()
-    if records.journal is not None:
-        folder = Path(records.journal).absolute()
-        check_folder(folder)
-    facts = JournalFacts(
-        graph=graph if "://" in graph else str(Path(graph).absolute()),
-        # It may also be an alias, or a URI.
-        repository=str(Path(repository).absolute()) if Path(repository).exists() else repository,
-        resume=resume,
-        options=invocation.given,
-    )
-    return JournalSink(folder, facts)
+    folder = default_folder() if records.journal is None else check_folder(Path(records.journal))
+    return JournalSink(folder, JournalFacts.of(graph, repository, resume, invocation.given))

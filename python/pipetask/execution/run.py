@@ -42,6 +42,7 @@ def run(
     summary: str | Path | None = None,
     html: str | Path | None = None,
     trace: str | Path | None = None,
+    journal: str | Path | None = None,
     input: str | Iterable[str] = (),
     output: str | None = None,
     output_run: str | None = None,
@@ -112,6 +113,8 @@ def run(
         What receives each outcome, and the summary at the end, for instance a progress display.
     summary, html, trace
         Files to write: a summary as JSON, a page that explains the run, a timeline for Perfetto.
+    journal
+        Folder for the journal of the run, with which ``pipetask watch`` shows it in a terminal; by default none.
 
     Returns
     -------
@@ -155,10 +158,22 @@ def _run(
 
     run_alone = partial(debug_command, repo, named(graph))
     records = record_sinks(lambda _: run_alone, assemble(RecordOptions, values), slots=values["processes"])
+    records += _journal(values["journal"], executor, repo, named(graph))
     graph_executor = QuantumGraphExecutor(executor, repo, options, [*records, *sinks])
     executor.prepare()
     with open_graph(repo, graph, options.execution.selection, announce=executor.preload) as file:
         return graph_executor.execute(file)
+
+
+def _journal(folder: str | None, executor: QuantumExecutor, repo: str, graph: str) -> list[Sink]:
+    from ..journal.places import check_folder
+    from ..journal.sink import JournalFacts, JournalSink
+
+    if folder is None or not executor.traits.executes:
+        return []
+    if executor.traits.batch:
+        raise UsageError("--journal: a batch run has the same records in its run directory: leave it out.")
+    return [JournalSink(check_folder(Path(folder)), JournalFacts.of(graph, repo))]
 
 
 def _executor(

@@ -57,8 +57,8 @@ def new_journal(folder: Path) -> Path:
     return folder / f"{time.time_ns():020}-{os.getpid()}{SUFFIX}"
 
 
-def check_folder(folder: Path) -> None:
-    """Make a folder for journals, or refuse it.
+def check_folder(folder: Path) -> Path:
+    """Make a folder for journals, or refuse it; return its absolute path, because a task may change the directory.
 
     Raises
     ------
@@ -72,6 +72,7 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"--journal {folder}: {error.strerror}: choose another folder.") from error
     if not writeable:
         raise UsageError(f"--journal {folder} is not writeable: choose another folder.")
+    return folder.absolute()
 
 
 def journals_in(folder: Path) -> list[Path]:

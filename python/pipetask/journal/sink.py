@@ -40,13 +40,39 @@ _PLAIN = (int, str, float, bool, bytes, type(None))
 
 @dataclass(frozen=True, kw_only=True)
 class JournalFacts:
-    """What the command knows of a run."""
+    """What is known of a run by what begins it."""
 
     graph: str | None = None
     repository: str | None = None
     output_run: str | None = None
     resume: str | None = None
     options: Mapping[str, str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        graph: str | None,
+        repository: str,
+        resume: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> JournalFacts:
+        """Return facts that are true in any working directory.
+
+        Parameters
+        ----------
+        graph, repository
+            What is run, and where: paths, URIs, or an alias.
+        resume
+            Command that goes on with the run.
+        options
+            Options that do not have their default, as text by name.
+        """
+        return cls(
+            graph=graph if graph is None or "://" in graph else str(Path(graph).absolute()),
+            repository=str(Path(repository).absolute()) if Path(repository).exists() else repository,
+            resume=resume,
+            options=options,
+        )
 
 
 class JournalSink(Sink):
