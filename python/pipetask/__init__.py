@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .errors import PipetaskError, RegistrationError, UsageError
     from .execution.graph_executor import QuantumGraphExecutor
     from .execution.interruption import RunInterrupted
-    from .execution.pipe_base_adapter import GraphExecutionError, PipeBaseGraphExecutor
+    from .execution.pipe_base_adapter import GraphExecutionError, GraphTimeoutError, PipeBaseGraphExecutor
     from .execution.quantum_backed_executor import QuantumBackedGraphExecutor
     from .execution.run import run
     from .executors.activity import Activity, RunningQuantum
@@ -106,6 +106,7 @@ __all__ = [
     "GraphExecutionError",
     "GraphFile",
     "GraphSelection",
+    "GraphTimeoutError",
     "InProcessExecutor",
     "InProcessOptions",
     "Interruption",
@@ -217,7 +218,7 @@ _HOMES = {
     "aggregate_reports report_on_attempts report_on_graph",
     "execution.graph_executor": "QuantumGraphExecutor",
     "execution.interruption": "RunInterrupted",
-    "execution.pipe_base_adapter": "GraphExecutionError PipeBaseGraphExecutor",
+    "execution.pipe_base_adapter": "GraphExecutionError GraphTimeoutError PipeBaseGraphExecutor",
     "execution.quantum_backed_executor": "QuantumBackedGraphExecutor",
     "execution.run": "run",
     "runner": "Interruption Runner RunnerSpec Ticket",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Container, Mapping
 from contextlib import nullcontext
 from dataclasses import fields
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..errors import UsageError
+from ..errors import PipetaskError, UsageError
 from ..options.collections import OutputOptions
 from ..options.commands.build import QgraphCommand
 from ..options.commands.run import RunCommand
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lsst.daf.butler import Butler
     from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
 
+    from ..graph.file import GraphFile
     from ..pipeline.build import PipelineSource
     from ..pipeline.show import ShowRequest
 
@@ -27,6 +29,7 @@ __all__ = [
     "GraphCommand",
     "begin_pipeline",
     "build",
+    "check_not_empty",
     "check_source",
     "keep",
     "print_quanta",
@@ -34,6 +37,8 @@ __all__ = [
     "show",
 ]
 
+
+_LOG = logging.getLogger("lsst.pipetask.graphs")  # under `lsst`, as in LSST's command, so that INFO is logged
 
 GraphCommand: TypeAlias = QgraphCommand | RunCommand
 
@@ -159,10 +164,18 @@ def show(components: PredictedQuantumGraphComponents, request: ShowRequest, butl
         show_graph(request, components.assemble(), butler_config, sys.stdout)
 
 
+def check_not_empty(file: GraphFile) -> None:
+    """Refuse to execute a graph without quanta; a program may."""
+    if not len(file.structure):
+        raise PipetaskError(f"{file.path} has no quanta: there is nothing to run.")
+
+
 def print_quanta(counts: Mapping[str, int]) -> None:
     """Print the number of quanta of each task, and their sum."""
     from rich.console import Console
     from rich.table import Table
+
+    from ..observe.choice import FILE_WIDTH
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("task", no_wrap=True)
@@ -172,4 +185,13 @@ def print_quanta(counts: Mapping[str, int]) -> None:
         table.add_row(label, str(count))
     if len(shown) > 1:
         table.add_row("total", str(sum(shown.values())), style="bold")
-    Console(stderr=True).print(table)
+    Console(stderr=True, width=None if sys.stderr.isatty() else FILE_WIDTH).print(table)
+    _log_quanta(shown)
+
+
+def _log_quanta(counts: Mapping[str, int]) -> None:
+    """Log the numbers as LSST's command does, for ``--log-file``."""
+    number = sum(counts.values())
+    quanta, tasks = "quantum" if number == 1 else "quanta", "task" if len(counts) == 1 else "tasks"
+    lines = "\n".join(f"{count:>8} {label}" for label, count in counts.items())
+    _LOG.info("QuantumGraph contains %d %s for %d %s\n%s", number, quanta, len(counts), tasks, lines)

@@ -12,13 +12,14 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from ..development.coverage import record_coverage
+from ..errors import UsageError
 from ..options.commands.run import RunCommand
 from ..options.graph import GraphSaveOptions
 from ..outcome import Kind, Status
 from .command import Invocation
 from .execution import executor_for, sinks_of
 from .going_on import GoingOn, run_command, say_how_to_go_on
-from .graphs import begin_pipeline, build, check_source, keep, print_quanta, request_of, show
+from .graphs import begin_pipeline, build, check_not_empty, check_source, keep, print_quanta, request_of, show
 from .journal import journal_of
 from .logs import configure_logging
 
@@ -55,6 +56,8 @@ def _run(invocation: Invocation) -> int:
             return _nothing_executed()
         summary = _execute(options, graph_executor, options.source.qgraph)
         return _ended(invocation, executor, summary, sinks)
+    if options.run.rerun_finished:
+        raise UsageError("--rerun-finished requires -g: a graph that is built leaves finished quanta out.")
     with _place_for(options.saved) as place:
         sinks = _sinks(invocation, executor, place.path)
         graph_executor = _graph_executor(invocation, executor, sinks)
@@ -143,6 +146,7 @@ def _execute(options: RunCommand, graph_executor: QuantumGraphExecutor, graph: s
     butler = options.repository.butler_config
     selection = options.run.execution.selection
     with open_graph(butler, graph, selection, announce=graph_executor.preload) as file:
+        check_not_empty(file)
         keep_what_is_there()
         return graph_executor.execute_to_end(file)
 

@@ -10,6 +10,7 @@ from ..options.commands.run import RunQbbCommand
 from .command import Invocation
 from .execution import executor_for, sinks_of
 from .going_on import GoingOn, run_qbb_command, say_how_to_go_on
+from .graphs import check_not_empty
 from .journal import journal_of
 from .logs import configure_logging
 
@@ -45,6 +46,7 @@ def _run(invocation: Invocation) -> int:
     sinks = [*sinks_of(options.executor, invocation.logs, run_alone, options.records, journal), going_on]
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
     with open_graph(options.repo, options.qgraph, selection, paths, executor.preload) as file:
+        check_not_empty(file)
         summary = graph_executor.execute_to_end(file)
     say_how_to_go_on(sinks)
     tell_end(options.records, summary, sinks)

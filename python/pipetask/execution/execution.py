@@ -91,9 +91,9 @@ class Execution:
         Raises
         ------
         PipetaskError
-            If there is nothing to execute, or if the execution model refuses.
+            If the execution model refuses, or if there is nothing to write for a batch run.
         """
-        if not len(file.structure):
+        if not len(file.structure) and executor.traits.batch:
             raise PipetaskError(f"{file.path} has no quanta: there is nothing to run.")
         earlier = earlier or EarlierAttempts()
         unwanted = file.unwanted(options.selection.quantum_ids)

@@ -139,7 +139,7 @@ class QuantumGraphExecutor:
         graph
             The graph.
         """
-        self._options.collections.check()
+        self._options.check()
         if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.traits.batch:
             raise UsageError("--registry-pre-update deferred is for batch runs: use 'now' here.")
         self._executor.prepare()
@@ -164,6 +164,8 @@ class QuantumGraphExecutor:
         if collections.run_exists and not self._executor.traits.replays:
             producers = None if self._options.trust_registry else file.producers
             earlier = EarlierAttempts.find(butler, collections.run, file.structure, file.pipeline, producers)
+            if self._options.rerun_finished:
+                earlier = earlier.again(file.unwanted(self._options.execution.selection.quantum_ids))
             if earlier.damage:
                 _LOG.warning("%s", earlier.describe_damage())
         options, spec = self._options.execution, self._spec(file, butler, collections)

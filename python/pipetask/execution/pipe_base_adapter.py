@@ -36,7 +36,7 @@ from pathlib import Path
 
 from lsst.pipe.base import QuantumGraph
 from lsst.pipe.base import quantum_graph_executor as pipe_base
-from lsst.pipe.base.mp_graph_executor import MPGraphExecutorError
+from lsst.pipe.base.mp_graph_executor import MPGraphExecutorError, MPTimeoutError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.quantum_graph.aggregator import AggregatorConfig, FatalWorkerError, aggregate_graph
 from lsst.pipe.base.quantum_reports import Report
@@ -48,17 +48,26 @@ from ..observe.sink import Sink
 from ..observe.summary import RunSummary
 from ..observe.summary_file import SummarySink
 from ..options.execution import PreUpdate, PreUpdateOptions, RunOptions
+from ..outcome import Status
 from .graph_executor import QuantumGraphExecutor
 from .interruption import raise_if_interrupted
 
-__all__ = ["GraphExecutionError", "PipeBaseGraphExecutor"]
+__all__ = ["GraphExecutionError", "GraphTimeoutError", "PipeBaseGraphExecutor"]
+
+
+PREPARED = PreUpdateOptions(when=PreUpdate.SKIP, no_versions=True)
+"""The registry was prepared by ``pre_execute_qgraph``, perhaps with ``save_versions=False``."""
 
 
 class GraphExecutionError(PipetaskError, MPGraphExecutorError):
-    """Raised when a graph was executed and some of its quanta have not succeeded.
+    """Raised when a graph was executed and some of its quanta have not succeeded, or when it could not be executed.
 
     It is pipe_base's error, too, so that programs which catch that need not change.
     """
+
+
+class GraphTimeoutError(GraphExecutionError, MPTimeoutError):
+    """Raised when all quanta that failed took longer than the timeout; it is pipe_base's error, too."""
 
 
 class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
@@ -90,7 +99,7 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
         sinks: Sequence[Sink] = (),
     ):
         self._butler_config = str(butler_config)
-        options = options or RunOptions(pre_update=PreUpdateOptions(when=PreUpdate.SKIP))
+        options = options or RunOptions(pre_update=PREPARED)
         self._kept = _KeptReport(sys.argv)
         self._executor = QuantumGraphExecutor(executor, butler_config, options, [self._kept, *sinks])
 
@@ -109,17 +118,22 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
 
         Raises
         ------
+        GraphTimeoutError
+            If quanta took longer than the timeout, and none failed otherwise.
         GraphExecutionError
-            If any quantum has not succeeded, or if the run was stopped by a signal.
+            If any quantum has not succeeded, if the run was stopped by a signal, or if it could not begin.
         PipetaskError
-            If the run could not begin, or broke off.
+            If the run broke off.
         RunInterrupted
             If it was interrupted from the terminal, or the kernel of a notebook was.  It is a `KeyboardInterrupt`, and
             its attribute ``summary`` has all outcomes.
         """
         self._kept.report = None
         with GraphFile.of(graph) as file:
-            summary = self._executor.execute_to_end(file)
+            try:
+                summary = self._executor.execute_to_end(file)
+            except PipetaskError as error:
+                raise GraphExecutionError(*error.args) from error
             if provenance_graph_file is not None and summary.signal is None:
                 self._write_provenance(file.path, provenance_graph_file)
         _raise_for(summary)
@@ -167,7 +181,8 @@ def _raise_for(summary: RunSummary) -> None:
     if summary.error is not None:
         raise summary.error
     if summary.exit_code:
-        raise GraphExecutionError(_in_a_line(summary))
+        late = {outcome.status for outcome in summary.failed} == {Status.TIMED_OUT}
+        raise (GraphTimeoutError if late else GraphExecutionError)(_in_a_line(summary))
 
 
 def _in_a_line(summary: RunSummary) -> str:

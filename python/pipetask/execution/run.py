@@ -78,6 +78,7 @@ def run(
     cov_report: bool = True,
     cov_packages: str | Iterable[str] = (),
     output_butler: OutputButler | str | None = None,
+    rerun_finished: bool = False,
     trust_registry: bool = False,
     processes: int = 1,
     pdb: str | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,17 +13,22 @@ from typing import IO, Any
 
 from lsst.utils.introspection import get_full_type_name
 
-from ..errors import PipetaskError, one_line
+from ..errors import one_line
 from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..graph.file import GraphFile
-from ..outcome import QuantumOutcome, Usage
+from ..outcome import Kind, QuantumOutcome, Status, Usage
 from .dataset_counts import DatasetCounts
 from .sink import Sink
 from .summary import RunSummary
 from .whole_file import WholeFile
 
 __all__ = ["RegisteredSummary", "SummaryFile", "SummarySink"]
+
+
+LSST_FAILURE = "lsst.pipe.base.mp_graph_executor.MPGraphExecutorError"
+LSST_TIMEOUT = "lsst.pipe.base.mp_graph_executor.MPTimeoutError"
+"""Classes of the exceptions with which LSST's command ends after failures."""
 
 
 def _camel_case(name: str) -> str:
@@ -184,8 +190,9 @@ def _run_exception(summary: RunSummary) -> dict[str, str]:
     if summary.error is not None:
         return {"className": get_full_type_name(summary.error), "message": one_line(summary.error)}
     counts = ", ".join(f"{n} {status.value}" for status, n in summary.total.items() if not status.unblocks)
+    late = {outcome.status for outcome in summary.failed} == {Status.TIMED_OUT}
     return {
-        "className": get_full_type_name(PipetaskError),
+        "className": LSST_TIMEOUT if late else LSST_FAILURE,
         "message": summary.stopped or f"quanta ended: {counts}",
     }
 
@@ -204,11 +211,25 @@ def _quantum_report(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, A
             "status": outcome.status.lsst,
             "dataId": graph.data_id(outcome.id),
             "taskLabel": graph.label(outcome.id),
-            "exitCode": -outcome.signal if outcome.signal is not None else outcome.exit_code,
+            "exitCode": _process_exit_code(outcome),
             "exceptionInfo": {"className": error.type_name, "message": error.message} if error else None,
             "quantumId": str(graph.quantum_id(outcome.id)),
         }
     )
+
+
+def _process_exit_code(outcome: QuantumOutcome) -> int | None:
+    """Return the exit code that LSST's command would report, which starts a process for each quantum at ``-j 2``.
+
+    A quantum that ran in this process, or did not run, has none.
+    """
+    if outcome.signal is not None:
+        return -outcome.signal
+    if outcome.exit_code is not None or outcome.pid in (None, os.getpid()):
+        return outcome.exit_code
+    if outcome.error is not None:
+        return outcome.error.exit_code or 1
+    return 0 if outcome.status.kind is Kind.DONE else None
 
 
 def _quantum(summary: RunSummary, outcome: QuantumOutcome) -> dict[str, Any]:

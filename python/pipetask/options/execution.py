@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ..errors import UsageError
 from .collections import ConfigSearchOptions, OutputOptions
 from .declaration import OwnedOptions, option, owned, section
 from .development import CoverageOptions, ProfileOptions
@@ -176,11 +177,28 @@ class RunOptions:
         help="Write straight to the datastore and register in bulk, or write through the full butler.",
         default_text="quantum-backed where the datastore allows it",
     )
+    rerun_finished: bool = option(
+        "--rerun-finished",
+        default=False,
+        help="With --extend-run and --clobber-outputs: run finished quanta again, too, and replace their outputs.",
+    )
     trust_registry: bool = option(
         "--trust-registry",
         default=False,
         help="With --extend-run: do not look whether files are there and as large as recorded; for slow datastores.",
     )
+
+    def check(self) -> None:
+        """Refuse combinations that make no sense.
+
+        Raises
+        ------
+        UsageError
+            With the combination.
+        """
+        self.collections.check()
+        if self.rerun_finished and not (self.collections.extend_run and self.collections.clobber_outputs):
+            raise UsageError("--rerun-finished requires --extend-run and --clobber-outputs.")
 
 
 @dataclass(frozen=True, kw_only=True)

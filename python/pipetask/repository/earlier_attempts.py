@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -78,6 +78,10 @@ class EarlierAttempts:
         return cls(
             frozenset(done - outdated), frozenset(unsuccessful - outdated), frozenset(outdated), damage
         )
+
+    def again(self, kept: frozenset[int]) -> EarlierAttempts:
+        """Return the same, but what is done runs again, as if it were outdated, except for some positions."""
+        return replace(self, done=self.done & kept, outdated=self.outdated | (self.done - kept))
 
     def describe_damage(self) -> str:
         """Describe the damage and its consequences in one line."""
