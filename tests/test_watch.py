@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from conftest import run_pipetask
+from conftest import run_pipetask, start_pipetask
+from gated_work import GatedWork
 from in_process import run_here
 from pipetask.batch.outcomes import AttemptWriter
 from pipetask.batch.status import NodeState, RunPhase, RunStatus
@@ -33,7 +34,7 @@ from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import enumerated
 from terminals import Terminal, lines_of
 from test_batch_runs import Write, write  # noqa: F401  a fixture
-from test_journal import summary_of
+from test_journal import summary_of, until
 from watch_samples import EXAMPLES, samples
 
 NOW = 1_000_000.0
@@ -235,6 +236,22 @@ def test_a_batch_run_is_watched_like_any_other(write: Write) -> None:  # noqa: F
     writer.end(1)
     assert watch.look().running == []
     assert watch.look().resume == f"pipetask restart {directory.path}"
+
+
+@pytest.mark.slow
+def test_a_job_tells_what_it_runs(write: Write, tmp_path: Path) -> None:  # noqa: F811
+    directory = write(GatedWork(tmp_path / "gate"))
+    job = start_pipetask("run-node", str(directory.path), "0")
+    watch = BatchWatch(directory)
+    until(lambda: bool(watch.look().running))
+    (now,) = watch.look().running
+    assert now.label in directory.facts.labels
+    assert (now.host, now.pid) == (os.uname().nodename, job.pid)
+    assert abs(now.start - time.time()) < 600
+    (tmp_path / "gate").touch()
+    _, err = job.communicate(timeout=120)
+    assert job.returncode == 0, err
+    assert watch.look().running == []
 
 
 def test_watch_needs_none_of_the_slow_packages(tmp_path: Path) -> None:
