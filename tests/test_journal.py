@@ -306,7 +306,7 @@ def test_only_journals_of_old_runs_are_removed(state_folder: Path, monkeypatch: 
     assert left == ["20260103", "20260104", "20260105", "mine"], (
         "one that is written to stays, whatever its rank"
     )
-    assert len(list(places.recent_journals())) == 3
+    assert len(list(places.recent_runs())) == 3
 
 
 # Jobs of batch runs.

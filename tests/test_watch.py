@@ -19,15 +19,17 @@ from conftest import run_pipetask, start_pipetask
 from gated_work import GatedWork
 from in_process import run_here
 from pipetask.batch.outcomes import AttemptWriter
+from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.status import NodeState, RunPhase, RunStatus
 from pipetask.cli.watch import _Page
 from pipetask.executors.activity import Activity
 from pipetask.journal.facts import RunBegin, RunEnd
-from pipetask.journal.places import default_folder, new_journal
+from pipetask.journal.places import default_folder, new_journal, note_batch_run
 from pipetask.journal.records import FIRST_LINE, Started, packed
 from pipetask.journal.sink import JournalSink
 from pipetask.monitor.batch import BatchWatch
 from pipetask.monitor.display import MOST_RUNNING, run_display
+from pipetask.monitor.find import find_run
 from pipetask.monitor.listing import recent_runs
 from pipetask.monitor.view import FailedQuantum, RunningNow, RunView
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
@@ -236,6 +238,19 @@ def test_a_batch_run_is_watched_like_any_other(write: Write) -> None:  # noqa: F
     writer.end(1)
     assert watch.look().running == []
     assert watch.look().resume == f"pipetask restart {directory.path}"
+
+
+def test_batch_runs_are_found_by_their_output_run(write: Write) -> None:  # noqa: F811
+    directory = write()
+    note_batch_run(directory.path)
+    (listed,) = recent_runs(9)
+    assert (listed.name, listed.place) == (directory.facts.output_run, str(directory.path))
+    assert (listed.phase, listed.total) == (RunPhase.WRITTEN, sum(directory.facts.labels.values()))
+    found = find_run(directory.facts.output_run)
+    assert isinstance(found, RunDirectory)
+    assert found.path == directory.path
+    (directory.path / "run.json").unlink()
+    assert list(recent_runs(9)) == []
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from array import array
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -54,6 +54,9 @@ class BatchExecutor(QuantumExecutor):
     """
 
     traits = Traits(batch=True, retries=True)
+
+    on_written: Callable[[Path], None] = staticmethod(lambda path: None)
+    """Called with the run directory when it is complete."""
 
     def __init__(self, system: BatchSystem, options: BatchOptions | None = None):
         self._system = system
@@ -119,6 +122,7 @@ class BatchExecutor(QuantumExecutor):
             directory = _write(path, nodes, system, context)
         _hand_over(context, directory)
         self.run_directory = path
+        self.on_written(path)
         _say(f"{nodes.explain()}, written to {path}")
         if not self._options.submit or context.stop:
             _say(f"Submit it with: pipetask restart {path}")

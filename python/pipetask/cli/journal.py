@@ -44,11 +44,16 @@ def journal_of(
     UsageError
         If the journal cannot be written to the folder that the user has chosen, or would not be written.
     """
-    from ..journal.places import check_folder, default_folder
+    from ..journal.places import check_folder, default_folder, note_batch_run
     from ..journal.sink import JournalFacts, JournalSink
 
     if executor.traits.batch and "journal" in invocation.typed:
         raise UsageError("--journal: a batch run has the same records in its run directory: leave it out.")
+    if executor.traits.batch and not records.no_journal:
+        from ..batch.executor import BatchExecutor
+
+        if isinstance(executor, BatchExecutor):
+            executor.on_written = note_batch_run
     if records.no_journal or executor.traits.batch or not executor.traits.executes:
         return None
     folder = default_folder() if records.journal is None else check_folder(Path(records.journal))

@@ -18,7 +18,8 @@ __all__ = [
     "default_folder",
     "journals_in",
     "new_journal",
-    "recent_journals",
+    "note_batch_run",
+    "recent_runs",
     "remove_old",
     "runs_folder",
 ]
@@ -35,6 +36,9 @@ _DAY = 86400.0
 
 _FRESH = 3600.0
 """Seconds.  A journal that was written to more recently is never removed: a run that lives touches its journal."""
+
+_POINTER = "run_directory"
+"""File with the path of the run directory of a batch run."""
 
 _NAME = re.compile(r"\d{8}-\d{6}-\d+")
 
@@ -80,10 +84,28 @@ def journals_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if path.is_file())
 
 
-def recent_journals() -> Iterator[Path]:
-    """Yield the journals in the state folder, newest first."""
+def note_batch_run(directory: Path) -> None:
+    """Note in the state folder where a batch run is, so that it can be found by its output run.
+
+    Parameters
+    ----------
+    directory
+        The run directory.
+    """
+    folder = default_folder()
+    with suppress(OSError):  # it is found by its path
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _POINTER).write_text(str(directory.absolute()), encoding="utf-8")
+
+
+def recent_runs() -> Iterator[Path]:
+    """Yield the journals in the state folder, and the run directories that are noted there, newest first."""
     for folder in reversed(_run_folders()):
         yield from reversed(journals_in(folder))
+        with suppress(OSError, ValueError):
+            directory = Path((folder / _POINTER).read_text(encoding="utf-8"))
+            if (directory / "run.json").is_file():
+                yield directory
 
 
 def remove_old(keep: Path) -> None:

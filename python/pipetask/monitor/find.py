@@ -7,7 +7,7 @@ from pathlib import Path
 from ..batch.run_directory import RunDirectory
 from ..errors import PipetaskError
 from ..journal.facts import RunBegin
-from ..journal.places import SUFFIX, journals_in, recent_journals, runs_folder
+from ..journal.places import SUFFIX, journals_in, recent_runs, runs_folder
 from ..journal.records import first
 
 __all__ = ["begin_of", "find_run", "is_run"]
@@ -39,8 +39,8 @@ def find_run(name: str) -> RunDirectory | Path:
         return path
     if (path / "run.json").is_file():
         return RunDirectory(path)
-    if (journal := _named(name)) is not None:
-        return journal
+    if (found := _named(name)) is not None:
+        return found
     raise PipetaskError(
         f"{name!r} is no run: name a run directory, a folder with a journal, or the output run of a recent run; "
         "'pipetask watch' lists recent runs."
@@ -60,12 +60,21 @@ def _is_journal(path: Path) -> bool:
     return path.suffix == SUFFIX and path.is_file()
 
 
-def _named(name: str) -> Path | None:
+def _named(name: str) -> RunDirectory | Path | None:
     for folder in (Path(name), *([runs_folder() / name] if "/" not in name else [])):
         if journals := journals_in(folder):
             return journals[-1]
-    for journal in recent_journals():
-        begin = begin_of(journal)
-        if begin is not None and f"{begin.output_run}/".startswith(f"{name}/"):
-            return journal
+    for place in recent_runs():
+        if f"{_output_run(place)}/".startswith(f"{name}/"):
+            return place if _is_journal(place) else RunDirectory(place)
     return None
+
+
+def _output_run(place: Path) -> str | None:
+    if _is_journal(place):
+        begin = begin_of(place)
+        return begin.output_run if begin is not None else None
+    try:
+        return RunDirectory(place).facts.output_run
+    except PipetaskError:  # it is of another version
+        return None

@@ -8,13 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ..batch.run_directory import RunDirectory
 from ..batch.status import NodeState, RunPhase
 from ..errors import one_line
 from ..journal.facts import RunBegin, RunEnd
-from ..journal.places import recent_journals
+from ..journal.places import recent_runs as recent_places
 from ..journal.records import first, last
 from ..outcome import Status
+from .batch import BatchWatch
 from .local import PHASES, LocalWatch
+from .watcher import Watcher
 
 __all__ = ["ListedRun", "recent_runs"]
 
@@ -24,13 +27,13 @@ class ListedRun:
     """A run in a list."""
 
     place: str
-    """Its journal."""
+    """Its journal, or its run directory."""
 
     name: str = ""
     """Its output run, or its folder."""
 
     phase: RunPhase | None = None
-    """`None` if its journal cannot be read."""
+    """`None` if it cannot be read."""
 
     start: float | None = None
     end: float | None = None
@@ -38,7 +41,7 @@ class ListedRun:
     done: int = 0
     failed: int = 0
     error: str | None = None
-    """Why its journal cannot be read."""
+    """Why it cannot be read."""
 
     def json(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""
@@ -46,25 +49,26 @@ class ListedRun:
 
 
 def recent_runs(most: int) -> Iterator[ListedRun]:
-    """Yield the newest runs with a journal in the state folder, newest first.
+    """Yield the newest runs that are known in the state folder, newest first.
 
     Parameters
     ----------
     most
         How many.
     """
-    for journal in islice(recent_journals(), most):
+    for place in islice(recent_places(), most):
         try:
-            yield _listed(journal)
-        except Exception as error:  # whatever is wrong with one journal, others can be read
-            yield ListedRun(str(journal), journal.parent.name, error=one_line(error))
+            yield _looked_at(place, BatchWatch(RunDirectory(place))) if place.is_dir() else _listed(place)
+        except Exception as error:  # whatever is wrong with one run, others can be read
+            name = place.name if place.is_dir() else place.parent.name
+            yield ListedRun(str(place), name, error=one_line(error))
 
 
 def _listed(journal: Path) -> ListedRun:
     end = last(journal)
     begin = first(journal)
     if begin is None or end is None or end.get("record") != RunEnd.word:
-        return _looked_at(journal)
+        return _looked_at(journal, LocalWatch(journal))
     head, tail = RunBegin.from_record(begin), RunEnd.from_record(end)
     counts = {Status.from_word(word): number for word, number in tail.counts.items()}
     return ListedRun(
@@ -79,12 +83,12 @@ def _listed(journal: Path) -> ListedRun:
     )
 
 
-def _looked_at(journal: Path) -> ListedRun:
-    """Read all of a journal: the run goes on, or ended without a word."""
-    view = LocalWatch(journal).look()
+def _looked_at(place: Path, watch: Watcher) -> ListedRun:
+    """Read all that there is of a run: a journal of one that goes on or ended without a word, or a run directory."""
+    view = watch.look()
     total = view.status.total
     return ListedRun(
-        str(journal),
+        str(place),
         view.name,
         view.phase,
         view.start,
