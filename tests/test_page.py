@@ -242,6 +242,7 @@ def test_a_run_writes_a_page(make_repository: Callable[..., Repository], tmp_pat
     assert f"--qgraph-node-id {failed[0]['quantumId']}" in page.shown
     assert "Simulated failure" in page.shown
     assert "in _fail" in page.shown, "the traceback"
+    assert ["html", str(path)] in page.rows["run"], "the options"
     again = run_forked(*repository.arguments(*words, "--extend-run", "--clobber-outputs"))
     assert again.code == 1
     page, told = Page(path.read_text()), json.loads(summary.read_text())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -97,6 +97,7 @@ def sinks_of(
     run_alone: RunAlone,
     records: RecordOptions,
     journal: Sink | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> list[Sink]:
     """Return the sinks of a run on this machine: the summary, a display, and the report.
 
@@ -110,11 +111,14 @@ def sinks_of(
         What is to be written about the run.
     journal
         Writes the journal of the run.
+    given
+        Options that do not have their default, as text by name.
     """
     from ..observe.choice import sinks_for
 
     slots = options.models.of(MultiprocessOptions).processes
-    sinks = sinks_for(lambda _: run_alone, records, progress=_progress_for(options, logs), slots=slots)
+    progress = _progress_for(options, logs)
+    sinks = sinks_for(lambda _: run_alone, records, progress=progress, slots=slots, options=given or {})
     return sinks if journal is None else [journal, *sinks]
 
 

@@ -85,7 +85,10 @@ def _sinks(invocation: Invocation, executor: QuantumExecutor, graph: str) -> lis
     run_alone = partial(debug_command, butler, graph)
     journal = journal_of(invocation, executor, records, graph, butler, resume)
     going_on = GoingOn(partial(run_command, invocation, executor, graph))
-    return [*sinks_of(options.executor, invocation.logs, run_alone, records, journal), going_on]
+    return [
+        *sinks_of(options.executor, invocation.logs, run_alone, records, journal, invocation.given),
+        going_on,
+    ]
 
 
 def _graph_executor(

@@ -43,7 +43,10 @@ def _run(invocation: Invocation) -> int:
     resume = run_qbb_command(invocation, executor)
     journal = journal_of(invocation, executor, options.records, options.qgraph, options.repo, resume)
     going_on = GoingOn(partial(run_qbb_command, invocation, executor))
-    sinks = [*sinks_of(options.executor, invocation.logs, run_alone, options.records, journal), going_on]
+    sinks = [
+        *sinks_of(options.executor, invocation.logs, run_alone, options.records, journal, invocation.given),
+        going_on,
+    ]
     graph_executor = QuantumBackedGraphExecutor(executor, options.repo, options.run, sinks)
     with open_graph(options.repo, options.qgraph, selection, paths, executor.preload) as file:
         check_not_empty(file)

@@ -45,18 +45,19 @@ def report_on_journal(journal: Path, exports: ExportOptions) -> int:
     from ..journal.replay import replay as replay_journal
     from ..observe.choice import sinks_for
 
-    command, commands = _of_journal(journal)
-    sinks = sinks_for(commands, RecordOptions(**asdict(exports)), command=command)
+    begin, commands = _of_journal(journal)
+    records = RecordOptions(**asdict(exports))
+    sinks = sinks_for(commands, records, command=begin.command, options=begin.options)
     return replay_journal(JournalReader(journal), sinks).exit_code
 
 
-def _of_journal(journal: Path) -> tuple[Sequence[str], Commands]:
-    """Return the command of a run, and what returns commands that run single quanta of it again."""
+def _of_journal(journal: Path) -> tuple[RunBegin, Commands]:
+    """Return what is known of the beginning of a run, and what returns commands that run single quanta of it again."""
     from ..observe.report import debug_command
 
     begin = begin_of(journal) or RunBegin()
     run_alone = partial(debug_command, begin.repository or "REPO", begin.graph or "GRAPH")
-    return begin.command, lambda _: run_alone
+    return begin, lambda _: run_alone
 
 
 def write_page(found: RunDirectory | Path, uri: str, refresh: float | None) -> None:
@@ -76,8 +77,9 @@ def write_page(found: RunDirectory | Path, uri: str, refresh: float | None) -> N
     from ..observe.page.sink import PageSink
 
     if isinstance(found, Path):
-        command, commands = _of_journal(found)
-        replay_journal(JournalReader(found), [PageSink(uri, command, commands, refresh=refresh)])
+        begin, commands = _of_journal(found)
+        sink = PageSink(uri, begin.command, commands, options=begin.options, refresh=refresh)
+        replay_journal(JournalReader(found), [sink])
         return
     watch, recipe = RunWatch(found), found.recipe()
     status = watch.look()

@@ -17,6 +17,8 @@ __all__ = ["record_sinks", "sinks_for"]
 
 NO_RECORDS = RecordOptions()
 
+NO_OPTIONS: Mapping[str, str] = {}
+
 FILE_WIDTH = 1000
 """Columns of a report that goes to a file: no table needs so many, and none is cut there."""
 
@@ -29,6 +31,7 @@ def sinks_for(
     slots: int | None = None,
     command: Sequence[str] = (),
     requested_memory: Callable[[], Mapping[str, float]] = dict,
+    options: Mapping[str, str] = NO_OPTIONS,
 ) -> list[Sink]:
     """Return the sinks of a run: first those that write files, then those that print.
 
@@ -46,13 +49,22 @@ def sinks_for(
         The command that has begun the run; by default this one.
     requested_memory
         Returns the bytes that were asked for a quantum by label, where that is known.
+    options
+        Options that do not have their default, as text by name.
 
     Raises
     ------
     PipetaskError
         If something cannot be written where it is to be.
     """
-    kept = record_sinks(commands, records, slots=slots, command=command, requested_memory=requested_memory)
+    kept = record_sinks(
+        commands,
+        records,
+        slots=slots,
+        command=command,
+        requested_memory=requested_memory,
+        options=options,
+    )
     shown = [progress] if progress is not None else []
     return [*kept, *shown, ReportSink(_console(), commands)]
 
@@ -64,13 +76,14 @@ def record_sinks(
     slots: int | None = None,
     command: Sequence[str] = (),
     requested_memory: Callable[[], Mapping[str, float]] = dict,
+    options: Mapping[str, str] = NO_OPTIONS,
 ) -> list[Sink]:
     """Return the sinks that write files; the parameters are those of `sinks_for`."""
     kept: list[Sink] = [SummaryFile(records.summary, sys.argv)] if records.summary else []
     if records.html:
         from .page.sink import PageSink  # most runs need none of it
 
-        kept.append(PageSink(records.html, command or sys.argv, commands, slots, requested_memory))
+        kept.append(PageSink(records.html, command or sys.argv, commands, slots, requested_memory, options))
     if records.trace:
         kept.append(TraceFile(records.trace))
     return kept

@@ -29,6 +29,7 @@ def origin_section(subject: Subject) -> Markup:
         "Command, versions and hosts",
         command,
         table(["", ""], _facts(subject), words=2, kind="facts"),
+        table(["option", "value"], subject.options.items(), words=2, kind="facts") if subject.options else [],
         table(["host", "slots", "quanta"], hosts[:MOST_HOSTS]) if hosts else [],
         tag("p", f"and {number(len(hosts) - MOST_HOSTS)} more hosts") if len(hosts) > MOST_HOSTS else [],
     )

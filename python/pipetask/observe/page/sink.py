@@ -30,6 +30,8 @@ class PageSink(Sink):
         How many quanta can run at the same time, if that is known.
     requested_memory
         Returns the bytes that were asked for a quantum by label, where that is known; called at the end.
+    options
+        Options that do not have their default, as text by name.
     refresh
         Seconds after which a browser is to load the page again, if it will be replaced.
 
@@ -46,12 +48,13 @@ class PageSink(Sink):
         commands: Commands,
         slots: int | None = None,
         requested_memory: Callable[[], Mapping[str, float]] = dict,
+        options: Mapping[str, str] | None = None,
         *,
         refresh: float | None = None,
     ):
         self._file = WholeFile(uri, "--html")
         self._command_line, self._commands, self._slots = list(command_line), commands, slots
-        self._requested_memory, self._refresh = requested_memory, refresh
+        self._requested_memory, self._options, self._refresh = requested_memory, options, refresh
         self._written = False
 
     def end(self, summary: RunSummary) -> None:
@@ -63,6 +66,7 @@ class PageSink(Sink):
                 self._commands(summary),
                 self._command_line,
                 self._requested_memory(),
+                self._options or {},
                 refresh=self._refresh if summary.goes_on else None,
             )
             out.write(page_text(subject))

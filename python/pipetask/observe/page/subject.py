@@ -29,6 +29,9 @@ class Subject:
     requested_memory: Mapping[str, float] = field(default_factory=dict)
     """Bytes that were requested for a quantum, by label, where that is known."""
 
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Options that do not have their default, as text by name."""
+
     refresh: float | None = None
     """Seconds after which a browser is to load the page again, because it will have been replaced."""
 
