@@ -83,7 +83,7 @@ def _show(root: Path, graph: Path) -> None:
     for line in summarize(root, "demo/out", picture, plot).lines():
         print(line)
     base = ["pipetask", "run", "-b", str(root), "-g", str(graph), "-o", "demo/out"]
-    print("\nThree things to try next:")
+    print("\nThings to try next:")
     if which("pipetask") is None:
         activate = os.path.relpath(Path(sys.prefix, "bin", "activate"))
         print(f"  {shell_command(['.', activate])}\n      first, to have the commands in this shell")
