@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from ..errors import one_line
+from ..executors.stop import StopRequest
+from ..executors.stop_signals import stop_on_signals
 from ..options.records import RecordOptions
 from ..text import visible
 from .sink import Sink
@@ -20,6 +23,9 @@ __all__ = ["call_at_end", "end_variables", "tell_end"]
 
 TIME_LIMIT = 60.0
 """Seconds that the command may take."""
+
+_TICK = 0.1
+"""Seconds between two looks whether it is to be stopped."""
 
 _LONGEST = 2000
 """Number of characters that are kept of a message: the kernel limits the size of variables."""
@@ -98,25 +104,37 @@ def _call(command: str, variables: Mapping[str, str | None], limit: float) -> st
     """Run a command; return what went wrong."""
     changed = {**os.environ, **variables}
     sys.stderr.flush()
-    process = subprocess.Popen(
-        command,
-        shell=True,
-        stdin=subprocess.DEVNULL,
-        stdout=2,
-        env={name: value for name, value in changed.items() if value is not None},
-        process_group=0,  # so that it can be killed with all that it starts
-    )
-    try:
-        code = process.wait(limit)
-    except subprocess.TimeoutExpired:
-        return f"had not ended after {limit:g} s and was killed"
-    except KeyboardInterrupt:
-        return "was interrupted and killed"
-    finally:
-        _kill(process)
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"failed with exit code {code}" if code else None
+    with (
+        stop_on_signals() as stop
+    ):  # no signal raises anything from here on, so the command cannot be left behind
+        process = subprocess.Popen(
+            command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            env={name: value for name, value in changed.items() if value is not None},
+            process_group=0,  # so that it can be killed with all that it starts
+        )
+        try:
+            return _complaint(process, stop, limit)
+        finally:
+            _kill(process)
+
+
+def _complaint(process: subprocess.Popen[bytes], stop: StopRequest, limit: float) -> str | None:
+    """Wait for a command, until a request to stop or the limit; return what went wrong."""
+    deadline = time.monotonic() + limit
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(_TICK)
+            if code < 0:
+                names = {each.value: each.name for each in signal.Signals}
+                return f"was killed by {names.get(-code, f'signal {-code}')}"
+            return f"failed with exit code {code}" if code else None
+        if stop:
+            return "was interrupted and killed"
+        if time.monotonic() >= deadline:
+            return f"had not ended after {limit:g} s and was killed"
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
