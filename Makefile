@@ -3,6 +3,7 @@
 #   make check                                  lint, types and quick tests, for each change; takes a minute or two
 #   PYTHON=python3.13 make test                 uses another interpreter
 #   make test TESTS='tests/test_runs.py -x'     takes these tests, or other options of pytest
+#   make peer-suites                            LSST's own tests of its executors, run against ours
 #   make campaign SEEDS=0-59 JOBS=4             disturbs runs on purpose; CAMPAIGN="--record FILE" adds up pieces
 
 PYTHON ?= python3
@@ -30,7 +31,7 @@ QUICK := not (slow or campaign or peer or postgresql or browser or condor)
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo check test lint types bench campaign docs clean
+.PHONY: demo check test lint types bench campaign peer-suites docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/pipetask demo $(DEMO)
@@ -51,6 +52,9 @@ types: $(VENV)/.installed
 
 bench: $(VENV)/.installed $(PEER)/.bps
 	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m benchmarks
+
+peer-suites: $(VENV)/.installed
+	cd tests && PYTHONPATH=. $(abspath $(VENV))/bin/python -m peer_suites
 
 campaign: $(VENV)/.installed
 	cd tests && $(abspath $(VENV))/bin/python -m campaign $(SEEDS) --jobs $(JOBS) $(CAMPAIGN)

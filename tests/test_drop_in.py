@@ -212,3 +212,12 @@ def test_a_table_in_a_file_is_not_cut(tmp_path: Path, monkeypatch: pytest.Monkey
     assert f"{label}      12\n" in text
     assert Console().width < len(label), "or else it proves nothing"
     assert os.environ.get("COLUMNS") is None
+
+
+def test_pipe_bases_caller_may_hand_over_nothing(tmp_path: Path) -> None:
+    """Without quanta, nothing has to be prepared."""
+    graph = MockPipeline(exposures=0).make(tmp_path / "repo")
+    ours = PipeBaseGraphExecutor("in-process", tmp_path / "repo")
+    ours.execute(load(graph))
+    report = ours.getReport()
+    assert (report.status.value, report.quantaReports) == ("success", [])

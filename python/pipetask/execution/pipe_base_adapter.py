@@ -43,9 +43,11 @@ from lsst.pipe.base.quantum_reports import Report
 
 from ..errors import PipetaskError, reason_of
 from ..executors.base import QuantumExecutor
+from ..executors.stop import StopRequest
+from ..graph.enumeration import EnumeratedGraph
 from ..graph.file import GraphFile
 from ..observe.sink import Sink
-from ..observe.summary import RunSummary
+from ..observe.summary import OutcomeCollector, RunSummary
 from ..observe.summary_file import SummarySink
 from ..options.execution import PreUpdate, PreUpdateOptions, RunOptions
 from ..outcome import Status
@@ -130,13 +132,18 @@ class PipeBaseGraphExecutor(pipe_base.QuantumGraphExecutor):
         """
         self._kept.report = None
         with GraphFile.of(graph) as file:
-            try:
-                summary = self._executor.execute_to_end(file)
-            except PipetaskError as error:
-                raise GraphExecutionError(*error.args) from error
+            summary = self._summary(file)
             if provenance_graph_file is not None and summary.signal is None:
                 self._write_provenance(file.path, provenance_graph_file)
         _raise_for(summary)
+
+    def _summary(self, file: GraphFile) -> RunSummary:
+        if not len(file.structure):  # such a graph of pipe_base's may lack an output run
+            return self._kept.nothing(file)
+        try:
+            return self._executor.execute_to_end(file)
+        except PipetaskError as error:
+            raise GraphExecutionError(*error.args) from error
 
     def getReport(self) -> Report:  # noqa: N802  pipe_base's name
         """Return the report on the last execution.
@@ -166,6 +173,14 @@ class _KeptReport(SummarySink):
     """Keeps the summary of the last run as pipe_base's report."""
 
     report: Report | None = None
+
+    def nothing(self, file: GraphFile) -> RunSummary:
+        """Keep, and return, the report on a graph without quanta."""
+        stop = StopRequest()
+        summary = OutcomeCollector(EnumeratedGraph(file.structure, file), file.header).summary(stop)
+        stop.close()
+        self.end(summary)
+        return summary
 
     def end(self, summary: RunSummary) -> None:
         """Keep it."""
