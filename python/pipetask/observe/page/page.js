@@ -300,13 +300,12 @@ function annotate(named, each) {
     if (rows[n].name !== last) brush.fillText(rows[n].name, 0, AXIS * r + (n + .5) * each, left - 6 * r);
     last = rows[n].name;
   }
+  const widths = labels.map(label => brush.measureText(label.name).width);
   for (const [i, x, to, y] of named) {
-    brush.save();
-    brush.fillStyle = inkOn(isFailure(data.status[i]) ? facts.colours.failed : labels[taskOf[data.position[i]]].colour);
-    brush.beginPath(); brush.rect(left + x, AXIS * r + y, to - x, each); brush.clip();
-    const mark = isFailure(data.status[i]) ? "✕ " : "";
-    brush.fillText(mark + labels[taskOf[data.position[i]]].name, left + x + 4 * r, AXIS * r + y + each / 2);
-    brush.restore();
+    const task = taskOf[data.position[i]], failed = isFailure(data.status[i]);
+    if (widths[task] + (failed ? 22 : 8) * r > to - x) continue;  // it does not fit
+    brush.fillStyle = inkOn(failed ? facts.colours.failed : labels[task].colour);
+    brush.fillText((failed ? "✕ " : "") + labels[task].name, left + x + 4 * r, AXIS * r + y + each / 2);
   }
   drawChosen(left, r, each);
   if (drag && drag.moved) {
