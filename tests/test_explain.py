@@ -21,14 +21,15 @@ from pipetask.errors import PipetaskError, UsageError
 from pipetask.journal.places import journals_in
 from pipetask.journal.reader import JournaledQuantum
 from pipetask.journal.records import Started
-from pipetask.monitor.book import BatchBook
+from pipetask.monitor.book import BatchBook, LocalBook
+from pipetask.monitor.explain import explain
 from pipetask.monitor.local import LocalWatch
 from pipetask.monitor.quantum_log import find_log
 from pipetask.monitor.selection import QuantumSelection
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import MockPipeline
 from test_batch_runs import Write, write  # noqa: F401  a fixture
-from test_journal import until
+from test_journal import until, written
 from watch_samples import EXAMPLES
 
 QUANTA = [
@@ -81,6 +82,18 @@ def test_what_means_several_quanta_is_refused() -> None:
 
 
 # Runs on this machine.
+
+
+def test_what_a_journal_says_before_it_was_cut_off_is_explained(tmp_path: Path) -> None:
+    content = written(tmp_path / "whole").read_bytes()
+    (cut_off := tmp_path / "cut" / "1.journal").parent.mkdir()
+    states = set()
+    for size in range(len(content) + 1):
+        cut_off.write_bytes(content[:size])
+        book = LocalBook(cut_off)
+        for quantum in book.quanta():
+            states.add(explain(book, book.known(quantum)).state)
+    assert states == {"succeeded", "failed", "blocked"}
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ class BatchWatch:
         self._tails = AttemptTails(directory.outcomes)
         self._durations: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_SAMPLE))
         self._failed: dict[int, FailedQuantum] = {}
+        self._written = (directory.path / "run.json").stat().st_mtime
         self._start: float | None = None
         self._end: float | None = None
         with directory.index() as index:
@@ -70,7 +71,7 @@ class BatchWatch:
             name=directory.facts.output_run,
             place=str(directory.path),
             status=status,
-            start=self._start,
+            start=self._start or self._written,
             end=self._end if over else None,
             running=running,
             failures=list(self._failed.values())[-MOST_FAILURES:],
