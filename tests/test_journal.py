@@ -289,6 +289,23 @@ def test_a_journal_that_cannot_be_written_is_told_once(
     assert not journal._thread.is_alive()
 
 
+def test_a_file_that_has_taken_the_number_of_the_journal_is_left_alone(tmp_path: Path) -> None:
+    """As after a task in the same process has closed all descriptors."""
+    graph, journal = graph_of_four(), JournalSink(tmp_path / "folder")
+    journal.begin(graph, {"isr": 2, "warp": 2}, Activity())
+    until(lambda: journal.path.exists() and journal.path.stat().st_size > 0)
+    assert journal._writer is not None
+    with (tmp_path / "other").open("wb") as other:
+        os.dup2(other.fileno(), journal._writer._file)
+    taken = journal._writer._file
+    for outcome in OUTCOMES:
+        journal.note(outcome)
+    journal.end(summary_of(graph, OUTCOMES))
+    assert (tmp_path / "other").read_bytes() == b""
+    os.close(taken)  # it is still open: it was not the journal's to close
+    assert [outcome for _, outcome in JournalReader(journal.path).news()] == OUTCOMES
+
+
 def test_only_journals_of_old_runs_are_removed(state_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "MOST_RUNS", 3)
     runs, now = places.runs_folder(), time.time()

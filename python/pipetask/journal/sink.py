@@ -156,6 +156,7 @@ class _Writer:
         self._graph = graph
         self._tasks = {label: number for number, label in enumerate(labels)}
         self._file = -1
+        self._identity = (-1, -1)
         self._beat = time.monotonic()
         self.last = RunEnd()
 
@@ -164,6 +165,8 @@ class _Writer:
         self._file = os.open(
             self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
+        created = os.fstat(self._file)
+        self._identity = created.st_dev, created.st_ino
         self.write([FIRST_LINE, packed(head.to_record())])
 
     def started(self, starts: StartWatch) -> Iterator[bytes]:
@@ -191,7 +194,18 @@ class _Writer:
             data = data[os.write(self._file, data) :]
 
     def _check(self) -> None:
-        if not os.fstat(self._file).st_nlink:
+        """Make sure that the descriptor is that of the journal: a task in this process may have closed it.
+
+        Then another file may have its number, and it must neither be written to nor closed.
+        """
+        try:
+            found = os.fstat(self._file)
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            found = os.fstat(self._file)
+        if not found.st_nlink:
             raise OSError(2, "it was removed")
 
     def close(self) -> None:
