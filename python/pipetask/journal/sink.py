@@ -90,7 +90,7 @@ class JournalSink(Sink):
     """
 
     def __init__(self, folder: Path, facts: JournalFacts | None = None):
-        self.path = new_journal(folder)
+        self.path = new_journal(folder.absolute())  # a task may change the working directory
         self._facts = facts or JournalFacts()
         self._news: deque[QuantumOutcome] = deque()
         self._over = threading.Event()
