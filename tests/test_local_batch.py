@@ -20,7 +20,7 @@ from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.systems import system_of
 from pipetask.graph.enumeration import EnumeratedGraph, QuantumData
 from pipetask.outcome import Status
-from pipetask.testing import CallSpec, enumerated
+from pipetask.testing import CallSpec, MockPipeline, enumerated
 from pipetask.testing.batch_conformance import EDGES, PAIRS, BatchConformance
 from pipetask.testing.local_batch import LocalBatchSystem, Loss, LossKind
 from pipetask.testing.plain_runs import Bench, LocalBench, wait_until
@@ -176,6 +176,17 @@ def test_a_class_path_is_a_mode_and_later_commands_find_it(repository: Repositor
     with Butler.from_config(str(repository.root)) as butler:
         found = butler.registry.queryDatasets("exposure_summary", collections="u/out/run")
         assert len(list(found)) == 2
+
+
+def test_a_run_that_failed_ends_with_the_command_that_goes_on(
+    make_repository: Callable[..., Repository], tmp_path: Path
+) -> None:
+    repository = make_repository(MockPipeline(1, 2, configs={"isr": {"fail_condition": "detector=1"}}))
+    done = run_pipetask(*repository.arguments(*MODE, "--run-dir", str(tmp_path / "batch"), "--wait"))
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == f"go on: pipetask restart {tmp_path / 'batch'}"
+    report = run_here("report", str(tmp_path / "batch"))
+    assert report.err.splitlines()[-1] == f"go on: pipetask restart {tmp_path / 'batch'}"
 
 
 PLUGIN = """
