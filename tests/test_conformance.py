@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 
 from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.frontier import Frontier
+from pipetask.executors.futures import FuturesExecutor
+from pipetask.executors.futures.engines.local import Threads
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.graph.enumeration import QuantumData
@@ -30,10 +32,11 @@ MODELS: dict[str, Callable[[], QuantumExecutor]] = {
     "in-process": InProcessExecutor,
     "forkserver": lambda: MultiprocessExecutor(3),
     "spawn": lambda: MultiprocessExecutor(2, "spawn"),
+    "threads": lambda: FuturesExecutor(Threads(3)),
     "example": ReverseLabelExecutor,
 }
 
-SLOW = {"forkserver", "spawn"}
+SLOW = {"forkserver", "spawn", "threads"}
 
 
 class TestModels(ModelConformance):

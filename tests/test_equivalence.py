@@ -151,6 +151,7 @@ WAYS: dict[str, tuple[Callable[..., Finished], tuple[str, ...]]] = {
     "-j 2": (run_pipetask, ("-j", "2")),
     "-j 2, full butler": (run_pipetask, ("-j", "2", "--output-butler", "full")),
     "-j 2, spawned": (run_pipetask, ("-j", "2", "--start-method", "spawn")),
+    "engine": (run_pipetask, ("--mode", "futures", "-j", "2")),
 }
 SLOW_WAYS = {"-j 2, full butler", "-j 2, spawned"}
 HARD_GRAPHS = {"failures", "sky survey"}

@@ -9,11 +9,26 @@ from dataclasses import dataclass
 
 from .declaration import option
 
-__all__ = ["DryRunOptions", "InProcessOptions", "LocalOptions", "MultiprocessOptions"]
+__all__ = [
+    "DryRunOptions",
+    "FuturesOptions",
+    "InProcessOptions",
+    "LocalOptions",
+    "MultiprocessOptions",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalOptions:
+class ThreadingOptions:
+    """What the models that run tasks have in common."""
+
+    implicit_threads: bool = option(
+        "--enable-implicit-threading", default=False, help="Let libraries start threads of their own."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions(ThreadingOptions):
     """What the models that run tasks on this machine have in common."""
 
     debugger: str | None = option(
@@ -23,9 +38,6 @@ class LocalOptions:
         help="Enter a debugger at the line that failed, also in workers; they need a terminal for that.",
         default_text="pdb, if given without a module",
     )
-    implicit_threads: bool = option(
-        "--enable-implicit-threading", default=False, help="Let libraries start threads of their own."
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +46,18 @@ class InProcessOptions(LocalOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiprocessOptions(LocalOptions):
-    """Options of `~pipetask.executors.pool.executor.MultiprocessExecutor`."""
+class ProcessesOptions:
+    """What the models with worker processes have in common."""
 
     processes: int = option(
         "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of worker processes."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiprocessOptions(ProcessesOptions, LocalOptions):
+    """Options of `~pipetask.executors.pool.executor.MultiprocessExecutor`."""
+
     start_method: str = option(
         "--start-method",
         default="forkserver",
@@ -50,6 +68,26 @@ class MultiprocessOptions(LocalOptions):
         "--preload/--no-preload",
         default=True,
         help="Import the graph's tasks once for all workers, where that is safe (forkserver only).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuturesOptions(ProcessesOptions, ThreadingOptions):
+    """Options of `~pipetask.executors.futures.executor.FuturesExecutor`."""
+
+    engine: str = option(
+        "--engine",
+        metavar="NAME[:ARGUMENT]",
+        default="threads",
+        help="What runs the quanta: threads, processes, loky, dask[:ADDRESS], parsl[:CONFIG], mpi, or another that is "
+        "installed; see the guide.",
+    )
+    engine_folder: str | None = option(
+        "--engine-folder",
+        metavar="DIR",
+        help="Folder that the engine's workers see, too, for outcomes that are on their way.",
+        default_text="one for temporary files",
+        complete="folders",
     )
 
 

@@ -20,7 +20,7 @@ from ..settings.site import VARIABLE, Settings
 from .batch import BatchOptions
 from .condor import CondorOptions
 from .declaration import Declared, Option, declared
-from .models import DryRunOptions, InProcessOptions, MultiprocessOptions
+from .models import DryRunOptions, FuturesOptions, InProcessOptions, MultiprocessOptions
 
 __all__ = ["BUILT_IN", "BuiltIn", "model_groups", "unusable_models", "without_clashes"]
 
@@ -39,6 +39,7 @@ class BuiltIn:
 BUILT_IN: Mapping[str, BuiltIn] = {
     "in-process": BuiltIn("pipetask.executors.in_process:InProcessExecutor", (InProcessOptions,)),
     "multiprocess": BuiltIn("pipetask.executors.pool:MultiprocessExecutor", (MultiprocessOptions,)),
+    "futures": BuiltIn("pipetask.executors.futures:FuturesExecutor", (FuturesOptions,)),
     "dry-run": BuiltIn("pipetask.executors.dry_run:DryRunExecutor", (DryRunOptions,)),
     "condor": BuiltIn("pipetask.batch.condor:CondorSystem", (BatchOptions, CondorOptions)),
 }

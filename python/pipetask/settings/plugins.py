@@ -8,13 +8,16 @@ import sys
 from functools import lru_cache, reduce
 from typing import Any
 
-__all__ = ["BATCH_SYSTEMS", "EXECUTORS", "installed", "load_class"]
+__all__ = ["BATCH_SYSTEMS", "ENGINES", "EXECUTORS", "installed", "load_class"]
 
 EXECUTORS = "pipetask.executors"
 """Entry points in this group are execution models."""
 
 BATCH_SYSTEMS = "pipetask.batch_systems"
 """Entry points in this group are batch systems, each of which is an execution model, too."""
+
+ENGINES = "pipetask.engines"
+"""Entry points in this group are engines of the execution model ``futures``."""
 
 
 def installed(group: str) -> dict[str, str]:

@@ -20,13 +20,14 @@ from .launcher import ForkServer, Launcher, Spawner
 from .limits import check_descriptors, with_open_files
 from .terminal import WorkerDebugger
 
-__all__ = ["MultiprocessExecutor"]
+__all__ = ["THREAD_VARIABLES", "MultiprocessExecutor"]
 
 _LOG = logging.getLogger(__name__)
 
 START_METHODS = ("forkserver", "spawn")
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
+"""Environment variables that limit the threads of libraries."""
 
 
 class MultiprocessExecutor(QuantumExecutor):
@@ -114,7 +115,7 @@ class MultiprocessExecutor(QuantumExecutor):
             raise MissingGuardError  # this is a worker, which imports the script
         if self._launcher is None:
             # BLAS and OpenMP read these when they are loaded, so they must be there before a worker begins.
-            variables = {} if self.traits.implicit_threads else dict.fromkeys(_THREAD_VARIABLES, "1")
+            variables = {} if self.traits.implicit_threads else dict.fromkeys(THREAD_VARIABLES, "1")
             forks = self._start_method == "forkserver"
             self._launcher = ForkServer(variables) if forks else Spawner(variables)
         return self._launcher

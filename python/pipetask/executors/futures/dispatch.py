@@ -1,0 +1,304 @@
+"""Keep an engine busy with the bundles of one run, and take the outcomes, whatever becomes of its workers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+
+from ...errors import PipetaskError, one_line
+from ...graph.enumeration import QuantumData
+from ...outcome import QuantumOutcome, Status
+from ..base import ExecutionContext
+from ..frontier import Frontier
+from ..left_behind import LeftBehindLog
+from ..pool.bundling import BundlePolicy, Bundler
+from ..stop import StopLevel
+from .engine import Engine
+from .far_side import Answer, Order, run_bundle
+from .lone_worker import Limits
+from .shared_folder import SharedFolder
+
+__all__ = ["Dispatch"]
+
+_LOG = logging.getLogger(__name__)
+
+MOST_LOSSES = 3
+"""Times that an engine may lose a quantum until it is given up."""
+
+MOST_REFUSALS = 5
+"""Times in a row that an engine may refuse work until the run is given up."""
+
+FAREWELL = 15.0
+"""Seconds, beyond the grace of a quantum, in which bundles must come back when the run stops."""
+
+
+@dataclass(frozen=True)
+class _Flight:
+    """A bundle that the engine has."""
+
+    future: Future[Answer]
+    quanta: Mapping[int, QuantumData]
+
+
+class Dispatch:
+    """The bundles of one run.
+
+    Parameters
+    ----------
+    quanta
+        The stream.
+    context
+        What the execution model was told.
+    engine
+        What runs bundles.
+    policy
+        How many quanta travel together, and how long they may take to stop.
+    folder
+        A folder that the engine's workers see, too, if there is one.
+    variables
+        Environment variables of worker processes.
+    """
+
+    def __init__(
+        self,
+        quanta: Iterable[QuantumData],
+        context: ExecutionContext,
+        engine: Engine,
+        policy: BundlePolicy,
+        folder: SharedFolder | None,
+        variables: Mapping[str, str],
+    ):
+        self.run = uuid.uuid4().hex
+        self._context = context
+        self._engine = engine
+        self._policy = policy
+        self._folder = folder
+        self._variables = variables
+        runner = context.runner.resuming() if engine.reruns else context.runner
+        self._runner = pickle.dumps(runner)
+        self._frontier = Frontier(quanta, context.retries)
+        self._bundler = Bundler(self._frontier, policy)
+        self._left_behind = LeftBehindLog(context.graph, "its worker is replaced")
+        self._flights: dict[int, _Flight] = {}
+        self._n_flights = 0
+        self._landed: deque[int] = deque()
+        self._lost: deque[QuantumData] = deque()
+        """Quanta that were lost, to be run once more, each alone."""
+        self._losses: Counter[int] = Counter()
+        self._n_refusals = 0
+        self._failure: PipetaskError | None = None
+        self._stop_deadline: float | None = None
+        self._bell, self._bell_rope = os.pipe()
+        for end in (self._bell, self._bell_rope):
+            os.set_blocking(end, False)
+
+    def running(self) -> tuple[int, ...]:
+        """Return the quanta that the engine has."""
+        return tuple(id for flight in list(self._flights.values()) for id in flight.quanta)
+
+    def outcomes(self) -> Iterator[QuantumOutcome]:
+        """Yield the outcome of each quantum of the stream."""
+        context = self._context
+        while True:
+            # First what has come back, since that decides what can be sent.
+            yield from self._land()
+            if context.stop:
+                self._stop()
+            else:
+                self._send()
+            if context.stop:
+                yield from self._frontier.cancel(context.stop.reason or "")
+            yield from self._frontier.blocked()
+            if self._over():
+                break
+            self._wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _over(self) -> bool:
+        if self._landed:
+            return False
+        if self._context.stop:
+            return not self._flights
+        return self._frontier.exhausted
+
+    def _wait(self) -> None:
+        deadlines = [each for each in (self._frontier.next_due, self._stop_deadline) if each is not None]
+        seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        stop = self._context.stop
+        if stop.fileno() in wait([self._bell, stop.fileno()], seconds):
+            stop.acknowledge()
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._bell, 4096):
+                pass
+
+    def close(self) -> None:
+        """End what still runs, if anything does; answers that come later are not heard."""
+        if self._flights and self._folder is not None:
+            self._folder.ask(StopLevel.KILL)
+        bell, self._bell_rope = self._bell_rope, -1
+        os.close(bell)
+        os.close(self._bell)
+
+    # Sending
+
+    def _send(self) -> None:
+        """Give the engine as many bundles as it has slots, and short ones that wait there for the next."""
+        slots = self._engine.slots
+        while len(self._flights) < 2 * slots and not self._context.stop:
+            idle = len(self._flights) < slots
+            if self._lost and idle:
+                bundle = [self._lost.popleft()]
+            else:
+                bundle, _ = self._bundler.next(slots, idle=idle)
+            if not bundle:
+                return
+            self._submit(bundle)
+
+    def _submit(self, bundle: Sequence[QuantumData]) -> None:
+        """Give the engine a bundle."""
+        self._n_flights += 1
+        number, frontier = self._n_flights, self._frontier
+        tickets = tuple(
+            self._context.ticket(
+                each,
+                frontier.attempt(each.id) + self._losses[each.id],
+                new_inputs=frontier.has_new_inputs(each),
+            )
+            for each in bundle
+        )
+        limits = Limits(self._context.timeout, self._policy.grace)
+        order = Order(self.run, number, self._runner, tickets, limits, self._folder, self._variables)
+        try:
+            future = self._engine.submit(run_bundle, order)
+        except Exception as error:
+            self._refused(bundle, error)
+            return
+        self._n_refusals = 0
+        self._flights[number] = _Flight(future, {each.id: each for each in bundle})
+        future.add_done_callback(lambda _: self._ring(number))
+
+    def _refused(self, bundle: Sequence[QuantumData], error: Exception) -> None:
+        for each in bundle:
+            self._frontier.give_back(each)
+        self._n_refusals += 1
+        _LOG.debug("The engine takes no work: %s", one_line(error), exc_info=error)
+        if self._n_refusals >= MOST_REFUSALS:
+            self._fail(PipetaskError(f"The engine takes no more work: {one_line(error)}"))
+        else:
+            self._engine.renew()
+
+    def _fail(self, failure: PipetaskError) -> None:
+        """End the run; it is told when all that still runs has come back."""
+        self._failure = self._failure or failure
+        self._context.stop.ask(one_line(failure))
+
+    def _ring(self, number: int) -> None:
+        self._landed.append(number)
+        with contextlib.suppress(OSError):  # it is full, or the run is over
+            os.write(self._bell_rope, b".")
+
+    # Landing
+
+    def _land(self) -> Iterator[QuantumOutcome]:
+        while self._landed:
+            number = self._landed.popleft()
+            if (flight := self._flights.pop(number, None)) is None:
+                continue
+            if flight.future.cancelled() and self._context.stop:
+                for quantum in flight.quanta.values():  # it was not begun, or its engine cannot say
+                    self._frontier.give_back(quantum)
+                continue
+            try:
+                answer = flight.future.result(0)
+            except BaseException as error:  # asyncio's cancellation is no Exception
+                if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+                    raise
+                yield from self._crashed(number, flight, error)
+            else:
+                yield from self._arrived(flight, answer)
+            if self._folder is not None:
+                self._folder.forget(number)
+
+    def _arrived(self, flight: _Flight, answer: Answer) -> Iterator[QuantumOutcome]:
+        for id, left in answer.left_behind:
+            self._left_behind.note(id, left)
+        missing = dict(flight.quanta)
+        yield from self._ended(missing, map(QuantumOutcome.from_wire, answer.outcomes))
+        for quantum in missing.values():  # they were not begun
+            self._frontier.give_back(quantum)
+        if (error := answer.failure) is not None:
+            self._fail(PipetaskError(f"A worker could not start: {error.type_name}: {error.message}"))
+
+    def _ended(
+        self, missing: dict[int, QuantumData], outcomes: Iterable[QuantumOutcome]
+    ) -> Iterator[QuantumOutcome]:
+        for outcome in outcomes:
+            if (quantum := missing.pop(outcome.id, None)) is None:
+                continue  # an engine has run it twice
+            self._bundler.learn(quantum.task_index, outcome)
+            yield from self._finished(outcome)
+
+    def _finished(self, outcome: QuantumOutcome) -> Iterator[QuantumOutcome]:
+        if (final := self._frontier.finish(outcome)) is not None:
+            self._context.note_failure(final)
+            yield final
+
+    def _crashed(self, number: int, flight: _Flight, error: BaseException) -> Iterator[QuantumOutcome]:
+        """Take what is recorded of a bundle that the engine has lost; try the rest again.
+
+        Where outcomes are recorded at once, the first without one is what ran, and the others had not begun.
+        Otherwise each may have been running, and each is run alone the next time.
+        """
+        _LOG.debug("The engine has lost bundle %d: %s", number, one_line(error), exc_info=error)
+        missing = dict(flight.quanta)
+        if self._folder is not None:
+            yield from self._ended(missing, self._folder.recorded(number))
+        suspects = list(missing.values())
+        if self._folder is not None:
+            suspects, innocent = suspects[:1], suspects[1:]
+            for quantum in innocent:
+                self._frontier.give_back(quantum)
+        for quantum in suspects:
+            self._losses[quantum.id] += 1
+            if self._context.stop:
+                yield from self._finished(
+                    _cancelled(quantum.id, "the engine lost it when the run was to stop")
+                )
+            elif self._losses[quantum.id] >= MOST_LOSSES:
+                reason = f"the engine has lost it {MOST_LOSSES} times: {one_line(error)}"
+                yield from self._finished(QuantumOutcome(quantum.id, Status.KILLED, reason=reason))
+            else:
+                self._lost.append(quantum)
+
+    # Stopping
+
+    def _stop(self) -> None:
+        """Tell the workers; give up, after a while, what does not come back."""
+        stop = self._context.stop
+        while self._lost:
+            self._frontier.give_back(self._lost.popleft())
+        if self._folder is not None:
+            self._folder.ask(stop.level)
+        else:
+            for flight in self._flights.values():
+                flight.future.cancel()
+        if self._stop_deadline is None:
+            self._stop_deadline = time.monotonic() + self._policy.grace + FAREWELL
+        elif time.monotonic() >= self._stop_deadline:
+            for number in list(self._flights):
+                self._flights[number].future.cancel()
+                self._landed.append(number)
+
+
+def _cancelled(id: int, reason: str) -> QuantumOutcome:
+    return QuantumOutcome(id, Status.CANCELLED, reason=reason)

@@ -1,0 +1,129 @@
+"""What an execution model needs of an engine, and how one is found."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from ...errors import UsageError, did_you_mean, reason_of
+from ...settings.plugins import ENGINES, installed, load_class
+
+__all__ = ["BUILT_IN", "Borrowed", "Engine", "engine_names", "find_engine"]
+
+BUILT_IN = {
+    name: f"pipetask.executors.futures.engines.{module}"
+    for name, module in {
+        "threads": "local:Threads",
+        "processes": "local:Processes",
+        "loky": "local:Loky",
+        "dask": "dask:Dask",
+        "parsl": "parsl:Parsl",
+        "mpi": "mpi:Mpi",
+    }.items()
+}
+"""Class paths of the engines that come with pipetask, by name."""
+
+
+class Engine(ABC):
+    """Something that runs functions somewhere else, such as a cluster.
+
+    A subclass is made with the text behind the engine's name (`None` if there is none) and the number of workers that
+    the user has asked for; it should start nothing before the first `submit`.
+    """
+
+    reruns: bool = False
+    """Whether it may run a function twice by itself, even at the same time."""
+
+    @classmethod
+    @abstractmethod
+    def make(cls, argument: str | None, workers: int) -> Engine:
+        """Make one for ``--engine NAME:ARGUMENT``.
+
+        Raises
+        ------
+        UsageError
+            If the argument makes no sense.
+        ImportError
+            If a package is missing.
+        """
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """The number of functions that it can run at the same time."""
+
+    @abstractmethod
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Have a function of a module called, with picklable arguments."""
+
+    def renew(self) -> None:  # noqa: B027  most engines replace their workers themselves
+        """Begin again after a future or `submit` has raised an exception that the function has not."""
+
+    def close(self) -> None:  # noqa: B027  nothing to end by default
+        """End what was started here."""
+
+
+class Borrowed(Engine):
+    """An executor of the caller's, who will shut it down.
+
+    Parameters
+    ----------
+    executor
+        Any object with ``submit``.
+    slots
+        How many functions it can run at the same time.
+    """
+
+    def __init__(self, executor: Executor, slots: int | None = None):
+        self._executor = executor
+        self._slots = slots or getattr(executor, "_max_workers", None) or 1
+
+    @classmethod
+    def make(cls, argument: str | None, workers: int) -> Engine:
+        """Refuse: it needs an object."""
+        raise UsageError("an executor object can be given in Python only.")
+
+    @property
+    def slots(self) -> int:
+        """The number of functions that it can run at the same time."""
+        return self._slots
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Have a function called."""
+        return self._executor.submit(function, *arguments)
+
+
+def engine_names() -> list[str]:
+    """Return the names of all installed engines."""
+    return list(dict.fromkeys([*BUILT_IN, *sorted(installed(ENGINES))]))
+
+
+def find_engine(text: str, workers: int) -> Engine:
+    """Make an engine.
+
+    Parameters
+    ----------
+    text
+        A name or a class path, and, behind a colon, what only the engine understands.  A class path must be followed by
+        a colon if there is nothing else: ``package.module.Class:``.
+    workers
+        How many workers to start, if the engine starts workers.
+
+    Raises
+    ------
+    UsageError
+        If there is no such engine, or it cannot be made.
+    """
+    name, _, argument = text.partition(":")
+    path = BUILT_IN.get(name) or installed(ENGINES).get(name) or name
+    if not {".", ":"} & set(path):
+        raise UsageError(f"--engine {text}: there is no such engine{did_you_mean(name, engine_names())}")
+    try:
+        return load_class(path).make(argument or None, workers)
+    except UsageError as error:
+        raise UsageError(f"--engine {text}: {error}") from error
+    except ImportError as error:
+        hint = f": pip install 'pipetask[{name}]'" if name in BUILT_IN else ""
+        raise UsageError(f"--engine {text}: it cannot be imported ({reason_of(error)}){hint}.") from error

@@ -1,0 +1,80 @@
+"""Dask: a cluster that is running, or one on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Self
+
+from ..engine import Engine
+
+__all__ = ["Dask"]
+
+_SETTINGS = {
+    # A death costs the functions that were assigned to the worker, too; those are run again here, and not by the
+    # scheduler, which would give a function that kills workers to one after the other.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.worker.daemon": False,  # workers start processes
+}
+
+
+class Dask(Engine):
+    """A Dask cluster.
+
+    Parameters
+    ----------
+    address
+        Address of its scheduler, such as ``tcp://host:8786``; `None`: a cluster is started on this machine.
+    workers
+        How many workers to start.
+    """
+
+    reruns = True
+
+    def __init__(self, address: str | None, workers: int):
+        import distributed  # noqa: F401  says at once if it is missing
+
+        self._address = address
+        self._workers = workers
+        self._cluster: Any = None
+        self._client: Any = None
+        self._executor: Any = None
+
+    @classmethod
+    def make(cls, argument: str | None, workers: int) -> Self:
+        """Make one for an address, or for this machine."""
+        return cls(argument, workers)
+
+    @property
+    def slots(self) -> int:
+        """The number of threads of all workers."""
+        self._connect()
+        if self._cluster is not None:
+            return self._workers
+        return max(1, sum(self._client.nthreads().values()))
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Have a function called on any worker."""
+        self._connect()
+        return self._executor.submit(function, *arguments)
+
+    def _connect(self) -> None:
+        if self._client is not None:
+            return
+        import dask
+        from distributed import Client, LocalCluster
+
+        with dask.config.set(_SETTINGS):
+            if self._address is None:
+                self._cluster = LocalCluster(
+                    n_workers=self._workers, threads_per_worker=1, processes=True, dashboard_address=None
+                )
+            self._client = Client(self._cluster or self._address, set_as_default=False, timeout="30s")
+        self._executor = self._client.get_executor(pure=False, retries=0)
+
+    def close(self) -> None:
+        """Disconnect, and end the cluster that was started here."""
+        for each in (self._client, self._cluster):
+            if each is not None:
+                each.close()
+        self._client = self._cluster = self._executor = None

@@ -1,0 +1,83 @@
+"""A folder that this process and an engine's workers can both see."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...outcome import QuantumOutcome
+from ..stop import StopLevel
+
+__all__ = ["SharedFolder"]
+
+
+@dataclass(frozen=True)
+class SharedFolder:
+    """Outcomes of bundles that are on their way, and whether the run stops.
+
+    An engine may lose a worker together with the answer that it was about to give.  What had ended by then is in a
+    file of the bundle, which is removed when the answer arrives.
+    """
+
+    path: Path
+
+    def record(self, bundle: int, outcome: QuantumOutcome) -> None:
+        """Append an outcome to the file of its bundle, in one piece: an engine may run a bundle twice at once.
+
+        A full disk costs the record and not the quantum: the answer has the outcome, too.
+        """
+        with contextlib.suppress(OSError), self._bundle(bundle).open("ab", buffering=0) as file:
+            file.write(pickle.dumps(outcome.to_wire(), pickle.HIGHEST_PROTOCOL))
+
+    def recorded(self, bundle: int) -> list[QuantumOutcome]:
+        """Return the outcomes in the file of a bundle; what was being written when the writer died is left out."""
+        with contextlib.suppress(OSError):
+            return list(_outcomes(self._bundle(bundle).read_bytes()))
+        return []
+
+    def forget(self, bundle: int) -> None:
+        """Remove the file of a bundle."""
+        with contextlib.suppress(OSError):
+            self._bundle(bundle).unlink(missing_ok=True)
+
+    def ask(self, level: StopLevel) -> None:
+        """Let workers know that the run stops."""
+        draft = self.path / f"stop.{os.getpid()}"
+        with contextlib.suppress(OSError):
+            draft.write_text(level.name)
+            draft.replace(self.path / "stop")
+
+    def level(self) -> StopLevel:
+        """Return whether the run stops; without its folder it has ended."""
+        try:
+            return StopLevel[(self.path / "stop").read_text()]
+        except (FileNotFoundError, KeyError):
+            return StopLevel.GO_ON if self.path.exists() else StopLevel.KILL
+        except OSError:
+            return StopLevel.GO_ON
+
+    def remove(self) -> None:
+        """Remove the folder, unless the log of a quantum that was killed is in it."""
+        with contextlib.suppress(OSError):
+            (self.path / "stop").unlink(missing_ok=True)
+            for left in self.path.glob("worker-*.log"):
+                left.unlink(missing_ok=True)
+            for left in self.path.glob("bundle-*.outcomes"):
+                left.unlink(missing_ok=True)
+            self.path.rmdir()
+
+    def _bundle(self, number: int) -> Path:
+        return self.path / f"bundle-{number}.outcomes"
+
+
+def _outcomes(data: bytes) -> Iterator[QuantumOutcome]:
+    stream = io.BytesIO(data)
+    # The writer may have died in the middle of the last one, and then any of these can happen.
+    with contextlib.suppress(EOFError, pickle.UnpicklingError, ValueError, IndexError, KeyError, TypeError):
+        while True:
+            yield QuantumOutcome.from_wire(pickle.load(stream))
