@@ -188,8 +188,8 @@ def no_process_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 def _helpers() -> set[int]:
-    """Return multiprocessing's resource tracker, which lives as long as the interpreter, and the browser."""
-    from multiprocessing import resource_tracker
-
-    pid = getattr(resource_tracker._resource_tracker, "_pid", None)
-    return ({pid} if pid else set()) | processes_of_browser()
+    """Return what lives as long as the interpreter: resource trackers of multiprocessing and loky, and the browser."""
+    modules = ("multiprocessing.resource_tracker", "loky.backend.resource_tracker")
+    trackers = (sys.modules[name]._resource_tracker for name in modules if name in sys.modules)
+    pids = {getattr(tracker, "_pid", None) for tracker in trackers}
+    return {pid for pid in pids if pid} | processes_of_browser()

@@ -153,7 +153,7 @@ WAYS: dict[str, tuple[Callable[..., Finished], tuple[str, ...]]] = {
     "-j 2, spawned": (run_pipetask, ("-j", "2", "--start-method", "spawn")),
     "engine": (run_pipetask, ("--mode", "futures", "-j", "2")),
 }
-SLOW_WAYS = {"-j 2, full butler", "-j 2, spawned"}
+SLOW_WAYS = {"-j 2, full butler", "-j 2, spawned", "engine"}
 HARD_GRAPHS = {"failures", "sky survey"}
 
 

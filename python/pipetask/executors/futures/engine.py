@@ -124,6 +124,6 @@ def find_engine(text: str, workers: int) -> Engine:
         return load_class(path).make(argument or None, workers)
     except UsageError as error:
         raise UsageError(f"--engine {text}: {error}") from error
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # mpi4py raises the latter without a library of MPI
         hint = f": pip install 'pipetask[{name}]'" if name in BUILT_IN else ""
         raise UsageError(f"--engine {text}: it cannot be imported ({reason_of(error)}){hint}.") from error

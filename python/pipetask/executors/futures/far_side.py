@@ -154,9 +154,10 @@ class _Workers:
             if variables not in self._launchers:
                 self._launchers[variables] = _LockedLauncher(order.variables)
             launcher = self._launchers[variables]
-        folder = Path(tempfile.gettempdir()) if order.folder is None else order.folder.path
-        log = folder / f"worker-{socket.gethostname()}-{os.getpid()}-{order.number}.log"
-        return LoneWorker(pickle.loads(order.runner), launcher, log)
+        # A folder for each, since a worker that loses its driver removes its log and the folder.
+        parent = None if order.folder is None else order.folder.path
+        logs = Path(tempfile.mkdtemp(prefix="worker-", dir=parent))
+        return LoneWorker(pickle.loads(order.runner), launcher, logs / "worker.log")
 
     def put(self, run: str, worker: LoneWorker) -> None:
         """Keep a worker for the next bundle, if there may be one."""

@@ -6,6 +6,7 @@ timeout kills all that the quantum has started, and tasks share neither logging 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -74,7 +75,7 @@ class LoneWorker:
     launcher
         Starts processes.
     log
-        File for the log of the quantum that runs.
+        File for the log of the quantum that runs, in a folder of its own.
     """
 
     def __init__(self, runner: RunnerSpec, launcher: Launcher, log: Path):
@@ -242,6 +243,8 @@ class LoneWorker:
             self._drop()
         self._halt.close()
         self._halt_source.close()
+        with contextlib.suppress(OSError):  # it stays if the log of a quantum that was killed is in it
+            self._recipe.log.parent.rmdir()
 
 
 @dataclass

@@ -65,8 +65,11 @@ class SharedFolder:
         """Remove the folder, unless the log of a quantum that was killed is in it."""
         with contextlib.suppress(OSError):
             (self.path / "stop").unlink(missing_ok=True)
-            for left in self.path.glob("worker-*.log"):
+            for left in self.path.glob("worker-*/worker.log"):
                 left.unlink(missing_ok=True)
+            for folder in self.path.glob("worker-*"):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             for left in self.path.glob("bundle-*.outcomes"):
                 left.unlink(missing_ok=True)
             self.path.rmdir()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import spawn
+from multiprocessing import get_all_start_methods, spawn
 from typing import Any, Protocol
 
 from ...errors import PipetaskError, reason_of
@@ -242,6 +242,8 @@ class ForkServer:
 def preparation() -> dict[str, Any]:
     """Return what a worker has to know about this process before it can unpickle its recipe."""
     data = spawn.get_preparation_data("pipetask-worker")
+    if data.get("start_method") not in get_all_start_methods():
+        del data["start_method"]  # of a library that this process has imported, and the worker has not
     return data | {"authkey": bytes(data["authkey"])}
 
 

@@ -51,9 +51,12 @@ class LocalEngine(Engine):
 
     def close(self) -> None:
         """Shut the executor down."""
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-            self._executor = None
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            self._shut_down(executor, wait=True)
+
+    def _shut_down(self, executor: Executor, *, wait: bool) -> None:
+        executor.shutdown(wait, cancel_futures=True)
 
 
 class Threads(LocalEngine):
@@ -70,7 +73,7 @@ class _Breakable(LocalEngine):
         """Forget the executor; the next function gets a new one."""
         executor, self._executor = self._executor, None
         if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
+            self._shut_down(executor, wait=False)
 
 
 class Processes(_Breakable):
@@ -92,3 +95,6 @@ class Loky(_Breakable):
         from loky import ProcessPoolExecutor as LokyExecutor
 
         return LokyExecutor(self._workers)
+
+    def _shut_down(self, executor: Any, *, wait: bool) -> None:
+        executor.shutdown(wait=wait, kill_workers=True)

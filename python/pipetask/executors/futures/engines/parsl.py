@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, Self
 
 from ....errors import UsageError
@@ -74,12 +73,14 @@ class Parsl(Engine):
 
 def _this_machine(workers: int) -> Any:
     from parsl import Config, HighThroughputExecutor
+    from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
     from parsl.providers import LocalProvider
 
-    # Its programs are started by name.
-    folder = str(Path(sys.executable).parent)
-    if folder not in os.environ.get("PATH", "").split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+    # Its programs are started by name otherwise, and would be those of another environment or of none.
+    module = "parsl.executors.high_throughput"
+    launch = DEFAULT_LAUNCH_CMD.replace(
+        "process_worker_pool.py", f"{shlex.quote(sys.executable)} -m {module}.process_worker_pool"
+    )
     executor = HighThroughputExecutor(
         label="pipetask",
         address="127.0.0.1",
@@ -88,6 +89,8 @@ def _this_machine(workers: int) -> Any:
         cores_per_worker=1e-6,
         heartbeat_period=2,
         heartbeat_threshold=10,
+        launch_cmd=launch,
+        interchange_launch_cmd=[sys.executable, "-m", f"{module}.interchange"],
         provider=LocalProvider(init_blocks=1, max_blocks=1),
         encrypted=False,
     )

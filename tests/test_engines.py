@@ -1,0 +1,326 @@
+"""Engines: what each of them can do, and what is made of one that loses, repeats, delays or refuses work."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from needs import not_tested
+from pipetask.errors import PipetaskError, UsageError
+from pipetask.executors.base import ExecutionContext
+from pipetask.executors.futures import FuturesExecutor
+from pipetask.executors.futures.engine import Engine, find_engine
+from pipetask.executors.futures.far_side import Answer, Order, versions
+from pipetask.executors.in_process import InProcessExecutor
+from pipetask.executors.stop import StopLevel
+from pipetask.graph.enumeration import EnumeratedGraph
+from pipetask.outcome import QuantumOutcome, Status
+from pipetask.testing import CallSpec, MockPipeline, enumerated
+from toy_work import Recorder
+
+from conftest import TESTS, Repository, environment  # isort: skip
+from test_enumeration import random_graphs  # isort: skip
+
+LAYERS = {"isr": 6, "characterize": 6, "gather": 2}
+EDGES = [(i, i + 6) for i in range(6)] + [(i, 12 + (i - 6) // 3) for i in range(6, 12)]
+
+
+def execute(
+    engine: Engine, graph: EnumeratedGraph, work: Callable[[int], object], **options: Any
+) -> dict[int, QuantumOutcome]:
+    """Execute a graph as a run does: look around first.  Each quantum has one outcome."""
+    context = ExecutionContext(graph, CallSpec(work), **options)
+    model = FuturesExecutor(engine)
+    model.check(context)
+    outcomes = list(model.execute(graph, context))
+    context.stop.close()
+    assert sorted(outcome.id for outcome in outcomes) == list(range(len(graph.structure)))
+    return {outcome.id: outcome for outcome in outcomes}
+
+
+@pytest.fixture(autouse=True)
+def _workers_find_these_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers that do not inherit ``sys.path`` import what stands in for tasks."""
+    monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
+
+
+# The engines.
+
+
+@pytest.fixture(params=["threads", "processes", "loky", "dask", "parsl"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return find_engine(request.param, 2)
+
+
+@pytest.mark.slow
+def test_an_engine_runs_a_graph_and_a_crash_costs_one_quantum(engine: Engine, tmp_path: Path) -> None:
+    graph = enumerated(LAYERS, EDGES)
+    ids = {quantum.position: quantum.id for quantum in graph}
+    outcomes = execute(engine, graph, Recorder(tmp_path, bombs=((ids[0], "segfault"), (ids[1], "fail"))))
+    assert outcomes[ids[0]].status is Status.KILLED
+    assert outcomes[ids[0]].signal == signal.SIGSEGV
+    assert outcomes[ids[1]].status is Status.FAILED
+    blocked = {id for id, outcome in outcomes.items() if outcome.status is Status.BLOCKED}
+    assert blocked == {ids[6], ids[7], ids[12]}
+    assert {outcome.status for outcome in outcomes.values()} == {
+        Status.KILLED,
+        Status.FAILED,
+        Status.BLOCKED,
+        Status.SUCCEEDED,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["processes", "loky", "dask", "parsl"])
+def test_a_worker_of_the_engine_that_is_killed_costs_nothing(name: str, tmp_path: Path) -> None:
+    work = Recorder(tmp_path, bombs=((5, "kill_driver_once"),))
+    outcomes = execute(find_engine(name, 2), enumerated({"a": 12}), work)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
+    assert work.attempts(5) == 2, "what is tested must have happened"
+
+
+@pytest.mark.slow
+def test_a_timeout_kills_one_quantum(tmp_path: Path) -> None:
+    work = Recorder(tmp_path, bombs=((2, "hang"),))
+    outcomes = execute(find_engine("threads", 2), enumerated({"a": 6}), work, timeout=2.0)
+    assert outcomes.pop(2).status is Status.TIMED_OUT
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [StopLevel.STOP, StopLevel.KILL])
+def test_a_stop_ends_what_runs(tmp_path: Path, level: StopLevel) -> None:
+    graph = enumerated({"a": 30})
+    context = ExecutionContext(
+        graph, CallSpec(Recorder(tmp_path, bombs=tuple((i, "hang") for i in range(30))))
+    )
+    model = FuturesExecutor(find_engine("threads", 2))
+    model.check(context)
+
+    def stop_when_it_runs() -> None:
+        while not list(tmp_path.glob("*.start")):
+            time.sleep(0.02)
+        context.stop.ask("enough", level)
+
+    asker = threading.Thread(target=stop_when_it_runs)
+    asker.start()
+    outcomes = list(model.execute(graph, context))
+    asker.join()
+    context.stop.close()
+    assert [outcome.status for outcome in outcomes] == [Status.CANCELLED] * 30
+
+
+# A cruel engine, which has neither threads nor processes: it calls functions when and as often as it likes.
+
+
+class CruelEngine(Engine):
+    """Loses, repeats, delays and reorders what it is given; the far side is simulated, too."""
+
+    reruns = True
+
+    def __init__(self, seed: int, failing: frozenset[int], losses: float):
+        self.random = random.Random(seed)
+        self._losses = losses
+        self._failing = failing
+        self._waiting: list[tuple[Order, Future[Answer]]] = []
+        self._lock = threading.Lock()
+        self.ran: list[int] = []
+
+    @classmethod
+    def make(cls, argument: str | None, workers: int) -> Engine:
+        raise AssertionError("it is made in tests only")
+
+    @property
+    def slots(self) -> int:
+        return self.random.randint(1, 3)
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        if self.random.random() < self._losses / 4:
+            raise BrokenExecutor("no more")
+        future: Future[Any] = Future()
+        (order,) = arguments
+        self._waiting.append((order, future))
+        self.random.shuffle(self._waiting)
+        threading.Thread(target=self._end_one).start()
+        return future
+
+    def _end_one(self) -> None:
+        with self._lock:
+            order, future = self._waiting.pop()
+            outcomes: list[QuantumOutcome] = []
+            loses = self.random.random() < self._losses
+            dies_after = self.random.randint(0, len(order.tickets)) if loses else len(order.tickets)
+            for ticket in order.tickets[:dies_after]:
+                self.ran.append(ticket.id)
+                status = Status.FAILED if ticket.id in self._failing else Status.SUCCEEDED
+                outcomes.append(QuantumOutcome(ticket.id, status))
+                if order.folder is not None:
+                    order.folder.record(order.number, outcomes[-1])
+            if self.random.random() < 0.3:
+                outcomes *= 2
+            if loses:
+                future.set_exception(OSError("the worker is gone"))
+            else:
+                future.set_result(Answer(tuple(outcome.to_wire() for outcome in outcomes)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=random_graphs(),
+    seed=st.integers(0, 2**32),
+    shared=st.booleans(),
+    failing=st.sets(st.integers(0, 20)),
+)
+def test_a_cruel_engine_changes_no_outcome(
+    shape: tuple[dict[str, int], list[tuple[int, int]]], seed: int, shared: bool, failing: set[int]
+) -> None:
+    graph = enumerated(*shape)
+    # It loses a third, so that a few are lost as often as is allowed.
+    engine = CruelEngine(seed, frozenset(failing), losses=0.3)
+    context = ExecutionContext(graph, CallSpec(print))
+    model = FuturesExecutor(engine)
+    if shared:
+        model._folder = model._new_folder()
+    outcomes = {outcome.id: outcome for outcome in model.execute(graph, context)}
+    context.stop.close()
+    lost = {id for id, outcome in outcomes.items() if "lost it" in (outcome.reason or "")}
+    assert set(outcomes) == {quantum.id for quantum in graph}
+    if lost:
+        return
+    reference = ExecutionContext(graph, CallSpec(Failing(frozenset(failing))))
+    expected = {o.id: o.status for o in InProcessExecutor().execute(graph, reference)}
+    reference.stop.close()
+    assert {id: outcome.status for id, outcome in outcomes.items()} == expected
+
+
+class Failing:
+    """Fails for some quanta."""
+
+    def __init__(self, failing: frozenset[int]):
+        self._failing = failing
+
+    def __call__(self, id: int) -> None:
+        if id in self._failing:
+            raise ValueError("it is to fail")
+
+
+# What is refused before anything is touched.
+
+
+class ElsewhereEngine(Engine):
+    """A worker that differs from this process: what it sees is changed on the way back."""
+
+    def __init__(self, **changes: Any):
+        self._changes = changes
+
+    @classmethod
+    def make(cls, argument: str | None, workers: int) -> Engine:
+        return cls()
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(replace(function(*arguments), **self._changes))
+        return future
+
+
+class FileSpec(CallSpec):
+    """Needs a file."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {"graph.qg": __file__}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"versions": {}}, "have no Python, and this is Python 3"),
+        (
+            {"versions": {**versions(), "lsst-pipe-base": "1.0"}},
+            "have lsst-pipe-base 1.0, and this is lsst-pipe-base",
+        ),
+        ({"files": {__file__: None}}, "cannot read"),
+        ({"files": {__file__: (1, 1)}}, "see another file as"),
+        ({"runner_error": "no module"}, "cannot read what runs a quantum: no module"),
+    ],
+)
+def test_a_worker_that_differs_is_refused(changes: dict[str, Any], words: str) -> None:
+    graph = enumerated({"a": 1})
+    context = ExecutionContext(graph, FileSpec(print))
+    with pytest.raises(PipetaskError, match=words):
+        FuturesExecutor(ElsewhereEngine(**changes)).check(context)
+    context.stop.close()
+
+
+def test_workers_that_do_not_see_the_folder_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    context = ExecutionContext(enumerated({"a": 1}), FileSpec(print))
+    model = FuturesExecutor(ElsewhereEngine(sees_folder=False))
+    model.check(context)
+    context.stop.close()
+    assert model._folder is None
+    (message,) = caplog.messages
+    assert "--engine-folder" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("daks", "there is no such engine.*dask"),
+        ("threads:4", "it takes no argument"),
+        ("parsl:config", "package.module.name"),
+        ("no.such.module.Engine", "cannot be imported"),
+        ("mpi", "mpiexec -n N"),
+    ],
+)
+def test_an_engine_that_cannot_be_made_is_refused(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        find_engine(text, 2)
+
+
+@pytest.mark.slow
+def test_an_executor_of_the_callers_is_not_shut_down(tmp_path: Path) -> None:
+    graph = enumerated({"a": 3})
+    with ThreadPoolExecutor(2) as executor:
+        context = ExecutionContext(graph, CallSpec(Recorder(tmp_path)))
+        outcomes = list(FuturesExecutor(executor).execute(graph, context))
+        context.stop.close()
+        assert executor.submit(int, "7").result() == 7
+    assert {outcome.status for outcome in outcomes} == {Status.SUCCEEDED}
+
+
+@pytest.mark.slow
+def test_mpi_runs_a_graph(make_repository: Callable[..., Repository], tmp_path: Path) -> None:
+    repository = make_repository(MockPipeline(4, 1))
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    found = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
+    if found is None:
+        not_tested("MPI IS NOT TESTED: there is no mpiexec.")
+    words = repository.arguments("--mode", "futures", "--engine", "mpi")
+    done = subprocess.run(
+        [found, "-n", "3", sys.executable, "-m", "mpi4py.futures", "-m", "pipetask.cli", *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stderr
