@@ -133,7 +133,7 @@ def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
         ("--mode condor --pdb", "--pdb is an option of --mode in-process and multiprocess, .* with -j 1"),
         (
             "--mode in-process -j 2",
-            "-j is an option of --mode multiprocess, and quanta run with --mode in-process",
+            "-j is an option of --mode multiprocess and futures, and quanta run with --mode in-process",
         ),
     ],
 )

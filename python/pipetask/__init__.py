@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .executors.base import ExecutionContext, QuantumExecutor, Traits
     from .executors.dry_run import DryRunExecutor
     from .executors.frontier import Frontier
+    from .executors.futures import Engine, FuturesExecutor
     from .executors.in_process import InProcessExecutor
     from .executors.modes import find_executor, mode_names
     from .executors.pool import MultiprocessExecutor
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
         RunOptions,
     )
     from .options.graph import Anchor, GraphBuildOptions, GraphSelection, MockFailure
-    from .options.models import DryRunOptions, InProcessOptions, MultiprocessOptions
+    from .options.models import DryRunOptions, FuturesOptions, InProcessOptions, MultiprocessOptions
     from .options.pipeline import PipelineOptions
     from .options.retries import RetryOptions
     from .outcome import QuantumError, QuantumOutcome, Status, Usage
@@ -97,11 +98,14 @@ __all__ = [
     "DryRunOptions",
     "Durability",
     "EmptyGraphError",
+    "Engine",
     "EnumeratedGraph",
     "ExecutionContext",
     "ExecutionOptions",
     "ExecutionReport",
     "Frontier",
+    "FuturesExecutor",
+    "FuturesOptions",
     "GraphBuildOptions",
     "GraphExecutionError",
     "GraphFile",
@@ -182,6 +186,7 @@ _HOMES = {
     "executors.base": "ExecutionContext QuantumExecutor Traits",
     "executors.dry_run": "DryRunExecutor",
     "executors.frontier": "Frontier",
+    "executors.futures": "Engine FuturesExecutor",
     "executors.in_process": "InProcessExecutor",
     "executors.modes": "find_executor mode_names",
     "executors.pool": "MultiprocessExecutor",
@@ -205,7 +210,7 @@ _HOMES = {
     "options.execution": "Durability ExecutionOptions OutputButler "
     "PreUpdate PreUpdateOptions QuantumBackedOptions QuantumOptions RunOptions",
     "options.graph": "Anchor GraphBuildOptions GraphSelection MockFailure",
-    "options.models": "DryRunOptions InProcessOptions MultiprocessOptions",
+    "options.models": "DryRunOptions FuturesOptions InProcessOptions MultiprocessOptions",
     "options.pipeline": "PipelineOptions",
     "options.retries": "RetryOptions",
     "outcome": "QuantumError QuantumOutcome Status Usage",

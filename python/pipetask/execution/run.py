@@ -85,6 +85,8 @@ def run(
     enable_implicit_threading: bool = False,
     start_method: str = "forkserver",
     preload: bool = True,
+    engine: str = "threads",
+    engine_folder: str | Path | None = None,
     plan: str | Path | None = None,
     run_dir: str | Path | None = None,
     submit: bool = True,
@@ -108,8 +110,8 @@ def run(
     graph
         A ``.qg`` or ``.qgraph`` file, or a graph in memory, such as `build_graph` returns.
     mode
-        Execution model: ``in-process``, ``multiprocess``, ``dry-run``, ``condor``, an installed one, a class path, or
-        an instance.  By default in-process for one process without a timeout, else multiprocess.
+        Execution model: ``in-process``, ``multiprocess``, ``futures``, ``dry-run``, ``condor``, an installed one, a
+        class path, or an instance.  By default in-process for one process without a timeout, else multiprocess.
     sinks
         What receives each outcome, and the summary at the end, for instance a progress display.
     summary, html, trace
