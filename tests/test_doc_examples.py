@@ -125,8 +125,8 @@ def test_commands_in_the_guide_have_their_options(page: str, line: str) -> None:
 
 
 NAME = re.compile(r"`~?((?:pipetask|lsst)(?:\.\w+)+)`")
-ELSEWHERE = {"pipetask.yaml", "pipetask.batch_systems", "lsst.ctrl.mpexec"}
-"""A file, a group of entry points, and a package that is not installed."""
+ELSEWHERE = {"pipetask.yaml", "pipetask.batch_systems", "pipetask.engines", "lsst.ctrl.mpexec"}
+"""A file, groups of entry points, and a package that is not installed."""
 
 
 def names_in_texts() -> set[str]:
