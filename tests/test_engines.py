@@ -288,7 +288,6 @@ def test_workers_that_do_not_see_the_folder_are_told_of_once(caplog: pytest.LogC
         ("threads:4", "it takes no argument"),
         ("parsl:config", "package.module.name"),
         ("no.such.module.Engine", "cannot be imported"),
-        ("mpi", "mpiexec -n N"),
     ],
 )
 def test_an_engine_that_cannot_be_made_is_refused(text: str, words: str) -> None:
