@@ -19,6 +19,7 @@ from ..graph.enumeration import EnumeratedGraph
 from ..observe.sink import Sink
 from ..observe.summary import RunSummary
 from ..outcome import QuantumOutcome
+from ..runner.spec import absolute_config
 from .facts import RunBegin, RunEnd
 from .outcome_record import to_record
 from .places import new_journal, remove_old, runs_folder
@@ -69,7 +70,7 @@ class JournalFacts:
         """
         return cls(
             graph=graph if graph is None or "://" in graph else str(Path(graph).absolute()),
-            repository=str(Path(repository).absolute()) if Path(repository).exists() else repository,
+            repository=absolute_config(repository),
             resume=resume,
             options=options,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,8 @@ _GRAPH = "graph.qg"
 
 def absolute_config(config: str) -> str:
     """Return the name of a repository with an absolute path; aliases and URIs are unchanged."""
-    return str(Path(config).absolute()) if "://" not in config and Path(config).exists() else config
+    exists = "://" not in config and os.path.exists(config)  # noqa: PTH110  it never raises, whatever was typed
+    return str(Path(config).absolute()) if exists else config
 
 
 @dataclass(frozen=True)
