@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self
@@ -16,6 +17,10 @@ _SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.daemon": False,  # workers start processes
 }
+
+
+RECOUNT = 5.0
+"""Seconds until the scheduler, whose workers may come and go, is asked again how many there are."""
 
 
 class Dask(Engine):
@@ -39,6 +44,7 @@ class Dask(Engine):
         self._cluster: Any = None
         self._client: Any = None
         self._executor: Any = None
+        self._threads, self._counted = 1, -RECOUNT
 
     @classmethod
     def make(cls, argument: str | None, workers: int) -> Self:
@@ -51,7 +57,9 @@ class Dask(Engine):
         self._connect()
         if self._cluster is not None:
             return self._workers
-        return max(1, sum(self._client.nthreads().values()))
+        if time.monotonic() >= self._counted + RECOUNT:
+            self._threads, self._counted = max(1, sum(self._client.nthreads().values())), time.monotonic()
+        return self._threads
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a function called on any worker."""
