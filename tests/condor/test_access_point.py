@@ -28,7 +28,7 @@ def test_a_macro_in_the_folders_name_is_refused(pool: Pool, work: Path) -> None:
         run = PlainRun(pool, work, {"a": 1}, name=name)
         done = run.try_to_submit()
         assert done.code == 1
-        assert "which DAGMan takes for a macro: name another with --run-dir." in done.err
+        assert "which DAGMan takes for a macro: name another with run_dir." in done.err
         assert not run.run_dir.exists()
 
 
