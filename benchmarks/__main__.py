@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import commands, condor, growth, imports, inside, journal, report_page
+from . import commands, condor, engines, growth, imports, inside, journal, report_page
 from .harness import Bench, Figure
 
 BENCHES: dict[str, Bench] = {
@@ -34,6 +34,7 @@ BENCHES: dict[str, Bench] = {
     "growth": growth.growth,
     "journal": journal.journal,
     "watch_82k": journal.watch_82k,
+    "engines": engines.engines,
 }
 
 HEADINGS = ["what", "ours", "against", "reached", "wanted", "", "measured"]

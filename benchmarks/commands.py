@@ -97,10 +97,10 @@ def scaling_1050(repeat: int) -> Iterator[Figure]:
         )
 
 
-def execution_part(root: Path, *options: str) -> float:
+def execution_part(root: Path, *options: str, command: list[str] = OURS) -> float:
     """Return the seconds from the start of the first quantum until all is registered."""
     summary = root / "summary.json"
-    checked(timed_command(run_words(OURS, root, *options, "--summary", str(summary))))
+    checked(timed_command(run_words(command, root, *options, "--summary", str(summary))))
     content = json.loads(summary.read_text())
     return float(content["end"]) - min(
         quantum["start"] for quantum in content["quanta"] if "start" in quantum
