@@ -153,7 +153,8 @@ def test_many_failures_do_not_fill_the_memory() -> None:
     assert all(
         "characters left out" in each.error.traceback for each in summary.outcomes[1000:] if each.error
     )
-    assert repr(summary) == "<RunSummary: failed, 1500 failed>"
+    assert repr(summary).startswith("RunSummary: failed: 1500 quanta")
+    assert len(repr(summary)) < 1000
 
 
 def test_quanta_wait_for_a_slow_database(monkeypatch: pytest.MonkeyPatch) -> None:
