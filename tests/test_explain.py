@@ -191,6 +191,8 @@ def test_without_the_graph_what_the_journal_knows_is_told(failed_run: str) -> No
     try:
         content = json.loads(run_here("explain", failed_run, "gather", "exposure=1", "--json").out)
         report = run_here("report", failed_run)
+        log = run_here("log", failed_run, "gather", "exposure=0")
+        blocked = run_here("log", failed_run, "gather", "exposure=1")
     finally:
         hidden.rename(graph)
     assert content["state"] == "blocked"
@@ -198,6 +200,9 @@ def test_without_the_graph_what_the_journal_knows_is_told(failed_run: str) -> No
     assert content["unknown"] == f"The graph {graph} is gone."
     assert report.code == 1
     assert "failed: 7 succeeded, 1 failed, 2 blocked" in report.err
+    assert "/gather_log/" in log.err
+    assert "Preparing execution of quantum for label=gather" in log.out
+    assert blocked.line.endswith(f"has no log: it is blocked. The graph {graph} is gone.")
 
 
 @pytest.mark.slow

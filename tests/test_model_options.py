@@ -127,6 +127,7 @@ def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
         ("--no-submit --wait", "--no-submit and --wait are options of --mode condor, .* leave them out"),
         ("--submit", "--submit is an option of --mode condor, and quanta run with --mode in-process"),
         ("--plan p", "--plan is an option of --mode dry-run, and quanta run with --mode in-process"),
+        ("-j 2 --engine threads", "--engine is an option of --mode futures, .* --mode multiprocess"),
         ("--mode condor --start-method spawn", "--start-method is an option of --mode multiprocess"),
         ("--mode condor --no-preload", "--no-preload is an option of --mode multiprocess"),
         ("--mode condor -j 4", "-j is an option .*: to run several quanta in a job .* request_cpus=4"),

@@ -27,6 +27,7 @@ from pipetask import (
 )
 from pipetask.batch.status import RunPhase
 from pipetask.errors import one_line
+from pipetask.execution.graph_executor import _warn_of_kept_outputs
 from pipetask.execution.run import MODEL_GROUPS, run
 from pipetask.journal.places import journals_in
 from pipetask.monitor.local import LocalWatch
@@ -99,6 +100,7 @@ def test_the_help_describes_each_keyword() -> None:
     doc = inspect.getdoc(run) or ""
     assert "\nfail_fast\n    Stop at the first failure.\n" in doc
     assert "durability\n" in doc
+    assert "\nclobber_outputs\n    With extend_run=True: replace outputs" in doc
     assert doc.index("\ntimings\n") < doc.index("\nReturns\n-------")
     for name in OPTIONS:
         assert f"\n{name}" in doc or f", {name}" in doc, name
@@ -221,6 +223,17 @@ def test_messages_name_what_the_user_has_given() -> None:
     assert str(error) == (
         "processes=0: use submit=False, registry_pre_update='skip', or extend_run=True (its __cause__ shows where); ls."
     )
+
+
+def test_a_warning_names_what_the_user_has_given(caplog: pytest.LogCaptureFixture) -> None:
+    _warn_of_kept_outputs(frozenset({3}))
+    with speaking_of_flags():
+        _warn_of_kept_outputs(frozenset({3, 4}))
+    one, two = caplog.messages
+    assert one.startswith("1 quantum has failed before")
+    assert "add clobber_outputs=True to" in one
+    assert two.startswith("2 quanta have failed before")
+    assert "add --clobber-outputs to" in two
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_a_summary_is_a_short_table() -> None:
         "gather          0       0        1",
         "all             2       1        1",
     ]
-    assert lines[4:] == ["<1 outcomes: 1 failed; the first: isr (number=0) failed: ValueError: one>"]
+    assert lines[4:] == ["<1 outcome: 1 failed; the first: isr (number=0) failed: ValueError: one>"]
 
 
 class Cells(HTMLParser):

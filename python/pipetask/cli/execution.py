@@ -80,7 +80,7 @@ def _typed_for_others(
         if set(each.owners) <= invocation.unusable.keys():
             continue  # it has no owner, or what was typed is another option of that name
         value = options.models.values[each.name]
-        if isinstance(value, bool) or value != each.default:  # -j 1 asks for nothing
+        if isinstance(value, bool | str) or value != each.default:  # -j 1 asks for nothing
             yield each
 
 

@@ -34,6 +34,7 @@ from ..repository.registrar import Registrar
 from ..runner.spec import ButlerRunnerSpec
 from ..storage.durability import sync_file_systems
 from ..storage.files import local_roots
+from ..wording import in_own_words
 from .execution import Execution
 from .interruption import raise_if_interrupted
 
@@ -249,8 +250,9 @@ def _warn_of_kept_outputs(unsuccessful: frozenset[int]) -> None:
     if unsuccessful:
         quanta = "1 quantum has" if len(unsuccessful) == 1 else f"{len(unsuccessful)} quanta have"
         _LOG.warning(
-            "%s failed before, left registered outputs, and will fail again: add --clobber-outputs to replace these.",
+            "%s failed before, left registered outputs, and will fail again: add %s to replace these.",
             quanta,
+            in_own_words("--clobber-outputs"),
         )
 
 

@@ -53,7 +53,7 @@ def find_log(book: Book, known: KnownQuantum) -> FoundLog:
         If there is none, with the reason and where to look.
     """
     tried: list[str] = []
-    for source in (_of_running, _named_in_outcome, _in_datastore, _of_job):
+    for source in (_of_running, _named_in_outcome, _stored, _of_job):
         try:
             if (found := source(book, known)) is not None:
                 return found.with_traceback(known)
@@ -105,20 +105,45 @@ def _named_in_outcome(book: Book, known: KnownQuantum) -> FoundLog | None:
     return _read(str(path), path.read_bytes())
 
 
-def _in_datastore(book: Book, known: KnownQuantum) -> FoundLog | None:
+def _stored(book: Book, known: KnownQuantum) -> FoundLog | None:
+    """Read the log dataset; without the graph, which a run that has built it may not keep, the registry finds it."""
+    if book.repository is None:
+        return None
+    try:
+        return _in_datastore(book, book.repository, known)
+    except PipetaskError:
+        if (found := _registered(book, book.repository, known)) is not None:
+            return found
+        raise
+
+
+def _registered(book: Book, repository: str, known: KnownQuantum) -> FoundLog | None:
+    from lsst.daf.butler import ButlerUserError
+    from lsst.pipe.base.automatic_connection_constants import LOG_OUTPUT_TEMPLATE
+
+    from ..repository.access import open_repository
+
+    name = LOG_OUTPUT_TEMPLATE.format(label=known.quantum.label)
+    missing = suppress(ButlerUserError)  # there is no such dataset type or collection
+    with open_repository(repository, writeable=False) as butler, missing:
+        ref = butler.find_dataset(name, known.quantum.data_id, collections=[book.name])
+        if ref is not None and (uri := butler.getURI(ref)).exists():
+            return _read(str(uri), uri.read())
+    return None
+
+
+def _in_datastore(book: Book, repository: str, known: KnownQuantum) -> FoundLog | None:
     """Read the log where the datastore keeps it, whether or not it has been registered yet."""
     from ..repository.access import open_datastore
     from ..storage.files import uris_of
 
-    if book.repository is None:
-        return None
     with book.open_graph() as file:
         task = file.task_node(known.quantum.label)
         if task.log_output is None:
             return None
         quantum = file.quantum(known.quantum.quantum_id)
         refs = quantum.outputs[task.log_output.dataset_type_name]
-        with open_datastore(book.repository, file, writeable=False) as butler:
+        with open_datastore(repository, file, writeable=False) as butler:
             for uris in uris_of(butler._datastore, refs).values():
                 for uri in uris:
                     if uri.exists():

@@ -69,7 +69,7 @@ class Outcomes(list[QuantumOutcome]):
         counts = Counter(outcome.status for outcome in self)
         what = ", ".join(f"{number} {status.value}" for status, number in counts.items())
         first = f"; the first: {_line(self._graph, self[0])}" if self else ""
-        return f"<{len(self)} outcomes{': ' if what else ''}{what}{first}>"
+        return f"<{len(self)} outcome{'' if len(self) == 1 else 's'}{': ' if what else ''}{what}{first}>"
 
     def _repr_html_(self) -> str:
         rows = [

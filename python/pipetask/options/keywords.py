@@ -10,6 +10,7 @@ from os import PathLike, fspath
 from typing import Any, TypeVar
 
 from ..errors import UsageError
+from ..wording import in_own_words
 from .declaration import Declared, Option, declared, item_type
 
 __all__ = ["described_by", "keywords", "values_of"]
@@ -113,7 +114,7 @@ def _descriptions(options: Mapping[str, Declared]) -> Iterator[str]:
         )
         if each.option.default_text:
             default = f" Default: {each.option.default_text}."
-        yield f"{name}\n    {each.option.help.rstrip('.')}.{default}"
+        yield f"{name}\n    {in_own_words(each.option.help.rstrip('.') + '.' + default)}"
 
 
 def _shown(value: Any) -> str:

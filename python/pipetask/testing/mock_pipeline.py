@@ -35,7 +35,7 @@ class MockPipeline:
     datastore_records: bool = True
     """Whether the graph carries the datastore records of its inputs."""
 
-    def make(self, root: Path, output: str = "u/out", run: str = "u/out/run") -> Path:
+    def make(self, root: str | Path, output: str = "u/out", run: str = "u/out/run") -> Path:
         """Make the repository in a new folder, and the graph.
 
         Parameters
@@ -52,6 +52,7 @@ class MockPipeline:
         """
         from lsst.daf.butler import Butler
 
+        root = Path(root)
         Butler.makeRepo(str(root))
         with Butler.from_config(str(root), writeable=True) as butler:
             self._insert_dimensions(butler)
