@@ -24,7 +24,7 @@ from needs import not_tested
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.futures import FuturesExecutor
-from pipetask.executors.futures.engine import Engine, find_engine
+from pipetask.executors.futures.engine import Engine, _remedy, find_engine
 from pipetask.executors.futures.far_side import Answer, Order, versions
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.stop import StopLevel
@@ -287,12 +287,30 @@ def test_workers_that_do_not_see_the_folder_are_told_of_once(caplog: pytest.LogC
         ("daks", "there is no such engine.*dask"),
         ("threads:4", "it takes no argument"),
         ("parsl:config", "package.module.name"),
-        ("no.such.module.Engine", "cannot be imported"),
+        (
+            "no_such_module.Engine",
+            "cannot be imported .*: install its package, or put the folder .* PYTHONPATH",
+        ),
+        (
+            "pipetask.no_such_module.Engine:x",
+            r"cannot be imported \(No module named 'pipetask.no_such_module'\)\.",
+        ),
     ],
 )
 def test_an_engine_that_cannot_be_made_is_refused(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         find_engine(text, 2)
+
+
+def test_the_module_that_is_missing_is_the_one_to_bring() -> None:
+    own, engines = (ModuleNotFoundError(name, name=name) for name in ("my_site", "parsl"))
+    assert "PYTHONPATH" in _remedy("parsl", "my_site.slurm", own)
+    assert _remedy("parsl", "my_site.slurm", engines) == ": pip install 'pipetask[parsl]'"
+
+
+def test_what_is_no_engine_is_refused() -> None:
+    with pytest.raises(UsageError, match="engine='loky' has no method submit: give an Engine or an executor"):
+        FuturesExecutor("loky")  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import sys
 import typing
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING
 from enum import Enum
 from pathlib import Path
@@ -38,6 +39,8 @@ from pipetask.options.records import RecordOptions
 from pipetask.wording import speaking_of_flags
 
 from conftest import Repository, environment, run_pipetask  # isort: skip
+
+_POOL = ThreadPoolExecutor(1)  # it starts its threads when it is used
 
 OF_THE_COMMAND = {"on_end", "no_journal"}
 """Options that need the command: it calls, or writes, what belongs to it."""
@@ -160,6 +163,7 @@ def test_one_call_runs_a_graph(repository: Repository, tmp_path: Path) -> None:
         ({"qgraph_node_id": "x"}, "qgraph_node_id='x': badly formed"),
         ({"mode": "multiproces"}, "mode='multiproces': no such mode: did you mean 'multiprocess'?"),
         ({"mode": MultiprocessExecutor}, "mode=MultiprocessExecutor is a class: give an instance, such as"),
+        ({"mode": _POOL}, "mode is of type ThreadPoolExecutor: wrap it, as in mode=FuturesExecutor(…)."),
         (
             {"mode": 8},
             "mode is of type int: give an instance of an execution model, or one of the names 'in-process'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import UsageError, did_you_mean, reason_of
 from ..options.owners import BUILT_IN
-from ..settings.plugins import BATCH_SYSTEMS, EXECUTORS, installed, load_class
+from ..settings.plugins import BATCH_SYSTEMS, EXECUTORS, installed, load_class, path_hint
 from ..settings.site import Settings
 from .base import QuantumExecutor
 
@@ -35,7 +35,8 @@ def find_executor(mode: str) -> type[QuantumExecutor]:
     except UsageError:
         raise
     except Exception as error:  # a plug-in may raise anything
-        raise UsageError(f"--mode {mode}: cannot be imported ({reason_of(error)}).") from error
+        hint = path_hint(mode, error)
+        raise UsageError(f"--mode {mode}: cannot be imported ({reason_of(error)}){hint}.") from error
     model = _model_of(found)
     if not (isinstance(model, type) and issubclass(model, QuantumExecutor)):
         raise UsageError(f"--mode {mode}: {found!r} is neither a QuantumExecutor nor a BatchSystem.")
@@ -66,6 +67,10 @@ def instance_of(executor: object, argument: str = "executor") -> QuantumExecutor
         case type():
             name = executor.__name__
             raise UsageError(f"{argument}={name} is a class: give an instance, such as {name}(…).")
+        case other if hasattr(other, "submit"):
+            raise UsageError(
+                f"{argument} is of type {type(other).__name__}: wrap it, as in {argument}=FuturesExecutor(…)."
+            )
         case other:
             raise UsageError(
                 f"{argument} is of type {type(other).__name__}: give an instance of an execution model, or one of the "

@@ -8,7 +8,7 @@ import sys
 from functools import lru_cache, reduce
 from typing import Any
 
-__all__ = ["BATCH_SYSTEMS", "ENGINES", "EXECUTORS", "installed", "load_class"]
+__all__ = ["BATCH_SYSTEMS", "ENGINES", "EXECUTORS", "installed", "load_class", "path_hint"]
 
 EXECUTORS = "pipetask.executors"
 """Entry points in this group are execution models."""
@@ -77,3 +77,18 @@ def load_class(path: str) -> Any:
     if not colon:
         module, _, names = path.rpartition(".")
     return reduce(getattr, names.split("."), importlib.import_module(module))
+
+
+def path_hint(path: str, error: Exception) -> str:
+    """Return what a user can do if the package of a class path was not found; empty if the error is another one.
+
+    Parameters
+    ----------
+    path
+        The class path.
+    error
+        What importing it has raised.
+    """
+    package = path.partition(":")[0].partition(".")[0]
+    missing = isinstance(error, ModuleNotFoundError) and error.name == package
+    return ": install its package, or put the folder with it on PYTHONPATH" if missing else ""

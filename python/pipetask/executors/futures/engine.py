@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from ...errors import UsageError, did_you_mean, reason_of
-from ...settings.plugins import ENGINES, installed, load_class
+from ...settings.plugins import ENGINES, installed, load_class, path_hint
 
 __all__ = ["BUILT_IN", "Borrowed", "Engine", "engine_names", "find_engine"]
 
@@ -125,5 +125,12 @@ def find_engine(text: str, workers: int) -> Engine:
     except UsageError as error:
         raise UsageError(f"--engine {text}: {error}") from error
     except (ImportError, RuntimeError) as error:  # mpi4py raises the latter without a library of MPI
-        hint = f": pip install 'pipetask[{name}]'" if name in BUILT_IN else ""
-        raise UsageError(f"--engine {text}: it cannot be imported ({reason_of(error)}){hint}.") from error
+        remedy = _remedy(name, argument, error)
+        raise UsageError(f"--engine {text}: it cannot be imported ({reason_of(error)}){remedy}.") from error
+
+
+def _remedy(name: str, argument: str, error: Exception) -> str:
+    """Return what to do about a failed import: of a module that the user has named, or of the engine's package."""
+    if name in BUILT_IN:
+        return path_hint(argument, error) or f": pip install 'pipetask[{name}]'"
+    return path_hint(name, error)

@@ -65,6 +65,11 @@ class FuturesExecutor(QuantumExecutor):
         *,
         implicit_threads: bool = False,
     ):
+        if not hasattr(engine, "submit"):
+            raise UsageError(
+                f"engine={engine!r} has no method submit: give an Engine or an executor; or name an engine in "
+                "pipetask.run(…, mode='futures', engine='loky')."
+            )
         self._engine = engine if isinstance(engine, Engine) else Borrowed(engine, slots)
         self._parent_folder = folder
         self._policy = policy
