@@ -311,6 +311,7 @@ def test_the_command_alone_shows_a_page(width: int) -> None:
         (["--run-dir", "run"], "--run-dir goes behind the command: pipetask"),
         (["run", "-g", "a.qg", "--qgraph", "b.qg"], "--qgraph is given 2 times: give one."),
         (["qgraph", "-p", "a.yaml", "-p", "b.yaml"], "--pipeline is given 2 times: give one."),
+        (["run", "--dry-run"], "No such option --dry-run: did you mean '--mode dry-run'?"),
         (["--long-lag", "run"], "No such option --long-lag: did you mean '--long-log'?"),
     ],
 )

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from ..errors import did_you_mean
 from ..options.declaration import Declared, Edits, Option, assemble, declared
 from ..options.logs import LogOptions
-from ..options.owners import unusable_models, without_clashes
+from ..options.owners import BUILT_IN, unusable_models, without_clashes
 from .catalog import LEFT, Entry
 from .command_line import CommandLine
 from .edits import edits_given, note_edits
@@ -196,4 +196,6 @@ def _no_such_option(command: click.Command, name: str) -> str:
         )
         return f"No such option {name} ({modes.rstrip('.')})."
     known = [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)]
+    if "--mode" in known and name.removeprefix("--") in BUILT_IN:
+        return f"No such option {name}: did you mean '--mode {name.removeprefix('--')}'?"
     return f"No such option {name}{did_you_mean(name, [*known, '--help'], '--help lists the options.')}"
