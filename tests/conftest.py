@@ -97,7 +97,7 @@ def run_pipetask(*arguments: str, timeout: float = 120) -> Finished:
     return Finished(process.returncode, out, err, time.monotonic() - start)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # where it goes on, other tests take its processes for some that were left
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with start_browser(tmp_path_factory.mktemp("browser")) as started:
         yield started

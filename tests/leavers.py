@@ -76,6 +76,11 @@ def hard_limits() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+# A logger that is first met after a quantum that has imported modules could have been configured by these.
+for _name in ("lsst", "leavers", "toy"):
+    logging.getLogger(_name)
+
+
 def log_levels() -> None:
     logging.getLogger().setLevel(logging.CRITICAL)
     logging.getLogger("lsst").setLevel(logging.DEBUG)

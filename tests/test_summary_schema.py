@@ -17,7 +17,6 @@ from jsonschema import Draft202012Validator
 from lsst.pipe.base.quantum_reports import Report
 
 from forked import run_forked
-from pipetask.batch.node import run_node
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.executors.stop import StopRequest
 from pipetask.observe.summary import OutcomeCollector
@@ -102,7 +101,7 @@ def test_summaries_without_a_registry_and_of_batch_runs_keep_to_it(
     directory = RunDirectory(tmp_path / "run")
     with directory.index() as index:
         nodes = [node.name for node in index.nodes()]
-    assert run_node(directory, nodes[0]) == 0
+    assert run_forked("run-node", str(tmp_path / "run"), nodes[0]).code == 0
     assert run_forked("run-node", str(tmp_path / "run"), "final").code == 1
     assert check(json.loads(directory.summary.read_text()))["outcome"] == "failed"
 
