@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ from lsst.resources.file import FileResourcePath
 
 from forked import run_forked
 from pipetask.batch.run_directory import RunDirectory
+from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.graph.file import GraphFile
 from pipetask.options.execution import OutputButler
+from pipetask.outcome import Status
 from pipetask.repository.access import open_datastore
 from pipetask.repository.damage import find_damage
+from pipetask.runner import Ticket
 from pipetask.runner.spec import ButlerRunnerSpec
 from pipetask.storage.files import local_paths
 from pipetask.testing import MockPipeline
@@ -380,3 +384,38 @@ def test_jobs_force_their_outputs_to_disk_themselves(tmp_path: Path) -> None:
     assert spec.moved(str(tmp_path)).sync_outputs
     assert replace(spec, output_butler=OutputButler.FULL).sync_outputs
     assert not replace(spec, durable=False).moved(str(tmp_path)).sync_outputs
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_metadata_is_stored_when_other_outputs_are_on_disk(
+    make_repository: MakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    repository = make_repository(MockPipeline(1, 1))
+    spec = ButlerRunnerSpec(
+        str(repository.graph),
+        str(repository.root),
+        RUN,
+        (RUN, "input_chain"),
+        registry=False,
+        durable=durable,
+    )
+    synced: list[list[str]] = []
+    for module in ("worker_butler", "quantum_runner"):
+        monkeypatch.setattr(
+            f"pipetask.runner.{module}.sync_files",
+            lambda paths: synced.append([path for path in paths if Path(path).exists()]),
+        )
+    file = GraphFile(str(repository.graph))
+    with closing(replace(spec, elsewhere=True).open()) as runner:
+        quantum = next(iter(EnumeratedGraph(file.structure, file)))
+        ticket = Ticket(quantum.id, quantum.quantum_id.bytes)
+        runner.load([ticket])
+        assert runner.run(ticket).status is Status.SUCCEEDED
+    if not durable:
+        assert synced == []
+        return
+    before, after = synced
+    assert before
+    assert not [path for path in before if "isr_metadata" in path]
+    assert [path for path in after if "isr_metadata" in path]
+    assert set(before) < set(after)

@@ -205,7 +205,8 @@ class QuantumBackedRunner(QuantumRunner):
         butler, resuming = self._butler, self.spec.extend_run or ticket.attempt > 1
         keep = ticket.registered_before and not self.spec.clobber_outputs
         executor = self._strict if keep else self._resuming if resuming else self._fresh
-        butler.admit(quantum, self._inputs.of(quantum))
+        mark = node.metadata_output.dataset_type_name if self.spec.sync_outputs else None
+        butler.admit(quantum, self._inputs.of(quantum), mark)
         try:
             if executor is self._resuming:
                 self._clear_away(ticket, node, quantum)

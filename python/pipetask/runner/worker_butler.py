@@ -20,7 +20,8 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.registry.interfaces import FakeDatasetRef
 
 from ..outcome import StoredOutputs
-from ..storage.files import file_datastores
+from ..storage.durability import sync_files
+from ..storage.files import file_datastores, local_paths
 from .memory_records import MemoryBridgeManager, MemoryOpaqueManager
 
 __all__ = ["WorkerButler"]
@@ -66,9 +67,14 @@ class WorkerButler(QuantumBackedButler):
         """Store a dataset; a forked child of the task that continues as the task exits here."""
         if os.getpid() != self._pid:
             os._exit(0)
+        if ref.datasetType.name == self._mark:
+            # After a power cut, metadata that is there means that the other outputs are there, to their last byte.
+            sync_files(local_paths(self._datastore, self._actual_output_refs))
         return super().put(obj, ref, provenance=provenance)
 
-    def admit(self, quantum: Quantum, records: Mapping[str, DatastoreRecordData]) -> None:
+    def admit(
+        self, quantum: Quantum, records: Mapping[str, DatastoreRecordData], mark: str | None = None
+    ) -> None:
         """Add the datasets of a quantum.
 
         Parameters
@@ -77,8 +83,11 @@ class WorkerButler(QuantumBackedButler):
             The quantum that runs next.
         records
             Datastore records of inputs that do not come from the graph itself.
+        mark
+            A dataset type of which a dataset is stored only when what was put before is on disk.
         """
         self._pid = os.getpid()
+        self._mark = mark
         self._predicted_inputs = {ref.id for refs in quantum.inputs.values() for ref in refs}
         self._predicted_inputs.update(ref.id for ref in quantum.initInputs.values())
         self._predicted_outputs = {ref.id for refs in quantum.outputs.values() for ref in refs}
