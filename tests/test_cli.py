@@ -230,6 +230,7 @@ def test_plan_is_a_json_object_a_line(repository: Repository, tmp_path: Path) ->
     }
 
 
+@pytest.mark.slow
 def test_quanta_start_in_the_order_of_the_plan(repository: Repository, tmp_path: Path) -> None:
     plan = read_plan(repository, tmp_path)
     assert run_forked(*repository.arguments("--summary", str(tmp_path / "summary.json"))).code == 0

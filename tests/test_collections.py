@@ -290,6 +290,7 @@ def test_graph_that_conflicts_with_the_run(root: Path) -> None:
     assert_takes_all_back(root, command, "u/out/1", "the graph that the run was created with")
 
 
+@pytest.mark.slow
 def test_dataset_types_are_registered_all_or_none(root: Path) -> None:
     with Butler.from_config(str(root), writeable=True) as butler:
         dimensions = butler.dimensions.conform(["exposure"])

@@ -115,6 +115,7 @@ def test_what_a_restart_cannot_do_changes_nothing(
     assert descriptions(written) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [None, "/cache of the site's"])
 def test_a_temporary_folder_of_the_submitters_does_not_travel(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None

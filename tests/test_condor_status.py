@@ -269,6 +269,7 @@ def test_a_damaged_account_of_dagman_is_one_line(tmp_path: Path) -> None:
         NodeStatusFile(path).states()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("events", "code", "phase", "exit_code"),
     [

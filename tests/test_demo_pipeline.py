@@ -194,6 +194,7 @@ def test_repository_has_what_was_simulated(butler: Butler) -> None:
     np.testing.assert_array_equal(stored.counts, raw.counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("visit", [VISITS[0], VISITS[5], VISITS[6], VISITS[11]])
 def test_calibration_of_the_right_time_is_found(butler: Butler, visit: Visit) -> None:
     data_id = {"instrument": CAMERA, "exposure": visit.id, "detector": DETECTOR.id}

@@ -113,6 +113,7 @@ def test_coverage_has_what_was_run_wherever_it_was_run(observed: Observed) -> No
     assert 'raise ValueError("it is broken")' not in ran
 
 
+@pytest.mark.slow
 def test_there_is_a_report(observed: Observed) -> None:
     assert "odd_tasks" in (observed.folder / "covhtml" / "index.html").read_text()
 

@@ -48,6 +48,7 @@ def test_an_input_collection_may_be_gone_if_its_datasets_are_there(repository: R
     assert summary.status == "succeeded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exposure", [0, 1], ids=["of the first quantum", "of another"])
 def test_a_removed_input_is_the_matter_of_its_quantum(repository: Repository, exposure: int) -> None:
     with Butler.from_config(str(repository.root), writeable=True) as butler:
@@ -59,6 +60,7 @@ def test_a_removed_input_is_the_matter_of_its_quantum(repository: Repository, ex
     assert summary.total[Status.SUCCEEDED] >= 6, "all that does not need it"
 
 
+@pytest.mark.slow
 def test_a_graph_of_another_repository_is_refused(make_repository: MakeRepository) -> None:
     ours, other = make_repository(MockPipeline(2, 2), "ours"), make_repository(MockPipeline(2, 3), "other")
     with pytest.raises(PipetaskError, match="was it built for another repository"):
@@ -116,6 +118,7 @@ def test_a_task_that_cannot_multiprocess_is_pipe_bases_error_too(make_repository
     assert isinstance(raised.value, GraphExecutionError)
 
 
+@pytest.mark.slow
 def test_a_program_may_execute_a_graph_without_quanta(tmp_path: Path) -> None:
     graph = MockPipeline(exposures=0).make(tmp_path / "repo")
     for model in (InProcessExecutor(), MultiprocessExecutor(2)):

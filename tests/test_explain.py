@@ -112,6 +112,7 @@ def failed_run(
     return journal
 
 
+@pytest.mark.slow
 def test_a_failure_is_explained(failed_run: str) -> None:
     done = run_here("explain", failed_run, "isr", "detector=1", "exposure=1")
     assert done.code == 0

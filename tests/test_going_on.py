@@ -36,6 +36,7 @@ def last_command(done: Finished) -> list[str]:
     return words[1:]
 
 
+@pytest.mark.slow
 def test_equal_failures_are_one_block_and_the_last_line_goes_on(
     make_repository: MakeRepository, tmp_path: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_equal_failures_are_one_block_and_the_last_line_goes_on(
     assert run_forked(*last_command(done)).code == 0
 
 
+@pytest.mark.slow
 def test_outputs_that_stay_are_said_at_the_start(make_repository: MakeRepository, tmp_path: Path) -> None:
     repository = make_repository(bombed(tmp_path, "fail", "exposure >= 0"))
     assert run_forked(*repository.arguments("-j", "1")).code == 1
@@ -80,6 +82,7 @@ def test_what_left_nothing_is_not_clobbered(make_repository: MakeRepository, tmp
     assert again.code == 0, again.err
 
 
+@pytest.mark.slow
 def test_a_success_says_nothing_of_going_on(make_repository: MakeRepository) -> None:
     done = run_forked(*make_repository(MockPipeline(1, 1)).arguments("-j", "1"))
     assert done.code == 0

@@ -60,10 +60,12 @@ def began(summary: RunSummary, label: str = "isr") -> list[int]:
     return [summary.graph.data_id(outcome.id)["exposure"] for outcome in ran]
 
 
+@pytest.mark.slow
 def test_without_a_fixup_the_order_is_another(four_exposures: Repository) -> None:
     assert began(execute(four_exposures, InProcessExecutor(), None)) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixup", [LAST_FIRST, "fixups.OldKind"])
 def test_in_this_process(four_exposures: Repository, fixup: str) -> None:
     summary = execute(four_exposures, InProcessExecutor(), fixup)
@@ -89,6 +91,7 @@ def test_in_a_plan(four_exposures: Repository, tmp_path: Path) -> None:
     assert [each["prerequisites"] for each in first[1:]] == [[each["id"]] for each in first[:-1]]
 
 
+@pytest.mark.slow
 def test_without_a_registry(four_exposures: Repository, tmp_path: Path) -> None:
     place, profile, file = (
         (str(four_exposures.root), str(four_exposures.graph)),
@@ -107,6 +110,7 @@ def test_without_a_registry(four_exposures: Repository, tmp_path: Path) -> None:
     assert any(name == "runQuantum" for _, _, name in pstats.Stats(str(profile)).stats)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_subset_keeps_the_order(four_exposures: Repository) -> None:
     """What lies between two quanta in the whole graph need not be asked for."""
     with GraphFile.of(str(four_exposures.graph)) as file:

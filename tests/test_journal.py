@@ -129,6 +129,7 @@ def test_what_runs_is_in_the_journal_while_it_runs(tmp_path: Path) -> None:
     journal.end(summary_of(graph, []))
 
 
+@pytest.mark.slow
 def test_wherever_a_journal_is_cut_off_what_is_there_is_told(tmp_path: Path) -> None:
     journal = written(tmp_path / "whole")
     content, head = journal.read_bytes(), first(journal)
@@ -367,6 +368,7 @@ def ended(repository: Repository, tmp_path: Path) -> tuple[Repository, Path]:
     return repository, folder
 
 
+@pytest.mark.slow
 def test_status_and_report_read_the_journal_of_a_run(ended: tuple[Repository, Path]) -> None:
     _, folder = ended
     status = run_pipetask("status", str(folder), "--json")
@@ -379,6 +381,7 @@ def test_status_and_report_read_the_journal_of_a_run(ended: tuple[Repository, Pa
     assert "succeeded: 10 succeeded in " in report.err
 
 
+@pytest.mark.slow
 def test_a_run_is_found_by_its_output_run(repository: Repository, state_folder: Path) -> None:
     done = run_pipetask(*repository.arguments())
     assert done.code == 0, done.err
@@ -391,6 +394,7 @@ def test_a_run_is_found_by_its_output_run(repository: Repository, state_folder: 
     assert "'u/out/other' is no run: name a run directory" in wrong.line
 
 
+@pytest.mark.slow
 def test_no_journal_is_written_if_none_is_wanted(repository: Repository, state_folder: Path) -> None:
     assert run_pipetask(*repository.arguments("--no-journal")).code == 0
     assert not state_folder.exists()

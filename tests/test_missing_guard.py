@@ -57,6 +57,7 @@ def run_script(path: Path, script: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_a_missing_guard_is_one_line(tmp_path: Path, method: str) -> None:
     script = WITHOUT_REPOSITORY.replace("FOLDER", str(tmp_path)).replace("METHOD", method)
@@ -65,6 +66,7 @@ def test_a_missing_guard_is_one_line(tmp_path: Path, method: str) -> None:
     assert not list(tmp_path.glob("*.start")), "no quantum ran"
 
 
+@pytest.mark.slow
 def test_a_missing_guard_is_one_line_for_a_graph(
     make_repository: Callable[..., Repository], tmp_path: Path
 ) -> None:

@@ -221,6 +221,7 @@ def help_of(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_options_of_a_plugin_are_like_others(install: Install) -> None:
     install(queued="Queued", plain="Plain")
     assert (
@@ -248,6 +249,7 @@ def test_the_example_of_the_guide(install: Install, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.splitlines()[0] == "Good morning"
 
 
+@pytest.mark.slow
 def test_options_that_models_share_are_one(install: Install) -> None:
     install(other="Batch")
     assert "Options of --mode condor, other:\n" in help_of()
@@ -257,6 +259,7 @@ def test_options_that_models_share_are_one(install: Install) -> None:
         make("--bundle-size", "5")
 
 
+@pytest.mark.slow
 def test_a_batch_system_has_options_of_its_own_and_those_of_all_batch_runs(install: Install) -> None:
     install(my="MySystem", queued="Queued")
     text = help_of()

@@ -50,6 +50,7 @@ def test_it_is_told_the_verdict_and_the_files(repository: Repository, tmp_path: 
     assert not found.keys() & {"PIPETASK_REPORT", "PIPETASK_RUN_DIR"}
 
 
+@pytest.mark.slow
 def test_it_is_called_last_and_changes_nothing(
     make_repository: Callable[..., Repository], tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_run_without_a_registry_and_a_plan_have_an_end(repository: Repository,
     assert refused.line.startswith("pipetask: --html, --trace and --on-end need the last job of a batch run")
 
 
+@pytest.mark.slow
 def test_the_last_job_of_a_batch_run_calls_it(repository: Repository, tmp_path: Path) -> None:
     notes, path = tmp_path / "notes", tmp_path / "run"
     words = ("--mode", "condor", "--no-submit", "--run-dir", str(path), "--on-end", telling(notes))

@@ -222,6 +222,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_page(make_repository: Callable[..., Repository], tmp_path: Path) -> None:
     repository = make_repository(MockPipeline(configs={"isr": {"fail_condition": "detector=1"}}))
     path, summary = tmp_path / "page.html", tmp_path / "summary.json"
@@ -259,6 +260,7 @@ def test_an_impossible_place_is_refused_at_once(repository: Repository, tmp_path
     assert "are for a run: give its run directory" in refused.line
 
 
+@pytest.mark.slow
 def test_a_batch_run_has_a_page_at_any_time_and_at_its_end(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

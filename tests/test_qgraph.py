@@ -266,6 +266,7 @@ def test_part_of_a_graph_can_be_saved_and_executed(shapes: Shapes, tmp_path: Pat
     assert "2 succeeded" in finished.err
 
 
+@pytest.mark.slow
 def test_the_quantum_that_a_graph_does_not_have_is_named(shapes: Shapes) -> None:
     graph, unknown = str(shapes("rc2").graph), uuid.UUID(int=1)
     chosen = frozenset({*read_graph(graph).quantum_datasets, unknown})
@@ -273,6 +274,7 @@ def test_the_quantum_that_a_graph_does_not_have_is_named(shapes: Shapes) -> None
         read_graph(graph, GraphSelection(quantum_ids=chosen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", [".qg", ".qgraph"])
 def test_whole_graph_can_be_copied(extension: str, shapes: Shapes, tmp_path: Path) -> None:
     shape, copy = shapes("rc2"), tmp_path / f"copy{extension}"
@@ -347,6 +349,7 @@ def test_what_the_builder_says_is_logged(shapes: Shapes, tmp_path: Path) -> None
     assert "Generated 2 quanta for task calibrate" in log.read_text()
 
 
+@pytest.mark.slow
 def test_identifier_of_a_graph(shapes: Shapes, tmp_path: Path) -> None:
     shape, legacy = shapes("rc2"), tmp_path / "legacy.qgraph"
     finished = run_here(*shape.reading("--qgraph-id", "1", "-q", str(legacy)))

@@ -416,6 +416,7 @@ def spare(repositories: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     return Path(shutil.copytree(repositories("retried"), tmp_path_factory.mktemp("spare") / "repo"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_one_line_says_it_and_nothing_is_written(name: str, spare: Path, tmp_path: Path) -> None:
     case = BAD[name]

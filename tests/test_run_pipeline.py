@@ -223,6 +223,7 @@ def test_command_of_the_report_runs_a_failure_alone(
     assert "skipped" in going_on.err
 
 
+@pytest.mark.slow
 def test_tasks_are_known_before_the_graph_is_built(
     copy: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +316,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 def test_what_differs_of_a_dataset_type_is_named(copy: Callable[..., Path], scratch: Path) -> None:
     """pipe_base writes both definitions in full, with all implied dimensions."""
     folder = copy("rc2")

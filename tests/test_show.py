@@ -225,10 +225,12 @@ def test_quantum_graphs_as_lssts_command_shows_them(item: str, root: Path, peer:
     assert shown(root, item) == theirs.err
 
 
+@pytest.mark.slow
 def test_graphs_show_datastore_records(root: Path) -> None:
     assert shown(root, "graph").count("file_datastore_records") == 4
 
 
+@pytest.mark.slow
 def test_places_are_told_before_types_are_registered(tmp_path: Path) -> None:
     MockPipeline(exposures=1, detectors=1).make(tmp_path / "repo")
     text = shown(tmp_path / "repo", "uri")

@@ -153,6 +153,7 @@ class Header:
     command, timestamp, inputs, output, output_run = "build", None, ["in"], "u/out", "u/out/run"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.tuples(*(outcomes(id) for id in range(3))), st.booleans(), st.none() | st.integers(1, 15))
 def test_any_summary_keeps_to_it(

@@ -102,6 +102,7 @@ def test_an_error_of_the_run_is_shown() -> None:
         assert "outputs of 3 quanta not registered" in text
 
 
+@pytest.mark.slow
 def test_no_text_grows_with_the_run(large: RunSummary) -> None:
     wide = large_summary(500, 1)
     context = ExecutionContext(large.graph, CallSpec(print), done=frozenset(range(100_000)))
@@ -161,6 +162,7 @@ def test_a_summary_as_an_astropy_table() -> None:
     assert len(summarize([]).to_table()) == 0
 
 
+@pytest.mark.slow
 def test_a_large_run_is_a_table_too(large: RunSummary) -> None:
     table = large.to_table()
     assert len(table) == 100_000

@@ -22,6 +22,7 @@ def messages(repository: Repository) -> str:
         return str(butler.get("isr_log", instrument="Mock", exposure=0, detector=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("levels", "more", "heard"),
     [
@@ -47,6 +48,7 @@ def test_information_of_any_task_is_in_its_log(
     assert ("information of a task" in messages(repository)) is heard
 
 
+@pytest.mark.slow
 def test_information_is_on_the_terminal_if_wanted(
     make_repository: Callable[..., Repository], tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def progress_at(width: int, **variables: str) -> str:
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_no_number_is_cut_at_any_width(width: int) -> None:
     lines = lines_of(progress_at(width))
@@ -53,6 +54,7 @@ def test_no_number_is_cut_at_any_width(width: int) -> None:
     assert re.search(r"\b1500\b", last["assemble"])
 
 
+@pytest.mark.slow
 def test_the_bar_shrinks_before_columns_go() -> None:
     wide, middle, narrow = (lines_of(progress_at(width)) for width in (120, 90, 60))
     headings = [
@@ -75,6 +77,7 @@ def drawn(tally: Tally, width: int = 120, *, encoding: str = "utf-8") -> str:
     return stream.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_what_runs_longest_is_there_at_any_width(width: int) -> None:
     lines = lines_of(progress_at(width))
@@ -88,6 +91,7 @@ def test_what_runs_longest_is_there_at_any_width(width: int) -> None:
         assert name == ["assemble", f"number={16469 + number}"], "in the order in which they started"
 
 
+@pytest.mark.slow
 def test_the_table_follows_the_width_of_the_terminal() -> None:
     terminal = Terminal(program=SHOWS_PROGRESS, width=150, variables={"COLUMNS": ""})
     terminal.read_until("elapsed")
@@ -103,6 +107,7 @@ def test_the_table_follows_the_width_of_the_terminal() -> None:
     assert any(re.search(r"^all .*1296/17969", line) for line in lines)
 
 
+@pytest.mark.slow
 def test_no_colour_where_none_is_wanted() -> None:
     shown = progress_at(80, NO_COLOR="1")
     assert re.search(r"\x1b\[(\d+;)*[349]\d(;\d+)*m", progress_at(80)), "otherwise there is"
@@ -220,6 +225,7 @@ def test_the_whole_takes_no_shorter_than_a_part() -> None:
 # Live or not.
 
 
+@pytest.mark.slow
 def test_colour_in_a_file_is_no_live_display(tmp_path: Path) -> None:
     """FORCE_COLOR asks for colours, and cannot make a file a terminal."""
     terminal = Terminal(program=("-c", _IN_A_FILE, str(tmp_path / "err"), *SHOWS_PROGRESS))
@@ -244,6 +250,7 @@ sys.exit(process.wait())
 """
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_lines() -> None:
     terminal = Terminal(program=SHOWS_PROGRESS, variables={"TERM": "dumb"})
     shown = terminal.read_until("quanta done")
@@ -270,6 +277,7 @@ def test_control_characters_are_shown() -> None:
     assert quoted("two\nlines") == r"'two\nlines'"
 
 
+@pytest.mark.slow
 def test_a_repository_with_escapes_in_its_name_is_quoted() -> None:
     terminal = Terminal("run", "-b", "no\x1b[2Jsuch\nrepo", "-g", "none.qg")
     shown = terminal.read_until(None)

@@ -180,6 +180,7 @@ def read(path: Path) -> list[Event]:
     return check_format(json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw))
 
 
+@pytest.mark.slow
 def test_a_run_writes_one(repository: Repository, tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     assert run_forked(*repository.arguments("--trace", str(path))).code == 0

@@ -72,6 +72,7 @@ def test_new_graph_can_be_executed(repository: Repository, tmp_path: Path) -> No
         assert finished.code == 0, finished.err
 
 
+@pytest.mark.slow
 def test_graph_can_be_replaced(repository: Repository) -> None:
     assert run_here("update-graph-run", str(repository.graph), "u/new", str(repository.graph)).code == 0
     assert read_graph(str(repository.graph)).header.output_run == "u/new"
