@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import IO, NoReturn
 
 import lsst.pipe.base.tests.mocks  # noqa: F401  imported before the fork
+from lsst.daf.butler.cli.cliLog import CliLog
 
 from pipetask.cli import main
 
@@ -37,7 +38,8 @@ def run_forked(*arguments: str, stdin: str = "") -> Finished:
 
 
 def _forget_logging() -> None:
-    """Take the handlers of the test framework away, and the levels that earlier tests have left."""
+    """Take the handlers of the test framework away, and what earlier tests have left, such as jobs that ran here."""
+    CliLog.resetLog()
     logging.root.handlers.clear()
     logging.root.setLevel(logging.WARNING)
     for logger in logging.root.manager.loggerDict.values():
