@@ -14,9 +14,7 @@ from ..development.coverage import record_coverage
 from ..errors import PipetaskError, UsageError
 from ..executors.base import QuantumExecutor
 from ..executors.continuation import Continuation
-from ..executors.modes import instance_of
 from ..graph.file import GraphFile, GraphLike
-from ..graph.fixup import load_graph_fixup
 from ..graph.structure import GraphStructure
 from ..observe.sink import Sink
 from ..observe.summary import RunSummary
@@ -35,34 +33,25 @@ from ..runner.spec import ButlerRunnerSpec
 from ..storage.durability import sync_file_systems
 from ..storage.files import local_roots
 from ..wording import in_own_words
+from .base import GraphExecutor
 from .execution import Execution
-from .interruption import raise_if_interrupted
 
 __all__ = ["QuantumGraphExecutor"]
 
 _LOG = logging.getLogger(__name__)
 
 
-class QuantumGraphExecutor:
+class QuantumGraphExecutor(GraphExecutor[RunOptions]):
     """Executes quantum graphs with one execution model.
 
     Parameters
     ----------
-    executor
-        The execution model, or its name, such as ``multiprocess``, for one with its default options.
-    butler_config
-        Root, configuration file or alias of the repository.
+    executor, butler_config, sinks
+        As for `~pipetask.execution.base.GraphExecutor`.
     options
         How to execute.
-    sinks
-        What receives each outcome, and the summary at the end; the registry need not be among them.
     records
         What the last job of a batch run does at the end; for a run on this machine the sinks do that.
-
-    Raises
-    ------
-    UsageError
-        If the options name a graph fixup that cannot be loaded.
 
     Examples
     --------
@@ -78,13 +67,8 @@ class QuantumGraphExecutor:
         sinks: Sequence[Sink] = (),
         records: RecordOptions | None = None,
     ):
-        self._executor = instance_of(executor)
-        self._config = str(butler_config)
-        self._options = options or RunOptions()
-        self._sinks = tuple(sinks)
+        super().__init__(executor, butler_config, options or RunOptions(), sinks)
         self._records = records or RecordOptions()
-        fixup = self._options.execution.graph_fixup
-        self._fixup = load_graph_fixup(fixup) if fixup else None
 
     def check_repository(self) -> None:
         """Check before a graph is built that the repository can be written to, if the model executes quanta.
@@ -108,38 +92,8 @@ class QuantumGraphExecutor:
         """
         self._executor.preload(task_names)
 
-    def execute(self, graph: GraphLike) -> RunSummary:
-        """Execute a graph.
-
-        Parameters
-        ----------
-        graph
-            A ``.qg`` or ``.qgraph`` file, or a graph of pipe_base's.
-
-        Returns
-        -------
-        summary
-            What became of each quantum.  A failed quantum is an outcome and not an exception.  If something ended a run
-            that had begun, that is the summary's ``error``.
-
-        Raises
-        ------
-        RunInterrupted
-            After SIGINT (Ctrl-C, the interruption of a notebook's kernel).  What was finished is registered, and the
-            attribute ``summary`` has all outcomes.
-        PipetaskError
-            If the run could not begin, for instance because another command is writing to it.
-        """
-        return raise_if_interrupted(self.execute_to_end(graph))
-
     def execute_to_end(self, graph: GraphLike) -> RunSummary:
-        """Execute a graph as `execute` does, and return the summary also after SIGINT; for the command.
-
-        Parameters
-        ----------
-        graph
-            The graph.
-        """
+        """Execute a graph as `execute` does, and return the summary also after SIGINT; for the command."""
         self._options.check()
         if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.traits.batch:
             raise UsageError("--registry-pre-update deferred is for batch runs: use 'now' here.")

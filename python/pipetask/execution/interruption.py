@@ -23,8 +23,9 @@ class RunInterrupted(KeyboardInterrupt):
     def __init__(self, summary: RunSummary):
         done = sum(number for status, number in summary.total.items() if status.unblocks)
         super().__init__(
-            f"the run was interrupted; {done} of {len(summary.outcomes)} quanta are done and registered, and the "
-            "attribute 'summary' of this exception has all outcomes; the same call with extend_run=True goes on"
+            f"the run was interrupted; {done} of {len(summary.outcomes)} quanta are done, and stay so: the attribute "
+            "'summary' of this exception has all outcomes, and the same call goes on (with extend_run=True, if it "
+            "registers outputs)"
         )
         self.summary = summary
 

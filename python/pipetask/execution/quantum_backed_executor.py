@@ -10,9 +10,7 @@ from lsst.utils.iteration import chunk_iterable
 
 from ..development.coverage import record_coverage
 from ..executors.base import QuantumExecutor
-from ..executors.modes import instance_of
 from ..graph.file import GraphFile, GraphLike
-from ..graph.fixup import load_graph_fixup
 from ..graph.reader import QuantumReader
 from ..observe.sink import Sink
 from ..observe.summary import RunSummary
@@ -24,8 +22,8 @@ from ..runner.success import is_success_stored
 from ..runner.worker_butler import WorkerButler
 from ..storage.durability import DiskWriter
 from ..storage.files import local_roots
+from .base import GraphExecutor
 from .execution import Execution
-from .interruption import raise_if_interrupted
 
 __all__ = ["QuantumBackedGraphExecutor"]
 
@@ -33,7 +31,7 @@ CHUNK = 1000
 """Quanta that are looked for in the datastore at a time."""
 
 
-class QuantumBackedGraphExecutor:
+class QuantumBackedGraphExecutor(GraphExecutor[QuantumBackedOptions]):
     """Executes quantum graphs with one execution model, through quantum-backed butlers only.
 
     The registry is neither read nor written, and its database need not exist.  Quanta whose metadata is in the
@@ -42,19 +40,10 @@ class QuantumBackedGraphExecutor:
 
     Parameters
     ----------
-    executor
-        The execution model, or its name, such as ``multiprocess``, for one with its default options.
-    butler_config
-        Root, configuration file or alias of the repository.
+    executor, butler_config, sinks
+        As for `~pipetask.execution.base.GraphExecutor`.
     options
         How to execute.  Of a graph file, only the quanta that are selected here are read.
-    sinks
-        What receives each outcome, and the summary at the end.
-
-    Raises
-    ------
-    UsageError
-        If the options name a graph fixup that cannot be loaded.
 
     Examples
     --------
@@ -69,45 +58,10 @@ class QuantumBackedGraphExecutor:
         options: QuantumBackedOptions | None = None,
         sinks: Sequence[Sink] = (),
     ):
-        self._executor = instance_of(executor)
-        self._config = str(butler_config)
-        self._options = options or QuantumBackedOptions()
-        self._sinks = tuple(sinks)
-        fixup = self._options.execution.graph_fixup
-        self._fixup = load_graph_fixup(fixup) if fixup else None
-
-    def execute(self, graph: GraphLike) -> RunSummary:
-        """Execute a graph.
-
-        Parameters
-        ----------
-        graph
-            A ``.qg`` or ``.qgraph`` file, or a graph of pipe_base's.
-
-        Returns
-        -------
-        summary
-            What became of each quantum.  A failed quantum is an outcome and not an exception.  If something ended a run
-            that had begun, that is the summary's ``error``.
-
-        Raises
-        ------
-        RunInterrupted
-            After SIGINT (Ctrl-C, the interruption of a notebook's kernel).  Its attribute ``summary`` has all
-            outcomes.
-        PipetaskError
-            If the execution could not begin.
-        """
-        return raise_if_interrupted(self.execute_to_end(graph))
+        super().__init__(executor, butler_config, options or QuantumBackedOptions(), sinks)
 
     def execute_to_end(self, graph: GraphLike) -> RunSummary:
-        """Execute a graph as `execute` does, and return the summary also after SIGINT; for the command.
-
-        Parameters
-        ----------
-        graph
-            The graph.
-        """
+        """Execute a graph as `execute` does, and return the summary also after SIGINT; for the command."""
         options, paths = self._options.execution, self._options.search.config_search_path
         self._executor.prepare()
         with (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .declaration import option
 
-__all__ = ["ExportOptions", "RecordOptions"]
+__all__ = ["ExportOptions", "RecordOptions", "SummaryOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordOptions(ExportOptions):
-    """Files about a run, for people and for other programs, and the command to call at its end."""
+class SummaryOptions:
+    """Output for other programs."""
 
     summary: str | None = option(
         "--summary",
@@ -38,6 +38,12 @@ class RecordOptions(ExportOptions):
         help="Write a summary of the graph and its quanta, as JSON.",
         new_file=True,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions(SummaryOptions, ExportOptions):
+    """Files about a run, for people and for other programs, and the command to call at its end."""
+
     on_end: str | None = option(
         "--on-end",
         metavar="COMMAND",

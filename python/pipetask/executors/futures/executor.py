@@ -6,6 +6,7 @@ import concurrent.futures
 import logging
 import pickle
 import tempfile
+import weakref
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -95,6 +96,7 @@ class FuturesExecutor(QuantumExecutor):
                     f"Task {label!r} does not support multiprocessing: use -j 1, or leave it out of the pipeline."
                 )
         self._folder = self._new_folder()
+        weakref.finalize(self, self._folder.remove)  # the run may never begin
         files = tuple(context.runner.files.values())
         inquiry = Inquiry(_pickled(context), files, self._folder)
         try:

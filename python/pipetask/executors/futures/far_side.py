@@ -18,6 +18,7 @@ import time
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,11 +97,6 @@ def run_bundle(order: Order) -> Answer:
     outcomes: list[tuple[Any, ...]] = []
     folder = order.folder
 
-    def note(outcome: QuantumOutcome) -> None:
-        outcomes.append(outcome.to_wire())
-        if folder is not None:
-            folder.record(order.number, outcome)
-
     def level() -> StopLevel:
         if _WORKERS.is_over(order.run):
             return StopLevel.KILL
@@ -110,7 +106,13 @@ def run_bundle(order: Order) -> Answer:
         return Answer(())
     worker = _WORKERS.take(order)
     try:
-        worker.run(order.tickets, order.limits, level, note)
+        with nullcontext(_forget) if folder is None else folder.recording(order.number) as record:
+
+            def note(outcome: QuantumOutcome) -> None:
+                outcomes.append(outcome.to_wire())
+                record(outcome)
+
+            worker.run(order.tickets, order.limits, level, note)
     except WorkerStartError as error:
         worker.close()
         return Answer(tuple(outcomes), failure=error.error)
@@ -123,6 +125,10 @@ def run_bundle(order: Order) -> Answer:
     else:
         _WORKERS.put(order.run, worker)
     return Answer(tuple(outcomes), left_behind)
+
+
+def _forget(outcome: QuantumOutcome) -> None:
+    """Record nothing: no folder is shared."""
 
 
 def end_run(run: str) -> None:

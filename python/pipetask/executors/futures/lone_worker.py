@@ -127,10 +127,9 @@ class LoneWorker:
             shift.given, shift.since = True, time.monotonic()
             handle.give(list(shift.left))
         while shift.left and self._handle is not None:
-            wait([handle.results, handle.process.sentinel], TICK)
+            ready = wait([handle.results, handle.process.sentinel], TICK)
             self._read(shift)
-            if handle.process.wait(0):
-                self._read(shift)
+            if handle.process.sentinel in ready:
                 self._bury(shift)
                 return
             if shift.doomed is not None:
@@ -140,7 +139,8 @@ class LoneWorker:
                 self._kill(shift, Status.KILLED)
             elif limits.timeout is not None and now > shift.since + limits.timeout:
                 self._kill(shift, Status.TIMED_OUT)
-            else:
+            elif now >= shift.next_look:  # not after each quantum: it may be a file on another machine
+                shift.next_look = now + TICK
                 self._stop_if_asked(shift, level(), now, limits.grace)
 
     def _read(self, shift: _Shift) -> None:
@@ -266,6 +266,9 @@ class _Shift:
 
     fault: str | None = None
     """Why nothing is believed any more that comes from the worker, if so."""
+
+    next_look: float = 0.0
+    """When to look whether the run stops."""
 
     stop_deadline: float | None = None
 

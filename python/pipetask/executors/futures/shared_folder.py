@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +26,24 @@ class SharedFolder:
 
     path: Path
 
-    def record(self, bundle: int, outcome: QuantumOutcome) -> None:
-        """Append an outcome to the file of its bundle, in one piece: an engine may run a bundle twice at once.
+    @contextlib.contextmanager
+    def recording(self, bundle: int) -> Iterator[Callable[[QuantumOutcome], None]]:
+        """Return a function that appends an outcome to the file of a bundle.
 
-        A full disk costs the record and not the quantum: the answer has the outcome, too.
+        Each is written in one piece, since an engine may run a bundle twice at once.  A full disk costs the record and
+        not the quantum: the answer has the outcome, too.
         """
-        with contextlib.suppress(OSError), self._bundle(bundle).open("ab", buffering=0) as file:
-            file.write(pickle.dumps(outcome.to_wire(), pickle.HIGHEST_PROTOCOL))
+        with contextlib.ExitStack() as stack:
+            file = None
+            with contextlib.suppress(OSError):
+                file = stack.enter_context(self._bundle(bundle).open("ab", buffering=0))
+
+            def record(outcome: QuantumOutcome) -> None:
+                if file is not None:
+                    with contextlib.suppress(OSError):
+                        file.write(pickle.dumps(outcome.to_wire(), pickle.HIGHEST_PROTOCOL))
+
+            yield record
 
     def recorded(self, bundle: int) -> list[QuantumOutcome]:
         """Return the outcomes in the file of a bundle; what was being written when the writer died is left out."""

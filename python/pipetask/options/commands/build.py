@@ -9,20 +9,9 @@ from ..declaration import argument, option, section
 from ..development import CoverageOptions
 from ..graph import GraphBuildOptions, GraphFileOptions, GraphSaveOptions, GraphSelection
 from ..pipeline import PipelineOptions, ShowOptions
+from ..records import SummaryOptions
 
-__all__ = ["BuildCommand", "QgraphCommand", "SummaryOptions", "UpdateGraphRunCommand"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SummaryOptions:
-    """Output for other programs."""
-
-    summary: str | None = option(
-        "--summary",
-        metavar="FILE",
-        help="Write a summary of the graph and its quanta, as JSON.",
-        new_file=True,
-    )
+__all__ = ["BuildCommand", "QgraphCommand", "UpdateGraphRunCommand"]
 
 
 @dataclass(frozen=True, kw_only=True)
