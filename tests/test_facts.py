@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from itertools import pairwise
 
 import networkx as nx
@@ -210,6 +211,17 @@ def test_errors_are_grouped_and_none_is_lost(made: Made) -> None:
     again = {o.id for o in made.outcomes for before in o.earlier if before.status.is_failure}
     assert {id for group in groups for id in group.tried_again} == again
     assert len(groups) <= 2, "the same error with other numbers is the same error"
+
+
+def test_errors_that_differ_in_a_uuid_are_the_same() -> None:
+    graph = enumerated({"isr": 3})
+    list(graph)
+    reasons = [f"dataset {uuid.UUID(int=n)} is gone" for n in (0, 0xABC << 116, 0xF1 << 120)]
+    outcomes = [
+        QuantumOutcome(id, Status.KILLED, 1.0, 2.0, "a", 1, reason=why) for id, why in enumerate(reasons)
+    ]
+    (group,) = RunFacts.of(Made(graph, [], outcomes, 1).summary()).errors
+    assert group.failed == [0, 1, 2]
 
 
 def test_a_run_without_quanta_has_no_facts() -> None:

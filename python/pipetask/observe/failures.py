@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from ..outcome import NOT_CLOBBERED, QuantumOutcome
 from ..text import visible
+from .facts.errors import pattern
 from .summary import RunSummary
 
 __all__ = ["RunAlone", "grouped", "print_failures", "what_failed"]
@@ -25,11 +25,6 @@ MOST_BLOCKS = 20
 MOST_DATA_IDS = 3
 """Number of data IDs that are named of a group."""
 
-_VARIABLE = re.compile(
-    r"""'[^']*'|"[^"]*"|\{[^}]*\}|(?:\S*/)+\S*|0x[0-9a-fA-F]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(?:\.\d+)?"""
-)
-"""What differs between messages of the same kind: names in quotes, data IDs, paths, addresses, UUIDs, numbers."""
-
 
 def grouped(summary: RunSummary) -> list[list[QuantumOutcome]]:
     """Return the failures in groups: of one task, with one status, exception type and pattern of the message."""
@@ -41,7 +36,7 @@ def grouped(summary: RunSummary) -> list[list[QuantumOutcome]]:
             summary.graph.label(outcome.id),
             outcome.status,
             kind,
-            _VARIABLE.sub("#", what_failed(outcome)),
+            pattern(what_failed(outcome)),
         )
         groups.setdefault(key, []).append(outcome)
     return list(groups.values())

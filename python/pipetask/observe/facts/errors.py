@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 
 from ...outcome import QuantumOutcome, Status
 
-__all__ = ["ErrorGroup", "error_groups"]
+__all__ = ["ErrorGroup", "error_groups", "pattern"]
 
 FRAMES = 2
 """Number of frames, counted from where the exception was raised, that two errors of a group have in common."""
 
 _FRAME = re.compile(r'^ *File "([^"]*)", line (\d+), in (.*)$', re.MULTILINE)
 
-_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\{[^}]*\}|(?:\S*/)+\S*|0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
-"""What differs between reasons of the same kind."""
+_VARIABLE = re.compile(
+    r"""'[^']*'|"[^"]*"|\{[^}]*\}|(?:\S*/)+\S*|0x[0-9a-fA-F]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(?:\.\d+)?"""
+)
+"""What differs between messages of the same kind: names in quotes, data IDs, paths, addresses, UUIDs, numbers."""
 
 
 @dataclass
@@ -67,6 +69,11 @@ def error_groups(outcomes: Iterable[QuantumOutcome]) -> list[ErrorGroup]:
     return sorted(groups.values(), key=lambda group: (-len(group.failed), -len(group.tried_again)))
 
 
+def pattern(message: str) -> str:
+    """Return what a message has in common with others of its kind."""
+    return _VARIABLE.sub("#", message)
+
+
 def _failed(outcomes: Iterable[QuantumOutcome]) -> Iterator[tuple[QuantumOutcome, bool]]:
     for outcome in outcomes:
         for before in outcome.earlier:
@@ -81,5 +88,5 @@ def _place(outcome: QuantumOutcome) -> object:
     if outcome.error is not None:
         if frames := _FRAME.findall(outcome.error.traceback[-4000:]):
             return tuple(frames[-FRAMES:])
-        return _VARIABLE.sub("#", outcome.error.message[:500])
-    return outcome.signal, _VARIABLE.sub("#", (outcome.reason or "")[:500])
+        return pattern(outcome.error.message[:500])
+    return outcome.signal, pattern((outcome.reason or "")[:500])
