@@ -11,7 +11,6 @@ from ..options.records import RecordOptions
 from .report import Commands, ReportSink
 from .sink import Sink
 from .summary_file import SummaryFile
-from .trace import TraceFile
 
 __all__ = ["record_sinks", "sinks_for"]
 
@@ -85,6 +84,8 @@ def record_sinks(
 
         kept.append(PageSink(records.html, command or sys.argv, commands, slots, requested_memory, options))
     if records.trace:
+        from .trace import TraceFile
+
         kept.append(TraceFile(records.trace))
     return kept
 
