@@ -5,12 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-__all__ = ["quoted", "shell_command", "visible"]
+__all__ = ["cut", "quoted", "shell_command", "visible"]
 
 
 def visible(text: str) -> str:
     r"""Return a text with its control characters as escapes, such as ``\x1b`` or ``\n``."""
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def cut(text: str, longest: int) -> str:
+    """Return a text as it is, or its beginning with a mark if it has more characters than that."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def quoted(text: str) -> str:

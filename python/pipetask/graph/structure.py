@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import PipetaskError
 
@@ -88,8 +89,7 @@ class GraphStructure:
         edges
             Pairs of positions: a quantum, and a new dependent.
         """
-        firsts = np.repeat(np.arange(self._size), np.diff(np.asarray(self.successor_starts)))
-        own = np.column_stack((firsts, np.asarray(self.successors)))
+        own = np.column_stack(self.edges())
         added = np.array(list(edges), dtype=np.int32).reshape(-1, 2)
         return GraphStructure(
             self.labels,
@@ -99,6 +99,11 @@ class GraphStructure:
             self._data_values,
             np.unique(np.concatenate((own, added)), axis=0),
         )
+
+    def edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the positions of quanta, and those of the dependents, of all edges."""
+        firsts = np.repeat(np.arange(self._size, dtype=np.int64), np.diff(np.asarray(self.successor_starts)))
+        return firsts, np.asarray(self.successors, dtype=np.int64)
 
     def __len__(self) -> int:
         return self._size

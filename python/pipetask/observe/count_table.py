@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ..outcome import Kind, Status
-from ..text import visible
+from ..text import cut, visible
 
-__all__ = ["as_text", "count_rows"]
+__all__ = ["STATUS_ORDER", "as_text", "count_rows"]
 
 MOST_LABELS = 20
 """Number of labels that are shown."""
 
 LONGEST_LABEL = 40
 
-_IN_ORDER = sorted(Status, key=lambda status: list(Kind).index(status.kind))
+STATUS_ORDER = sorted(Status, key=lambda status: list(Kind).index(status.kind))
+"""Statuses in the order in which they are shown."""
 
 
 def count_rows(counts: Mapping[str, Counter[Status]]) -> list[list[str]]:
@@ -27,10 +28,10 @@ def count_rows(counts: Mapping[str, Counter[Status]]) -> list[list[str]]:
         Number of quanta by label and status.  If there are many labels, only the first of them are shown.
     """
     total = sum(counts.values(), Counter[Status]())
-    statuses = [status for status in _IN_ORDER if total[status]]
+    statuses = [status for status in STATUS_ORDER if total[status]]
     rows = [["label", *(status.value for status in statuses)]]
     for label, each in list(counts.items())[:MOST_LABELS]:
-        rows.append([_short(label), *(str(each[status]) for status in statuses)])
+        rows.append([cut(visible(label), LONGEST_LABEL), *(str(each[status]) for status in statuses)])
     if (left := len(counts) - MOST_LABELS) > 0:
         rows.append([f"… {left} more", *("" for _ in statuses)])
     if len(counts) > 1:
@@ -47,8 +48,3 @@ def as_text(rows: list[list[str]]) -> str:
         ).rstrip()
         for row in rows
     )
-
-
-def _short(label: str) -> str:
-    label = visible(label)
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome, Unit, Usage
-from ..text import visible
+from ..text import cut, visible
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -91,21 +91,17 @@ def why(outcome: QuantumOutcome) -> str:
     """Return in one short line why a quantum ended as it did; empty if there is nothing to say."""
     error = outcome.error
     text = f"{error.type_name}: {error.message}" if error is not None else outcome.reason or ""
-    return _cut(visible(text.strip().partition("\n")[0]), LONGEST_LINE)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return cut(visible(text.strip().partition("\n")[0]), LONGEST_LINE)
 
 
 def _data_id(graph: EnumeratedGraph, outcome: QuantumOutcome) -> str:
     values = ", ".join(f"{name}={value!r}" for name, value in graph.data_id(outcome.id).items())
-    return _cut(visible(values), LONGEST_LINE)
+    return cut(visible(values), LONGEST_LINE)
 
 
 def _line(graph: EnumeratedGraph, outcome: QuantumOutcome) -> str:
     line = f"{visible(graph.describe(outcome.id))} {outcome.status.value}"
-    return _cut(f"{line}: {reason}" if (reason := why(outcome)) else line, LONGEST_LINE)
+    return cut(f"{line}: {reason}" if (reason := why(outcome)) else line, LONGEST_LINE)
 
 
 def _plain(graph: EnumeratedGraph, outcome: QuantumOutcome) -> dict[str, Any]:

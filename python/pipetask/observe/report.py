@@ -13,11 +13,12 @@ from rich.text import Text
 
 from ..outcome import Kind
 from ..text import shell_command, visible
+from .count_table import STATUS_ORDER
 from .failures import RunAlone, print_failures
 from .measures import MeasureColumn, measure_columns
 from .sink import Sink
 from .summary import RunSummary
-from .verdict import STATUS_ORDER, verdict
+from .verdict import verdict
 
 __all__ = [
     "Commands",

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..text import visible
-from .facts.attempts import RUNNING, STATUSES, Attempts
+from .facts.attempts import WORDS, Attempts
 from .facts.run import RunFacts
 from .sink import Sink
 from .summary import RunSummary
@@ -121,7 +121,7 @@ def _attempts(facts: RunFacts, threads: Threads) -> Iterator[dict[str, Any]]:
     attempts, structure, errors = facts.attempts, facts.structure, _errors(facts)
     for row in range(len(attempts)):
         position, number = int(attempts.position[row]), int(attempts.number[row])
-        status = _status(attempts, row)
+        status = WORDS[attempts.status[row]]
         arguments: dict[str, Any] = {
             "status": status,
             "quantumId": str(structure.quantum_id(position)),
@@ -140,11 +140,6 @@ def _attempts(facts: RunFacts, threads: Threads) -> Iterator[dict[str, Any]]:
             "dur": int(threads.end[row] - threads.begin[row]),
             "args": arguments,
         }
-
-
-def _status(attempts: Attempts, row: int) -> str:
-    number = int(attempts.status[row])
-    return "running" if number == RUNNING else STATUSES[number].value
 
 
 def _usage(attempts: Attempts, row: int) -> dict[str, float]:
@@ -167,8 +162,8 @@ def _errors(facts: RunFacts) -> dict[tuple[int, int], str]:
 def _arrows(facts: RunFacts, threads: Threads) -> Iterator[dict[str, Any]]:
     if not len(facts.attempts):
         return
-    last = facts.attempts.last_rows(len(facts.structure))
-    longest = [int(last[position]) for position in facts.longest_chain.positions if last[position] >= 0]
+    rows = (int(facts.last[position]) for position in facts.longest_chain.positions)
+    longest = [row for row in rows if row >= 0]
     waits = [step.row for step in facts.chain_of_waits]
     yield from _along("longest chain", longest, threads, 1)
     yield from _along("waits", waits, threads, 1 + len(longest))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from ..outcome import Kind, Status
+from ..outcome import Kind
+from .count_table import STATUS_ORDER
 from .summary import RunSummary
 
-__all__ = ["STATUS_ORDER", "verdict"]
-
-STATUS_ORDER = sorted(Status, key=lambda status: list(Kind).index(status.kind))
-"""Statuses in the order in which they are shown."""
+__all__ = ["verdict"]
 
 
 def verdict(summary: RunSummary) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from ...outcome import QuantumOutcome, Status, Usage
 from ..running import Running
 from .lanes import Lane, assign_lanes
 
-__all__ = ["RUNNING", "STATUSES", "Attempts", "Floats", "Integers"]
+__all__ = ["NUMBERS", "RUNNING", "STATUSES", "WORDS", "Attempts", "Floats", "Integers"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -27,7 +27,11 @@ STATUSES = tuple(Status)
 RUNNING = len(STATUSES)
 """Stands for an attempt that has not ended."""
 
-_NUMBERS = {status: number for number, status in enumerate(STATUSES)}
+WORDS = (*(status.value for status in STATUSES), "running")
+"""What each number in a column of statuses means."""
+
+NUMBERS = {status: number for number, status in enumerate(STATUSES)}
+"""The other way round."""
 
 _MEASURES = tuple(field.name for field in fields(Usage))
 
@@ -116,10 +120,14 @@ class Attempts:
         return np.array([status.is_failure for status in STATUSES] + [False])[self.status]
 
     @cached_property
+    def _by_quantum(self) -> Integers:
+        """Rows by quantum, and by the number of the attempt."""
+        return np.lexsort((self.number, self.position)).astype(np.int64)
+
+    @cached_property
     def previous(self) -> Integers:
         """Row of the attempt before at the same quantum, or -1."""
-        order = np.lexsort((self.number, self.position))
-        rows = np.full(len(self), -1, dtype=np.int64)
+        order, rows = self._by_quantum, np.full(len(self), -1, dtype=np.int64)
         again = self.position[order[1:]] == self.position[order[:-1]]
         rows[order[1:][again]] = order[:-1][again]
         return rows
@@ -133,8 +141,7 @@ class Attempts:
             Number of quanta in the graph.
         """
         rows = np.full(size, -1, dtype=np.int64)
-        order = np.lexsort((self.number, self.position))
-        rows[self.position[order]] = order
+        rows[self.position[self._by_quantum]] = self._by_quantum
         return rows
 
 
@@ -154,7 +161,7 @@ class _Builder:
         if outcome.start is None or outcome.end is None:
             return
         self._position.append(self._graph.position(outcome.id))
-        self._status.append(_NUMBERS[outcome.status] if status is None else status)
+        self._status.append(NUMBERS[outcome.status] if status is None else status)
         self._number.append(min(outcome.attempt, 65535))
         self._start.append(outcome.start)
         self._end.append(max(outcome.start, outcome.end))  # a clock may be set back meanwhile

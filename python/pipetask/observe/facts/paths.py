@@ -24,9 +24,9 @@ class Wait(Enum):
     """What an attempt waited for before it started."""
 
     BEGINNING = "the beginning of the run"
-    DEPENDENCY = "a dependency"
+    DEPENDENCY = "a prerequisite"
     SLOT = "a slot"
-    ATTEMPT = "the attempt before"
+    ATTEMPT = "an earlier attempt"
 
 
 @dataclass(frozen=True)

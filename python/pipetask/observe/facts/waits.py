@@ -7,14 +7,7 @@ import numpy as np
 from ...graph.structure import GraphStructure
 from .attempts import Attempts, Floats, Integers
 
-__all__ = ["edges", "latest_prerequisite", "ready_times"]
-
-
-def edges(structure: GraphStructure) -> tuple[Integers, Integers]:
-    """Return the positions of quanta, and those of the dependents, of all dependencies."""
-    starts = np.asarray(structure.successor_starts)
-    needed = np.repeat(np.arange(len(structure), dtype=np.int64), np.diff(starts))
-    return needed, np.asarray(structure.successors, dtype=np.int64)
+__all__ = ["latest_prerequisite", "ready_times"]
 
 
 def ready_times(attempts: Attempts, structure: GraphStructure, begin: float) -> Floats:
@@ -35,7 +28,7 @@ def ready_times(attempts: Attempts, structure: GraphStructure, begin: float) -> 
     last = attempts.last_rows(len(structure))
     ended = np.where(last >= 0, attempts.end[last], -np.inf) if len(attempts) else np.full(len(last), -np.inf)
     ready = np.full(len(structure), begin)
-    needed, dependent = edges(structure)
+    needed, dependent = structure.edges()
     np.maximum.at(ready, dependent, ended[needed])
     rows = ready[attempts.position]
     again = attempts.previous >= 0

@@ -18,7 +18,7 @@ WIDTH = 1200
 HEIGHT = 160
 
 
-def svg(width: float, height: float, *content: str | Iterable[str], title: str, class_: str = "") -> Markup:
+def svg(width: float, height: float, *content: str | Iterable[str], title: str) -> Markup:
     """Return a picture that fills the width of the page."""
     return tag(
         "svg",
@@ -26,8 +26,6 @@ def svg(width: float, height: float, *content: str | Iterable[str], title: str, 
         *content,
         viewbox=f"0 0 {width:g} {height:g}",
         role="img",
-        class_=class_ or None,
-        preserveAspectRatio="none" if class_ == "stretched" else None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...outcome import shortened
-from ..facts.attempts import RUNNING, STATUSES, Attempts
+from ..facts.attempts import NUMBERS, RUNNING, STATUSES, WORDS, Attempts
 from .colours import FAILED, label_colour
 from .colours import RUNNING as RUNNING_COLOUR
 from .columns import UNKNOWN, Blob, three_digits
@@ -42,7 +42,7 @@ def page_data(subject: Subject) -> str:
             "span": facts.end - facts.begin,
             "ended": float(facts.attempts.end.max(initial=facts.begin)) - facts.begin,
             "labels": [_label(subject, blob, task) for task in range(len(structure.labels))],
-            "statuses": [s.value for s in STATUSES] + ["running"],
+            "statuses": WORDS,
             "failures": [s.is_failure for s in STATUSES] + [False],
             "colours": {"failed": FAILED, "running": RUNNING_COLOUR},
             "lanes": [shown(lane.name) for lane in facts.attempts.lanes],
@@ -81,11 +81,10 @@ def _cpu_percent(rows: Attempts) -> Any:
 def _add_quanta(blob: Blob, subject: Subject) -> None:
     size = len(subject.graph.structure)
     status, error, root = np.full(size, NO_OUTCOME), np.zeros(size), np.full(size, UNKNOWN)
-    numbers = {each: number for number, each in enumerate(STATUSES)}
     position = subject.graph.position
     for outcome in subject.summary.outcomes:
         at = position(outcome.id)
-        status[at] = numbers[outcome.status]
+        status[at] = NUMBERS[outcome.status]
         if outcome.blocked_by is not None:
             root[at] = position(outcome.blocked_by)
     rows = subject.facts.attempts

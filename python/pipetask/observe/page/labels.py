@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ...outcome import Status
+from ..count_table import STATUS_ORDER
 from ..facts.labels import LabelFacts
-from ..verdict import STATUS_ORDER, verdict
+from ..verdict import verdict
 from .charts import histogram
 from .markup import Markup, join, tag
 from .parts import label_mark, section, table

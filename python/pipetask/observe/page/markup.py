@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-__all__ = ["Markup", "join", "shown", "tag", "text"]
+__all__ = ["Markup", "join", "shown", "tag"]
 
 _VOID = {"meta", "input", "img", "br", "rect", "circle", "line", "path"}
 
@@ -46,11 +46,6 @@ def join(*content: str | Iterable[str]) -> Markup:
         else:
             pieces.append(str(join(*each)))
     return Markup("".join(pieces))
-
-
-def text(value: str) -> Markup:
-    """Return text as HTML."""
-    return join(value)
 
 
 def shown(value: str) -> str:

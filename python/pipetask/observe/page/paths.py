@@ -22,13 +22,6 @@ MOST_ROWS = 50
 MOST_PARTS = 2000
 """Parts of the strip."""
 
-_WORDS = {
-    Wait.BEGINNING: "the beginning of the run",
-    Wait.DEPENDENCY: "a prerequisite",
-    Wait.SLOT: "a slot",
-    Wait.ATTEMPT: "an earlier attempt",
-}
-
 
 @dataclass(frozen=True)
 class _Stretch:
@@ -85,7 +78,7 @@ def _sums(subject: Subject, steps: Sequence[Step]) -> Markup:
     cells = [
         [
             label_mark(task, subject.graph.structure.labels[task]),
-            _WORDS[wait],
+            wait.value,
             number(int(count)),
             duration(seconds),
             duration(gap),
@@ -103,7 +96,7 @@ def _steps(subject: Subject, steps: Sequence[Step]) -> Markup:
         [
             label_mark(s.task, subject.graph.structure.labels[s.task]),
             _first(subject, s),
-            _WORDS[s.waited_for],
+            s.waited_for.value,
             number(len(s.steps)),
             duration(s.seconds),
             duration(s.gap),

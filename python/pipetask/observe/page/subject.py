@@ -47,7 +47,7 @@ class Subject:
 
     def data_id(self, id: int) -> str:
         """Return the data ID of a quantum as text."""
-        return ", ".join(f"{name} {value}" for name, value in self.graph.data_id(id).items())
+        return self.data_id_at(self.graph.position(id))
 
     def data_id_at(self, position: int) -> str:
         """Return the data ID of the quantum at a position as text."""

@@ -7,7 +7,7 @@ from collections import Counter
 import networkx as nx
 import numpy as np
 
-from ..facts.waits import edges
+from ...text import cut
 from .charts import svg
 from .colours import label_colour
 from .markup import Markup, join, tag
@@ -49,7 +49,7 @@ def _network(subject: Subject) -> nx.DiGraph:
     network = nx.DiGraph()
     network.add_nodes_from(i for i, label in enumerate(structure.labels) if label in subject.summary.counts)
     tasks = np.repeat(np.arange(len(structure.labels)), structure.counts)
-    needed, dependent = edges(structure)
+    needed, dependent = structure.edges()
     n = max(1, len(structure.labels))
     pairs, counts = np.unique(tasks[needed] * n + tasks[dependent], return_counts=True)
     for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
@@ -98,7 +98,7 @@ def _box(subject: Subject, task: int, x: float, y: float) -> Markup:
     label = subject.graph.structure.labels[task]
     counts = subject.summary.counts[label]
     failed = sum(n for status, n in counts.items() if status.is_failure)
-    name = label if len(label) <= NAME else f"{label[: NAME - 1]}…"
+    name = cut(label, NAME)
     return tag(
         "a",
         tag("title", f"{label}: {_counted(counts)}"),
