@@ -265,6 +265,18 @@ def test_quanta_of_batch_runs_are_known_by_their_nodes(batch_book: BatchBook) ->
     assert f"It was not run, because {by_id[0].quantum.describe()} failed: ValueError: bad" in explained.out
 
 
+def test_an_attempt_that_was_killed_runs_nothing_once_there_is_another(write: Write) -> None:  # noqa: F811
+    directory: RunDirectory = write()
+    killed = AttemptWriter(directory.outcomes, 0, "host", None)
+    killed.started(Started(0, 1, 10.0, "elsewhere", 7))
+    again = AttemptWriter(directory.outcomes, 0, "host", None)
+    again.outcome(QuantumOutcome(0, Status.FAILED, 1.0, 2.0, error=QuantumError("E", "bad", "trace")))
+    book = BatchBook(directory)
+    known = next(each for each in map(book.known, book.quanta()) if each.quantum.id == 0)
+    assert known.started is None
+    assert known.state == "failed"
+
+
 def test_the_output_of_a_job_is_the_log_of_what_it_has_lost(batch_book: BatchBook) -> None:
     known = next(each for each in map(batch_book.known, batch_book.quanta()) if each.quantum.id == 3)
     with pytest.raises(PipetaskError, match="has no log: it has not ended"):

@@ -240,6 +240,21 @@ def test_a_batch_run_is_watched_like_any_other(write: Write) -> None:  # noqa: F
     assert watch.look().resume == f"pipetask restart {directory.path}"
 
 
+def test_what_ran_in_an_attempt_that_was_killed_runs_no_more(write: Write) -> None:  # noqa: F811
+    directory = write()
+    killed = AttemptWriter(directory.outcomes, 0, "host", None)
+    killed.started(Started(0, 1, 10.0, "host", 5))
+    watch = BatchWatch(directory)
+    assert [each.start for each in watch.look().running] == [10.0]
+    again = AttemptWriter(directory.outcomes, 0, "host", None)
+    assert watch.look().running == []
+    again.outcome(QuantumOutcome(0, Status.SUCCEEDED, 20.0, 21.0))
+    again.started(Started(1, 1, 22.0, "host", 6))
+    assert [each.start for each in watch.look().running] == [22.0]
+    again.end(1)
+    assert watch.look().running == []
+
+
 def test_batch_runs_are_found_by_their_output_run(write: Write) -> None:  # noqa: F811
     directory = write()
     note_batch_run(directory.path)

@@ -166,15 +166,13 @@ class AttemptTails:
     ----------
     folder
         Folder with all outcomes of the run.
-    since
-        Leave out attempts that began before this moment, in seconds since 1970-01-01 UTC.
     """
 
-    def __init__(self, folder: Path, since: float = 0.0):
+    def __init__(self, folder: Path):
         self._folder = folder
-        self._since = since
         self._open: dict[str, _AttemptReader] = {}
         self._closed: set[str] = set()
+        self._newest: dict[int, int] = {}
 
     def news(self) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
         """Yield each attempt that has grown, with its new outcomes, which are not kept."""
@@ -187,10 +185,9 @@ class AttemptTails:
     def _news_of(self, entry: os.DirEntry[str]) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
         reader = self._open.get(entry.name) or _AttemptReader(Path(entry.path))
         attempt = reader.attempt
-        if not reader.offset and attempt.start < self._since:
-            self._closed.add(entry.name)
-        elif entry.stat().st_size > reader.offset:
+        if entry.stat().st_size > reader.offset:
             reader.read()
+            self._newest[attempt.number] = max(self._newest.get(attempt.number, 0), _began(attempt.path))
             self._open[entry.name] = reader
             if attempt.exit_code is not None:
                 del self._open[entry.name]
@@ -199,8 +196,12 @@ class AttemptTails:
             yield attempt, fresh
 
     def running(self) -> list[Attempt]:
-        """Return the attempts that have begun and have no end record yet."""
-        return [reader.attempt for reader in self._open.values()]
+        """Return the attempts that have begun, have no end record, and were not followed by another.
+
+        One that was followed by another was killed, although nothing in its file says so.
+        """
+        attempts = (reader.attempt for reader in self._open.values())
+        return [each for each in attempts if _began(each.path) == self._newest[each.number]]
 
 
 def _read(path: Path) -> Attempt:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from functools import lru_cache
 
-from ..batch.index import IndexedNode, IndexedQuantum, NodeIndex
 from ..batch.outcomes import Attempt, AttemptTails
 from ..batch.run_directory import RunDirectory
 from ..batch.status import RunPhase
 from ..batch.watch import RunWatch
 from ..journal.reader import JournaledQuantum, usual
 from ..outcome import QuantumOutcome, Status
-from .local import MOST_FAILURES, failed_quantum, memory_of
-from .view import FailedQuantum, RunningNow, RunView
+from .view import MOST_FAILURES, FailedQuantum, RunningNow, RunView, named
 
 __all__ = ["BatchWatch"]
 
@@ -44,9 +43,6 @@ class BatchWatch:
         self._written = (directory.path / "run.json").stat().st_mtime
         self._start: float | None = None
         self._end: float | None = None
-        with directory.index() as index:
-            self._dimensions = dict(zip(index.labels, index.dimensions, strict=True))
-            self._labels = index.labels
         self._node = lru_cache(maxsize=256)(self._read_node)
 
     def look(self) -> RunView:
@@ -81,49 +77,21 @@ class BatchWatch:
         )
 
     def _take(self, attempt: Attempt, outcome: QuantumOutcome) -> None:
-        quantum = self._quantum(attempt.number, outcome.id)
+        quantum = self._node(attempt.number)[outcome.id]
         if outcome.end is not None:
             self._end = max(self._end or 0.0, outcome.end)
             if outcome.status is Status.SUCCEEDED and outcome.start is not None:
                 self._durations[quantum.label].append(outcome.end - outcome.start)
         self._failed.pop(outcome.id, None)  # another attempt
         if outcome.status.is_failure:
-            self._failed[outcome.id] = failed_quantum(quantum, outcome)
+            self._failed[outcome.id] = FailedQuantum.of(quantum, outcome)
 
-    def _running(self, attempt: Attempt) -> list[RunningNow]:
-        found = []
+    def _running(self, attempt: Attempt) -> Iterator[RunningNow]:
         for started in attempt.running.values():
-            quantum = self._quantum(attempt.number, started.id)
-            host, pid = started.host, started.pid
-            found.append(
-                RunningNow(
-                    quantum.label,
-                    quantum.data_id,
-                    quantum.quantum_id,
-                    started.start,
-                    host,
-                    pid,
-                    started.attempt,
-                    memory_of(host, pid),
-                    usual(self._durations[quantum.label]),
-                )
-            )
-        return found
+            quantum = self._node(attempt.number)[started.id]
+            yield RunningNow.of(quantum, started, usual(self._durations[quantum.label]))
 
-    def _quantum(self, number: int, id: int) -> JournaledQuantum:
-        node = self._node(number)
-        return self._named(next(each for each in node.quanta if each.id == id))
-
-    def _named(self, quantum: IndexedQuantum) -> JournaledQuantum:
-        label = self._labels[quantum.task]
-        names = self._dimensions[label]
-        return JournaledQuantum(
-            quantum.id,
-            label,
-            dict(zip(names, quantum.data_values, strict=True)),
-            NodeIndex.quantum_id(quantum),
-        )
-
-    def _read_node(self, number: int) -> IndexedNode:
+    def _read_node(self, number: int) -> dict[int, JournaledQuantum]:
+        """Return the quanta of a node, by id."""
         with self._directory.index() as index:
-            return index.node(str(number))
+            return {each.id: named(index, each) for each in index.node(str(number)).quanta}

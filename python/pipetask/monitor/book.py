@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from ..journal.reader import JournaledQuantum, JournalReader
 from ..journal.records import Started
 from ..outcome import QuantumOutcome
 from .selection import QuantumSelection
+from .view import named
 
 if TYPE_CHECKING:
     from ..graph.file import GraphFile
@@ -38,6 +38,13 @@ class KnownQuantum:
 
     node: str | None = None
     """The node of a batch run that it belongs to."""
+
+    @property
+    def state(self) -> str:
+        """In a word or two."""
+        if self.outcome is not None:
+            return self.outcome.status.value
+        return "running" if self.started is not None else "not ended"
 
 
 class Book(ABC):
@@ -178,6 +185,7 @@ class BatchBook(Book):
         self.graph, self.repository = str(directory.graph), directory.facts.repository or None
         self.alive = not directory.summary.exists()
         self._ledger = Ledger(directory)
+        self._node = lru_cache(maxsize=256)(self._read_node)
 
     @cached_property
     def _homes(self) -> dict[uuid.UUID, tuple[JournaledQuantum, int, str]]:
@@ -185,13 +193,7 @@ class BatchBook(Book):
         with self.directory.index() as index:
             for node in index.nodes():
                 for each in node.quanta:
-                    names = index.dimensions[each.task]
-                    quantum = JournaledQuantum(
-                        each.id,
-                        index.labels[each.task],
-                        dict(zip(names, each.data_values, strict=True)),
-                        index.quantum_id(each),
-                    )
+                    quantum = named(index, each)
                     homes[quantum.quantum_id] = quantum, node.number, node.name
         return homes
 
@@ -212,13 +214,14 @@ class BatchBook(Book):
         if (home := self._homes.get(quantum.quantum_id)) is None:
             return KnownQuantum(quantum)
         own, number, name = home
+        outcomes, running = self._node(number)
+        return KnownQuantum(own, outcomes.get(own.id), running.get(own.id), name)
+
+    def _read_node(self, number: int) -> tuple[dict[int, QuantumOutcome], Mapping[int, Started]]:
+        """Return outcomes by id, and what runs: in the last attempt, because one before it was killed."""
         record = self._ledger.node(number)
-        running = chain.from_iterable(
-            each.running.items() for each in record.attempts if each.exit_code is None
-        )
-        started = dict(running).get(own.id) if own.id not in record.done else None
-        outcome = {each.id: each for each in record.outcomes()}.get(own.id)
-        return KnownQuantum(own, outcome, started, name)
+        running = record.attempts[-1].running if record.attempts else {}
+        return {each.id: each for each in record.outcomes()}, running
 
     def by_id(self, id: int) -> JournaledQuantum | None:
         """Return the quantum with an id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import PipetaskError
 from ..journal.reader import JournaledQuantum
@@ -13,9 +13,6 @@ from ..observe.failures import what_failed
 from ..outcome import QuantumOutcome, Status, Unit
 from .book import BatchBook, Book, KnownQuantum
 from .neighbours import DatasetsOfType, Neighbours, neighbours_of
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Explanation", "explain"]
 
@@ -166,17 +163,11 @@ def _without_outcome(book: Book, known: KnownQuantum, near: Neighbours | None) -
     open_ones = [each for each in near.needs if each.outcome is None or not each.outcome.status.unblocks]
     if not open_ones:
         return "waiting", [f"All that it needs is done: it waits for its turn{where}."]
-    names = "; ".join(f"{each.quantum.describe()} ({_word(each)})" for each in open_ones[:_MOST])
+    names = "; ".join(f"{each.quantum.describe()} ({each.state})" for each in open_ones[:_MOST])
     more = f"; and {len(open_ones) - _MOST} more" if len(open_ones) > _MOST else ""
     return "waiting", [
         f"It waits{where} for {len(open_ones)} of the {len(near.needs)} quanta that it needs: {names}{more}."
     ]
-
-
-def _word(known: KnownQuantum) -> str:
-    if known.outcome is not None:
-        return known.outcome.status.value
-    return "running" if known.started is not None else "not started"
 
 
 def _clock(when: float) -> str:

@@ -10,13 +10,7 @@ from ..journal.facts import RunBegin
 from ..journal.places import SUFFIX, journals_in, recent_runs, runs_folder
 from ..journal.records import first
 
-__all__ = ["begin_of", "find_run", "is_run"]
-
-
-def is_run(name: str) -> bool:
-    """Return whether a path is a run directory, a folder with journals, or a journal."""
-    path = Path(name)
-    return _is_journal(path) or (path / "run.json").is_file() or bool(journals_in(path))
+__all__ = ["begin_of", "find_run"]
 
 
 def find_run(name: str) -> RunDirectory | Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections import Counter, deque
 from pathlib import Path
@@ -10,18 +9,12 @@ from pathlib import Path
 from ..batch.status import NodeState, RunPhase, RunStatus
 from ..journal.facts import RunBegin
 from ..journal.places import journals_in
-from ..journal.reader import JournaledQuantum, JournalReader, usual
-from ..journal.records import Started
-from ..observe.failures import what_failed
-from ..observe.running_now import resident_size
-from ..outcome import QuantumOutcome, Status
+from ..journal.reader import JournalReader, usual
+from ..outcome import Status
 from ..text import shell_command
-from .view import FailedQuantum, RunningNow, RunView
+from .view import MOST_FAILURES, FailedQuantum, RunningNow, RunView
 
-__all__ = ["MOST_FAILURES", "PHASES", "LocalWatch", "failed_quantum", "memory_of"]
-
-MOST_FAILURES = 1000
-"""Latest failures that are kept."""
+__all__ = ["PHASES", "LocalWatch", "phase_of"]
 
 PHASES = {
     "succeeded": RunPhase.SUCCEEDED,
@@ -60,15 +53,15 @@ class LocalWatch:
             if outcome.status.is_failure:
                 self._n_failures += 1
                 self._clobber = self._clobber or outcome.status is Status.FAILED
-                self._failures.append(failed_quantum(quantum, outcome))
+                self._failures.append(FailedQuantum.of(quantum, outcome))
         return self._view()
 
     def _view(self) -> RunView:
         reader, begin = self._reader, self._reader.begin or RunBegin()
-        phase, life = self._phase(), reader.life()
+        phase, life = phase_of(reader), reader.life()
         end = reader.end.end if reader.end else None if life.alive else life.last
         resume = self._resume(phase)
-        running = [] if phase.over else [self._running(q, s) for q, s in reader.running.values()]
+        running = () if phase.over else reader.running.values()
         return RunView(
             name=begin.output_run or self._path.parent.name,
             place=str(self._path),
@@ -78,7 +71,7 @@ class LocalWatch:
             host=begin.host or None,
             pid=begin.pid or None,
             command=begin.command,
-            running=running,
+            running=[RunningNow.of(q, s, usual(reader.durations.get(q.label))) for q, s in running],
             failures=list(self._failures),
             n_failures=self._n_failures,
             resume=resume,
@@ -91,11 +84,6 @@ class LocalWatch:
         seconds = left / rate if rate and phase is RunPhase.RUNNING else None
         return RunStatus(phase, self._table(phase), Counter(), rate=rate, seconds_left=seconds, notes=notes)
 
-    def _phase(self) -> RunPhase:
-        if (end := self._reader.end) is not None:
-            return PHASES.get(end.outcome, RunPhase.FAILED)
-        return RunPhase.RUNNING if self._reader.life().alive else RunPhase.DIED
-
     def _table(self, phase: RunPhase) -> dict[str, Counter[NodeState]]:
         reader = self._reader
         running = Counter(quantum.label for quantum, _ in reader.running.values())
@@ -107,19 +95,6 @@ class LocalWatch:
             counts[NodeState.WAITING] += max(0, total - counts.total())
             table[label] = counts
         return table
-
-    def _running(self, quantum: JournaledQuantum, started: Started) -> RunningNow:
-        return RunningNow(
-            quantum.label,
-            quantum.data_id,
-            quantum.quantum_id,
-            started.start,
-            started.host,
-            started.pid,
-            started.attempt,
-            memory_of(started.host, started.pid),
-            usual(self._reader.durations.get(quantum.label)),
-        )
 
     def _resume(self, phase: RunPhase) -> str | None:
         begin = self._reader.begin
@@ -153,6 +128,13 @@ class LocalWatch:
         return notes
 
 
+def phase_of(reader: JournalReader) -> RunPhase:
+    """Return the state of a run as a whole, from as much of its journal as has been read."""
+    if reader.end is not None:
+        return PHASES.get(reader.end.outcome, RunPhase.FAILED)
+    return RunPhase.RUNNING if reader.life().alive else RunPhase.DIED
+
+
 def _here() -> str:
     try:
         return str(Path.cwd())
@@ -166,21 +148,3 @@ def _state(status: Status) -> NodeState:
     if status.is_failure:
         return NodeState.FAILED
     return NodeState.BLOCKED if status is Status.BLOCKED else NodeState.WAITING
-
-
-def failed_quantum(quantum: JournaledQuantum, outcome: QuantumOutcome) -> FailedQuantum:
-    """Return a failure in short."""
-    return FailedQuantum(
-        quantum.label,
-        quantum.data_id,
-        quantum.quantum_id,
-        outcome.status.value,
-        what_failed(outcome),
-        outcome.end,
-        outcome.log,
-    )
-
-
-def memory_of(host: str | None, pid: int | None) -> int | None:
-    """Return the resident size of a process of this host; `None` if that is not known."""
-    return resident_size(pid) if host == socket.gethostname() else None

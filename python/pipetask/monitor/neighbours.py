@@ -146,18 +146,12 @@ def _datasets(
         name,
         len(refs),
         [_data_id(ref) for ref in refs[:_MOST_DATASETS]],
-        Counter(f"{each.quantum.label} {_word(each)}" for each in around.values()),
+        Counter(f"{each.quantum.label} {each.state}" for each in around.values()),
     )
 
 
 def _data_id(ref: Any) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in dict(ref.dataId.required).items())
-
-
-def _word(known: KnownQuantum) -> str:
-    if known.outcome is not None:
-        return known.outcome.status.value
-    return "running" if known.started is not None else "not ended"
 
 
 def _position(structure: GraphStructure, quantum_id: uuid.UUID) -> int:

@@ -17,7 +17,7 @@ from ..observe.history.past_run import Ended, LabelNumbers, PastRun
 from ..observe.history.summaries import read_summary
 from ..outcome import QuantumOutcome
 from .find import find_run
-from .local import LocalWatch
+from .local import phase_of
 
 __all__ = ["past_batch_run", "past_local_run", "past_run"]
 
@@ -65,10 +65,9 @@ def past_local_run(journal: Path, name: str) -> PastRun:
         ended = [_of(quantum.label, outcome) for quantum, outcome in reader.news()]
     except OSError as error:
         raise PipetaskError(f"{journal} cannot be read: {error.strerror}.") from error
-    outcome = reader.end.outcome if reader.end else LocalWatch(journal).look().status.phase.value
     start = reader.begin.start if reader.begin else reader.life().last
     planned = reader.begin.labels if reader.begin else {}
-    return _with_all(PastRun.of(name, start, start + reader.elapsed, outcome, ended), planned)
+    return _with_all(PastRun.of(name, start, start + reader.elapsed, phase_of(reader).value, ended), planned)
 
 
 def past_batch_run(directory: RunDirectory, name: str) -> PastRun:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
+from ..batch.index import IndexedQuantum, NodeIndex
 from ..batch.status import RunPhase, RunStatus
+from ..journal.reader import JournaledQuantum
+from ..journal.records import Started
+from ..observe.failures import what_failed
+from ..observe.running_now import resident_size
+from ..outcome import QuantumOutcome
 
-__all__ = ["FailedQuantum", "RunView", "RunningNow"]
+__all__ = ["MOST_FAILURES", "FailedQuantum", "RunView", "RunningNow", "named"]
+
+MOST_FAILURES = 1000
+"""Latest failures that a view has."""
+
+
+def named(index: NodeIndex, quantum: IndexedQuantum) -> JournaledQuantum:
+    """Return a quantum of a batch run as a journal would name it."""
+    data_id = dict(zip(index.dimensions[quantum.task], quantum.data_values, strict=True))
+    return JournaledQuantum(quantum.id, index.labels[quantum.task], data_id, index.quantum_id(quantum))
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,21 @@ class RunningNow:
 
     usual: float | None = None
     """Seconds that quanta of its label usually take."""
+
+    @classmethod
+    def of(cls, quantum: JournaledQuantum, started: Started, usual: float | None) -> Self:
+        """Return a quantum as a journal has it, with the memory that its process has now."""
+        return cls(
+            quantum.label,
+            quantum.data_id,
+            quantum.quantum_id,
+            started.start,
+            started.host,
+            started.pid,
+            started.attempt,
+            resident_size(started.pid) if started.host == socket.gethostname() else None,
+            usual,
+        )
 
     def seconds(self, now: float) -> float:
         """Return how long it has been running."""
@@ -54,6 +85,19 @@ class FailedQuantum:
 
     end: float | None = None
     log: str | None = None
+
+    @classmethod
+    def of(cls, quantum: JournaledQuantum, outcome: QuantumOutcome) -> Self:
+        """Return a failure in short."""
+        return cls(
+            quantum.label,
+            quantum.data_id,
+            quantum.quantum_id,
+            outcome.status.value,
+            what_failed(outcome),
+            outcome.end,
+            outcome.log,
+        )
 
 
 @dataclass(frozen=True)
