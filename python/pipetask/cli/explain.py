@@ -31,8 +31,10 @@ def run(invocation: Invocation) -> int:
         raise UsageError("name a quantum, or give --failed, and not both.")
     configure_logging(invocation.logs)
     book = open_book(find_run(options.run))
-    chosen = list(book.failed()) if options.failed else [book.find(QuantumSelection.parse(options.quantum))]
-    found = [explain(book, known) for known in chosen]
+    selection = None if options.failed else QuantumSelection.parse(options.quantum)
+    with book.graph_kept_open():
+        chosen = book.failed() if selection is None else [book.find(selection)]
+        found = [explain(book, known) for known in chosen]
     if options.as_json:
         print(
             json.dumps(

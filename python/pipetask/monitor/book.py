@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -58,6 +58,8 @@ class Book(ABC):
     alive: bool
     """Whether it may still run quanta."""
 
+    _open: GraphFile | None = None
+
     @abstractmethod
     def quanta(self) -> Iterator[JournaledQuantum]:
         """Yield the quanta that are known without the graph."""
@@ -80,7 +82,7 @@ class Book(ABC):
 
     @contextmanager
     def open_graph(self) -> Iterator[GraphFile]:
-        """Open the run's graph.
+        """Open the run's graph, or take it as it is in a context of `graph_kept_open`.
 
         Raises
         ------
@@ -89,10 +91,24 @@ class Book(ABC):
         """
         from ..repository.access import open_graph
 
+        if self._open is not None:
+            yield self._open
+            return
         if self.graph is None or ("://" not in self.graph and not Path(self.graph).exists()):
             raise PipetaskError(f"The graph {self.graph or 'of the run'} is gone.")
         with open_graph(self.repository or ".", self.graph) as file:
             yield file
+
+    @contextmanager
+    def graph_kept_open(self) -> Iterator[None]:
+        """Read the graph once for all that is asked in this context; if it cannot be read, that is said when asked."""
+        with ExitStack() as stack:
+            with suppress(PipetaskError, LookupError, OSError):
+                self._open = stack.enter_context(self.open_graph())
+            try:
+                yield
+            finally:
+                self._open = None
 
     def find(self, selection: QuantumSelection) -> KnownQuantum:
         """Return what is known of the quantum that a user means.
