@@ -15,10 +15,10 @@ TESTS ?=
 SEEDS ?= 0-81
 CAMPAIGN ?=
 OLDEST := 3.11
-# Tests, in words that any Python understands, whether it is new enough and can make environments.
+# Tests, in words that any Python understands, whether it is new enough.
 TRY := import sys; sys.version_info[:2] >= tuple(map(int, "$(OLDEST)".split("."))) or sys.exit( \
 	"pipetask needs Python $(OLDEST) or newer, and $(PYTHON) is %d.%d: " % sys.version_info[:2] + \
-	"name another one, as in PYTHON=python3.12 make demo"); import ensurepip, venv
+	"name another one, as in PYTHON=python3.12 make demo")
 # One line for each file that is fetched, and how much that is in the end.
 FETCHED := awk '/(Downloading|Using cached) / && !/metadata/ { sub(/^ */, "  "); print; fflush(); \
 	size = $$(NF - 1); gsub(/\(/, "", size); files++; \
@@ -68,7 +68,7 @@ clean:
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(call MAKE_ENVIRONMENT,$(VENV))
-	@echo "Installing pipetask and what it needs there; that fetches about 170 MB, and takes a minute or more:"
+	@echo "Installing pipetask and what it needs there; that fetches about 200 MB, and takes a minute or more:"
 	@$(VENV)/bin/pip install --progress-bar off --disable-pip-version-check -e '.[test,demo]' | $(FETCHED)
 	@touch $@
 

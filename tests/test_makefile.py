@@ -63,7 +63,7 @@ def test_what_is_installed_is_shown(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     creating, installing, *files, total = done.stdout.splitlines()
     assert creating.startswith("Creating a virtual environment in .venv with Python 3")
-    assert "about 170 MB" in installing
+    assert "about 200 MB" in installing
     assert [line.split()[0] for line in files] == ["Downloading", "Using"]
     assert total == "2 files, 14 MB"
     assert (tmp_path / ".venv/.installed").exists()
