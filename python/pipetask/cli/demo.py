@@ -84,9 +84,12 @@ def _show(root: Path, graph: Path) -> None:
         print(line)
     base = ["pipetask", "run", "-b", str(root), "-g", str(graph), "-o", "demo/out"]
     print("\nThings to try next:")
-    if which("pipetask") is None:
-        activate = os.path.relpath(Path(sys.prefix, "bin", "activate"))
-        print(f"  {shell_command(['.', activate])}\n      first, to have the commands in this shell")
+    activate = Path(sys.prefix, "bin", "activate")
+    other = which("pipetask") != str(activate.with_name("pipetask"))  # it may be LSST's
+    if other and activate.exists():
+        print(
+            f"  {shell_command(['.', os.path.relpath(activate)])}\n      first, to have the commands in this shell"
+        )
     print(f"  {shell_command([*base, '--extend-run'])}\n      runs nothing again: all is done")
     print(
         f"  {shell_command([*base, '--extend-run', '--mode', 'dry-run'])}\n      says what would run, and why not"
