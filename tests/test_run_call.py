@@ -227,6 +227,8 @@ def test_messages_name_what_the_user_has_given() -> None:
     assert str(error) == (
         "processes=0: use submit=False, registry_pre_update='skip', or extend_run=True (its __cause__ shows where); ls."
     )
+    refused = UsageError("put that right and try again; --log-level DEBUG shows where it is.")
+    assert str(refused) == "put that right and try again; its __cause__ shows where it is."
 
 
 def test_a_warning_names_what_the_user_has_given(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,7 @@ _arguments: dict[str, _Argument] = {}
 _FLAG = re.compile(
     r"(?<![\w-])(--[a-z][a-z-]+|-[a-zA-Z])(?![\w-])(?: (\d+(?:\.\d+)?|[\w./+-]+)(?=([:,;.)]?)(?:\s|$)))?"
 )
-_SHOWS_WHERE = re.compile(r" \(--log-level DEBUG shows where\)")
+_SHOWS_WHERE = "--log-level DEBUG shows where"
 
 _speaks_of_flags = False
 
@@ -75,7 +75,7 @@ def in_own_words(message: str) -> str:
     """Return a message with arguments in place of flags, unless this process is the command."""
     if _speaks_of_flags:
         return message
-    return _FLAG.sub(_as_argument, _SHOWS_WHERE.sub(" (its __cause__ shows where)", message))
+    return _FLAG.sub(_as_argument, message.replace(_SHOWS_WHERE, "its __cause__ shows where"))
 
 
 def _as_argument(match: re.Match[str]) -> str:
