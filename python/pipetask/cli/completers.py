@@ -16,7 +16,6 @@ from click.shell_completion import CompletionItem
 
 from ..options.declaration import Completion
 from ..options.logs import LEVELS
-from ..options.pipeline import GRAPH_ITEMS, PIPELINE_ITEMS
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -81,6 +80,8 @@ def _modes(ctx: click.Context, incomplete: str) -> Iterable[str]:
 
 
 def _show_items(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    from ..options.pipeline import GRAPH_ITEMS, PIPELINE_ITEMS
+
     name, sign, _ = incomplete.partition("=")
     match name, sign:
         case "dump-config", "=":
@@ -118,7 +119,11 @@ def _pipeline(path: str) -> Pipeline:
 
 def _labels(ctx: click.Context, incomplete: str) -> Iterable[str]:
     """Offer task labels and subsets of the pipeline file that the command line names so far."""
-    pipeline = _pipeline(ctx.params["pipeline"])
+    return _labels_of(ctx.params["pipeline"])
+
+
+def _labels_of(path: str) -> Iterable[str]:
+    pipeline = _pipeline(path)
     return [*pipeline.task_labels, *pipeline.subsets]
 
 
@@ -129,12 +134,8 @@ def _pipelines(ctx: click.Context, parameter: click.Parameter, incomplete: str) 
         return [CompletionItem(incomplete, type="file")]
     last = labels.replace("..", ",").rpartition(",")[2]
     before = incomplete.removesuffix(last)
-
-    def find(ctx: click.Context, incomplete: str) -> Iterable[str]:
-        pipeline = _pipeline(path)
-        return [*pipeline.task_labels, *pipeline.subsets]
-
-    return [CompletionItem(f"{before}{item.value}") for item in _offer(find, ctx, parameter, last)]
+    items = _offer(lambda ctx, incomplete: _labels_of(path), ctx, parameter, last)
+    return [CompletionItem(f"{before}{item.value}") for item in items]
 
 
 def _butler(ctx: click.Context) -> Butler:

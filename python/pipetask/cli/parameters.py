@@ -74,8 +74,8 @@ SHOWN = "pipetask.shown"
 """Where a context's ``meta`` says that options are only shown, so that none needs to be given."""
 
 
-class _Argument(click.Argument):
-    """An argument that may be missing if options are only shown."""
+class _Parameter(click.Parameter):
+    """An option or an argument that may be missing if options are only shown."""
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         try:
@@ -86,16 +86,12 @@ class _Argument(click.Argument):
             return None
 
 
-class _Option(click.Option):
-    """An option whose help can describe the default in words, and that may be missing if options are only shown."""
+class _Argument(_Parameter, click.Argument):
+    pass
 
-    def process_value(self, ctx: click.Context, value: Any) -> Any:
-        try:
-            return super().process_value(ctx, value)
-        except click.MissingParameter:
-            if not ctx.meta.get(SHOWN):
-                raise
-            return None
+
+class _Option(_Parameter, click.Option):
+    """An option whose help can describe the default in words."""
 
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)
