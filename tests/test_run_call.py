@@ -26,6 +26,7 @@ from pipetask import (
     QuantumGraphExecutor,
     UsageError,
 )
+from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.status import RunPhase
 from pipetask.errors import one_line
 from pipetask.execution.graph_executor import _warn_of_kept_outputs
@@ -205,6 +206,32 @@ def test_what_makes_no_sense_is_refused_in_one_line_that_names_the_argument(
 def shared_repository(repository_template: Any) -> Repository:
     root = repository_template(pipetask.testing.MockPipeline())
     return Repository(root, root / "graph.qg")
+
+
+def test_the_last_job_of_a_batch_run_writes_what_shows_it(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    summary = run(
+        repository.root,
+        repository.graph,
+        mode="condor",
+        output="u/records",
+        input="input_chain",
+        register_dataset_types=True,
+        run_dir="batch",
+        submit=False,
+        html="page.html",
+        trace="trace.json",
+        summary="summary.json",
+    )
+    assert summary.exit_code == 0
+    assert (tmp_path / "summary.json").exists()
+    assert not (tmp_path / "page.html").exists()
+    later = RunDirectory(tmp_path / "batch").recipe().later
+    assert later is not None
+    asked = RecordOptions(html=f"{tmp_path}/page.html", trace=f"{tmp_path}/trace.json")
+    assert later.records == asked
 
 
 def test_an_executor_may_be_a_name(shared_repository: Repository) -> None:

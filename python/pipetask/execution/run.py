@@ -160,9 +160,11 @@ def _run(
     from .graph_executor import QuantumGraphExecutor
 
     run_alone = partial(debug_command, repo, named(graph))
-    records = record_sinks(lambda _: run_alone, assemble(RecordOptions, values), slots=values["processes"])
-    records += _journal(values["journal"], executor, repo, named(graph))
-    graph_executor = QuantumGraphExecutor(executor, repo, options, [*records, *sinks])
+    records = assemble(RecordOptions, values)
+    here = records.at_submission() if executor.traits.batch else records
+    kept = record_sinks(lambda _: run_alone, here, slots=values["processes"])
+    kept += _journal(values["journal"], executor, repo, named(graph))
+    graph_executor = QuantumGraphExecutor(executor, repo, options, [*kept, *sinks], records)
     executor.prepare()
     with open_graph(repo, graph, options.execution.selection, announce=executor.preload) as file:
         return graph_executor.execute(file)
