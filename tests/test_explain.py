@@ -28,6 +28,7 @@ from pipetask.monitor.quantum_log import find_log
 from pipetask.monitor.selection import QuantumSelection
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import MockPipeline
+from pipetask.testing.local_batch.journal import Journal
 from test_batch_runs import Write, write  # noqa: F401  a fixture
 from test_journal import until, written
 from watch_samples import EXAMPLES
@@ -275,6 +276,18 @@ def test_an_attempt_that_was_killed_runs_nothing_once_there_is_another(write: Wr
     known = next(each for each in map(book.known, book.quanta()) if each.quantum.id == 0)
     assert known.started is None
     assert known.state == "failed"
+
+
+def test_nothing_runs_or_waits_in_a_run_that_was_cancelled(batch_book: BatchBook) -> None:
+    directory = batch_book.directory
+    states = [explain(batch_book, batch_book.known(each)).state for each in batch_book.quanta()]
+    assert states == ["failed", "blocked", "running", *["waiting"] * 4]
+    journal = Journal(directory.path)
+    journal.note(run="running", done=[])
+    journal.note(run="cancelled")
+    book = BatchBook(directory)
+    states = [explain(book, book.known(each)).state for each in book.quanta()]
+    assert states == ["failed", "blocked", "lost", *["not started"] * 4]
 
 
 def test_the_output_of_a_job_is_the_log_of_what_it_has_lost(batch_book: BatchBook) -> None:

@@ -327,6 +327,17 @@ def test_only_journals_of_old_runs_are_removed(state_folder: Path, monkeypatch: 
     assert len(list(places.recent_runs())) == 3
 
 
+def test_also_what_is_noted_of_old_batch_runs_is_removed(tmp_path: Path) -> None:
+    old = places.runs_folder() / "20260101-000000-1"
+    old.mkdir(parents=True)
+    (old / "run_directory").write_text(str(tmp_path))
+    os.utime(old, (0, 0))
+    places.note_batch_run(tmp_path)
+    (left,) = places.runs_folder().iterdir()
+    assert (left / "run_directory").read_text() == str(tmp_path)
+    assert left != old
+
+
 # Jobs of batch runs.
 
 

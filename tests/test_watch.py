@@ -34,6 +34,7 @@ from pipetask.monitor.listing import recent_runs
 from pipetask.monitor.view import FailedQuantum, RunningNow, RunView
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import enumerated
+from pipetask.testing.local_batch.journal import Journal
 from terminals import Terminal, lines_of
 from test_batch_runs import Write, write  # noqa: F401  a fixture
 from test_journal import summary_of, until
@@ -266,6 +267,24 @@ def test_batch_runs_are_found_by_their_output_run(write: Write) -> None:  # noqa
     assert found.path == directory.path
     (directory.path / "run.json").unlink()
     assert list(recent_runs(9)) == []
+
+
+def test_a_batch_run_is_listed_with_when_it_began_and_ended(write: Write) -> None:  # noqa: F811
+    directory = write()
+    note_batch_run(directory.path)
+    writer = AttemptWriter(directory.outcomes, 0, "host", None)
+    (path,) = directory.outcomes.rglob("*.outcomes")
+    writer.outcome(QuantumOutcome(0, Status.FAILED, 10.0, 12.0, error=QuantumError("E", "bad", "")))
+    writer.end(1)
+    os.utime(path, (0.0, 4e9))
+    journal = Journal(directory.path)
+    journal.note(run="running", done=[])
+    journal.note(node="a_b-0", state="failed")
+    (listed,) = recent_runs(9)
+    assert (listed.phase, listed.end) == (RunPhase.CANCELLED, 4e9), "nothing drives it"
+    assert (listed.done, listed.failed, listed.total) == (0, 1, sum(directory.facts.labels.values()))
+    assert listed.start is not None
+    assert 0 < time.time() - listed.start < 600, "when the first attempt began"
 
 
 @pytest.mark.slow

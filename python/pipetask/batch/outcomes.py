@@ -21,7 +21,7 @@ from ..journal.records import FIRST_LINE, Started, TailOfRecords, packed
 from ..outcome import QuantumOutcome
 from ..storage.durability import sync_files
 
-__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_by_node", "attempts_of"]
+__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_by_node", "attempts_of", "span"]
 
 _SUFFIX = ".outcomes"
 _SHARD = 1000
@@ -145,6 +145,20 @@ def attempts_by_node(folder: Path, numbers: Collection[int] | None = None) -> It
                 paths.setdefault(_number(path), []).append(path)
         for _, attempts in sorted(paths.items()):
             yield [_read(path) for path in sorted(attempts, key=_began)]
+
+
+def span(folder: Path) -> tuple[float, float] | None:
+    """Return when the first attempt began, and when any was last written to, without reading one; `None` without any.
+
+    Parameters
+    ----------
+    folder
+        Folder with all outcomes of the run.
+    """
+    paths = list(folder.glob(f"*/*{_SUFFIX}"))
+    if not paths:
+        return None
+    return min(map(_began, paths)) / 1e9, max(path.stat().st_mtime for path in paths)
 
 
 def _shard(folder: Path, number: int) -> Path:

@@ -96,6 +96,7 @@ def note_batch_run(directory: Path) -> None:
     with suppress(OSError):  # it is found by its path
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _POINTER).write_text(str(directory.absolute()), encoding="utf-8")
+    remove_old(folder)
 
 
 def recent_runs() -> Iterator[Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..batch.ledger import Ledger
 from ..batch.run_directory import RunDirectory
+from ..batch.systems import system_of
 from ..errors import PipetaskError
 from ..journal.facts import RunBegin
 from ..journal.reader import JournaledQuantum, JournalReader
@@ -199,7 +200,7 @@ class BatchBook(Book):
         self.directory = directory
         self.name = directory.facts.output_run
         self.graph, self.repository = str(directory.graph), directory.facts.repository or None
-        self.alive = not directory.summary.exists()
+        self.alive = not directory.summary.exists() and not _is_over(directory)
         self._ledger = Ledger(directory)
         self._node = lru_cache(maxsize=256)(self._read_node)
 
@@ -250,6 +251,14 @@ class BatchBook(Book):
             for outcome in record.outcomes():
                 if outcome.status.is_failure and (quantum := self.by_id(outcome.id)) is not None:
                     yield KnownQuantum(quantum, outcome, node=names[record.number])
+
+
+def _is_over(directory: RunDirectory) -> bool:
+    """Return whether a run has ended that may have no summary: it was cancelled, or has no repository."""
+    try:
+        return system_of(directory).watch(directory).phase().over
+    except PipetaskError:  # its batch system is not installed here
+        return False
 
 
 def open_book(found: RunDirectory | Path) -> LocalBook | BatchBook:

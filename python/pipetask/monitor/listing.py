@@ -8,16 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ..batch.outcomes import span
 from ..batch.run_directory import RunDirectory
-from ..batch.status import NodeState, RunPhase
+from ..batch.status import NodeState, RunPhase, RunStatus
+from ..batch.watch import RunWatch
 from ..errors import one_line
 from ..journal.facts import RunBegin, RunEnd
 from ..journal.places import recent_runs as recent_places
 from ..journal.records import first, last
 from ..outcome import Status
-from .batch import BatchWatch
 from .local import PHASES, LocalWatch
-from .watcher import Watcher
 
 __all__ = ["ListedRun", "recent_runs"]
 
@@ -58,7 +58,7 @@ def recent_runs(most: int) -> Iterator[ListedRun]:
     """
     for place in islice(recent_places(), most):
         try:
-            yield _looked_at(place, BatchWatch(RunDirectory(place))) if place.is_dir() else _listed(place)
+            yield _of_batch(RunDirectory(place)) if place.is_dir() else _listed(place)
         except Exception as error:  # whatever is wrong with one run, others can be read
             name = place.name if place.is_dir() else place.parent.name
             yield ListedRun(str(place), name, error=one_line(error))
@@ -68,7 +68,8 @@ def _listed(journal: Path) -> ListedRun:
     end = last(journal)
     begin = first(journal)
     if begin is None or end is None or end.get("record") != RunEnd.word:
-        return _looked_at(journal, LocalWatch(journal))
+        view = LocalWatch(journal).look()  # it goes on, or has ended without a word
+        return _row(str(journal), view.name, view.status, view.start, view.end)
     head, tail = RunBegin.from_record(begin), RunEnd.from_record(end)
     counts = {Status.from_word(word): number for word, number in tail.counts.items()}
     return ListedRun(
@@ -83,17 +84,15 @@ def _listed(journal: Path) -> ListedRun:
     )
 
 
-def _looked_at(place: Path, watch: Watcher) -> ListedRun:
-    """Read all that there is of a run: a journal of one that goes on or ended without a word, or a run directory."""
-    view = watch.look()
-    total = view.status.total
-    return ListedRun(
-        str(place),
-        view.name,
-        view.phase,
-        view.start,
-        view.end,
-        total.total(),
-        total[NodeState.DONE],
-        total[NodeState.FAILED],
-    )
+def _of_batch(directory: RunDirectory) -> ListedRun:
+    """Say what can be said without reading the outcomes of all jobs, of which there may be many."""
+    status = RunWatch(directory).look()
+    start, end = span(directory.outcomes) or ((directory.path / "run.json").stat().st_mtime, None)
+    name = directory.facts.output_run
+    return _row(str(directory.path), name, status, start, end if status.phase.over else None)
+
+
+def _row(place: str, name: str, status: RunStatus, start: float | None, end: float | None) -> ListedRun:
+    total = status.total
+    done, failed = total[NodeState.DONE], total[NodeState.FAILED]
+    return ListedRun(place, name, status.phase, start, end, total.total(), done, failed)
