@@ -256,6 +256,8 @@ def test_messages_name_what_the_user_has_given() -> None:
     )
     refused = UsageError("put that right and try again; --log-level DEBUG shows where it is.")
     assert str(refused) == "put that right and try again; its __cause__ shows where it is."
+    command = UsageError("Use mpiexec -n 2 python -m mpi4py.futures, or try --start-method spawn.")
+    assert str(command) == "Use mpiexec -n 2 python -m mpi4py.futures, or try start_method='spawn'."
 
 
 def test_a_warning_names_what_the_user_has_given(caplog: pytest.LogCaptureFixture) -> None:

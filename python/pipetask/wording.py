@@ -26,7 +26,9 @@ class _Argument:
 
 _arguments: dict[str, _Argument] = {}
 _FLAG = re.compile(
-    r"(?<![\w-])(--[a-z][a-z-]+|-[a-zA-Z])(?![\w-])(?: (\d+(?:\.\d+)?|[\w./+-]+)(?=([:,;.)]?)(?:\s|$)))?"
+    r"\b(?:butler|mpiexec|pipetask) [^,:;)']+|"  # a command stays as it is
+    r"(?<![\w-])(--[a-z][a-z-]+|-[a-zA-Z])(?![\w-])"
+    r"(?: (\d+(?:\.\d+)?|[\w./+-]*[\w/+-])(?=([:,;.)]?)(?:\s|$)))?"
 )
 _SHOWS_WHERE = "--log-level DEBUG shows where"
 
