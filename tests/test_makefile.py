@@ -37,10 +37,8 @@ def make(folder: Path, version: str, code: int = 0) -> subprocess.CompletedProce
     for name in ("setup.cfg", "pyproject.toml"):
         (folder / name).touch()
     words = ["make", "-f", str(MAKEFILE), f"PYTHON={folder}/python", ".venv/.installed"]
-    # The tests themselves may run below make, which would say more then.
-    env = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-    }
+    # The tests may run below another make, which exports its flags and the variables of its command line.
+    env = {"PATH": os.environ["PATH"]}
     return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
