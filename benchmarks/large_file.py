@@ -6,9 +6,15 @@ import os
 import uuid
 from pathlib import Path
 
-from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedThinGraphModel
+from lsst.pipe.base.quantum_graph import (
+    PredictedQuantumGraph,
+    PredictedQuantumGraphComponents,
+    PredictedThinGraphModel,
+)
 from lsst.pipe.base.quantum_graph import PredictedThinQuantumModel as Quantum
 
+from pipetask.graph.file import GraphFile
+from pipetask.repository.access import quanta_to_check
 from pipetask.testing import MockPipeline
 
 __all__ = ["write_large_file"]
@@ -36,7 +42,7 @@ def write_large_file(root: Path, exposures: int, detectors: int) -> int:
         reader.read_all()
         components = reader.components
     small = components.thin_graph.quanta
-    # Those that are there stay, since a run looks at the first one's datasets.
+    # Those that are there stay, with their datasets.
     known = {
         (label, *_own(label, quantum)): quantum.quantum_id for label in small for quantum in small[label]
     }
@@ -61,7 +67,16 @@ def write_large_file(root: Path, exposures: int, detectors: int) -> int:
     components.header.n_task_quanta = {label: len(each) for label, each in quanta.items()}
     components.header.n_quanta = sum(components.header.n_task_quanta.values())
     components.write(path)
+    _give_content(components, path, small["isr"][0].quantum_id)
     return components.header.n_quanta
+
+
+def _give_content(components: PredictedQuantumGraphComponents, path: str, alike: uuid.UUID) -> None:
+    """Write a graph again, in which the quanta that a run looks at have content, too: that of another one."""
+    datasets = components.quantum_datasets
+    for quantum_id in quanta_to_check(GraphFile(path).structure):
+        datasets.setdefault(quantum_id, datasets[alike].model_copy(update={"quantum_id": quantum_id}))
+    components.write(path)
 
 
 def _own(label: str, quantum: Quantum) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from tempfile import TemporaryFile
@@ -15,6 +16,7 @@ from lsst.resources import ResourcePath
 from ..errors import PipetaskError, reason_of
 from ..graph.file import Announce, GraphFile, GraphLike
 from ..graph.reader import QuantumReader, load_storage_classes
+from ..graph.structure import GraphStructure
 from ..options.execution import OutputButler
 from ..options.graph import GraphSelection
 from ..runner.worker_butler import WorkerButler
@@ -25,6 +27,7 @@ __all__ = [
     "open_graph",
     "open_repository",
     "output_butler_for",
+    "quanta_to_check",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -231,15 +234,20 @@ def _check_inputs(butler: Butler, graph: GraphFile, config: str) -> None:
 
 def _some_inputs(graph: GraphFile) -> list[DatasetRef]:
     """Return inputs from other runs, one of each dataset type, of some quanta without prerequisites."""
-    structure = graph.structure
-    firsts = np.flatnonzero(np.diff(np.asarray(structure.predecessor_starts)) == 0)
-    some = firsts[:: max(1, len(firsts) // SAMPLED)][:SAMPLED].tolist()
+    some = quanta_to_check(graph.structure)
     if not some:
         return []
     with closing(QuantumReader(graph.path)) as reader:
-        quanta = reader.read([structure.quantum_id(position) for position in some])
+        quanta = reader.read(some)
     refs = (refs[0] for _, quantum in quanta.values() for refs in quantum.inputs.values() if refs)
     return [ref for ref in refs if ref.run != graph.header.output_run]
+
+
+def quanta_to_check(structure: GraphStructure) -> list[uuid.UUID]:
+    """Return a few quanta without prerequisites, from all over a graph; their inputs tell whether it fits."""
+    firsts = np.flatnonzero(np.diff(np.asarray(structure.predecessor_starts)) == 0)
+    some = firsts[:: max(1, len(firsts) // SAMPLED)][:SAMPLED].tolist()
+    return [structure.quantum_id(position) for position in some]
 
 
 def output_butler_for(butler: LimitedButler) -> OutputButler:
