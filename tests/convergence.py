@@ -18,7 +18,7 @@ ENDED = 77
 """Exit code of an action that was ended on purpose."""
 
 _CHANGES = {"os.rename", "os.remove"}
-"""Files get their names, or lose them; what is written before that, nobody knows of."""
+"""Files get their names, or lose them; what is written before that cannot be found."""
 
 _READING = ("SELECT", "PRAGMA", "BEGIN", "SET", "WITH")
 

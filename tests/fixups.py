@@ -17,7 +17,7 @@ def last_exposure_first() -> ExecutionGraphFixup:
 
 
 def needs_an_argument(argument: object) -> ExecutionGraphFixup:
-    raise AssertionError("nobody has an argument")
+    raise AssertionError("it is called without an argument")
 
 
 def explodes() -> ExecutionGraphFixup:

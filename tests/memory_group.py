@@ -67,7 +67,7 @@ def _parent() -> tuple[Path, int]:
     control = VERSION_2 / "cgroup.subtree_control"
     if control.exists() and "memory" in control.read_text().split() and os.access(VERSION_2, os.W_OK):
         return VERSION_2, 2
-    _not_tested("this machine lets nobody make a memory control group")
+    _not_tested("this machine does not allow making a memory control group")
 
 
 def _not_tested(why: str) -> NoReturn:

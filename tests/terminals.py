@@ -101,7 +101,7 @@ class Terminal:
                 pytest.fail(f"{text!r} does not come:\n{shown}")
             try:
                 data = os.read(self._master, 10_000)
-            except OSError:  # that is how a terminal says that nobody is there any more
+            except OSError:  # a terminal whose other end is closed says so in this way
                 data = b""
             if not data and text is None:
                 return shown

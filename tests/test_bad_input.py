@@ -230,7 +230,7 @@ CASES = {
     "a dataset type that is registered otherwise, without registration": Case(
         "calibrated|registered otherwise", "-o u/out", prepare=a_conflicting_dataset_type, register=False
     ),
-    "skipping what nobody did": Case("'u/out/run' does not exist|now", "--registry-pre-update skip"),
+    "skipping what was not done": Case("'u/out/run' does not exist|now", "--registry-pre-update skip"),
     "skipping with half of it done": Case(
         "isr_config|now",
         "--registry-pre-update skip",
@@ -437,14 +437,14 @@ cp -r {disk}/repo {after}
 
 
 class SmallDisk:
-    """Runs shell lines with the repository on a file system of its own, which nobody else sees."""
+    """Runs shell lines with the repository on a file system of its own, which no other process sees."""
 
     def __init__(self, folder: Path):
         self.disk, self.after = folder / "disk", folder / "after"
         self.disk.mkdir()
         self.namespace = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "sh", "-c"]
         if not works(*self.namespace, f"mount -t tmpfs tmpfs {self.disk}"):
-            pytest.skip("NOT TESTED, full disks: this system lets nobody mount a file system in a namespace")
+            pytest.skip("NOT TESTED, full disks: no file system can be mounted in a namespace here")
 
     def run(self, repository: Repository, free: int, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script with so many kilobytes free; the repository is left in ``after``."""

@@ -61,7 +61,7 @@ def test_a_run_that_goes_on_has_not_failed(run: Run) -> None:
     assert (before.code, verdict(before)) == (0, "written: 10 written")
     run.dagman(SUBMITTED, STARTED)
     run.node(0, SUBMITTED, STARTED)
-    # A job that was evicted, and will begin anew.
+    # A job that was evicted, and will begin again.
     writer = AttemptWriter(run.directory.outcomes, 0, "host", None)
     first, second, *_ = run.nodes[0].quanta
     writer.outcome(QuantumOutcome(first.id, Status.SUCCEEDED))

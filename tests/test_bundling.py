@@ -144,7 +144,7 @@ def visits(count: int, detectors: int) -> EnumeratedGraph:
         [*pairs, *pairs, *((visit,) for visit in range(count)), (0,)],
         np.array(edges, dtype=np.int32),
     )
-    return EnumeratedGraph(structure, None)  # type: ignore[arg-type]  # nobody asks for content
+    return EnumeratedGraph(structure, None)  # type: ignore[arg-type]  # its content is never read
 
 
 def test_a_dimension_keeps_together_all_that_shares_it() -> None:

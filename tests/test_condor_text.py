@@ -60,7 +60,7 @@ def text_of(
 
 
 def check_golden(name: str, text: str) -> None:
-    """Compare with a file; PIPETASK_GOLDEN=write makes it anew."""
+    """Compare with a file; PIPETASK_GOLDEN=write writes it again."""
     path = GOLDEN / name
     if os.environ.get("PIPETASK_GOLDEN") == "write":
         path.write_text(text)

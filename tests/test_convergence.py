@@ -36,7 +36,7 @@ def execute(root: Path, graph: int, outputs: OutputOptions, *, init_only: bool =
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a repository with two graphs that nobody has executed."""
+    """Make a repository with two graphs that have not been executed."""
     root = tmp_path_factory.mktemp("empty") / "repo"
     SMALL.make(root)
     with Butler.from_config(str(root), writeable=True) as butler:
@@ -67,7 +67,7 @@ def ready_for_quanta(root: Path) -> dict[str, object]:
 
 
 def is_draft(name: str) -> bool:
-    """Return whether under this name a file was written that was to get its own; nobody ever looks for such a one."""
+    """Return whether under this name a file was written that was to get its own; such a file is never looked for."""
     return name.startswith("tmp") or ".tmp." in name
 
 

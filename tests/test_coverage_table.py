@@ -29,9 +29,9 @@ def test_what_is_on_file_is_what_the_installed_peer_has() -> None:
     installed, on_file = json.loads(printed), read_peer_options()
     assert len(installed["commands"]) == 11
     if installed["made_with"]["lsst-ctrl-mpexec"] == on_file["made_with"]["lsst-ctrl-mpexec"]:
-        assert installed["commands"] == on_file["commands"], "make doc/peer_options.json anew"
+        assert installed["commands"] == on_file["commands"], "make doc/peer_options.json again"
     for pair in pairs(installed["commands"], on_file["commands"]):
-        assert not pair.differences(), f"make doc/peer_options.json anew with the newest: {pair}"
+        assert not pair.differences(), f"make doc/peer_options.json again with the newest: {pair}"
 
 
 def test_no_command_is_missing() -> None:

@@ -284,7 +284,7 @@ def test_recorders_reach_only_workers_that_begin_within(tmp_path: Path) -> None:
         (recorder,) = wanted_recorders()
     assert not wanted_recorders()
     with pytest.raises(FileNotFoundError), recording([recorder]):
-        pytest.fail("there is nobody who would collect it")
+        pytest.fail("no process would collect it")
 
 
 def test_a_lost_worker_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -322,7 +322,7 @@ def test_workers_enter_the_debugger_one_at_a_time(make_repository: MakeRepositor
     shown = terminal.read_until("(Pdb) ")
     assert re.search(r"isr \(instrument='Mock', detector=\d, exposure=\d\) raised ValueError: bomb", shown)
     assert 'raise ValueError("bomb") from cause' in shown
-    terminal.type(f"import time; time.sleep({timeout + 1}); print(6 * 7)")  # whoever debugs has time
+    terminal.type(f"import time; time.sleep({timeout + 1}); print(6 * 7)")  # longer than the timeout
     assert "\n42" in terminal.read_until("(Pdb) ")
     terminal.type("p 'the last of the first'")
     terminal.read_until("(Pdb) ")

@@ -253,7 +253,7 @@ REPEATABLE = ("caveats", "outputs", "butler_metrics.n_get", "butler_metrics.n_pu
 
 
 def repeatable_values(metadata: TaskMetadata) -> dict[str, list[Any]]:
-    """Return what is the same in every run; the order of outputs is not."""
+    """Return what does not change from run to run; the order of outputs is not."""
     names = metadata.names() & {f"quantum.{name}" for name in REPEATABLE}
     return {name: sorted(metadata.getArray(name)) for name in names}
 

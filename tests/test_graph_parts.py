@@ -143,7 +143,7 @@ def test_a_part_of_a_graph_is_a_graph_that_says_the_same(make_repository: Any, t
         assert len(part.quantum_only_xgraph.edges) == 4
         assert part.get_init_outputs("isr")
         records = part.dimension_data.deserializers["exposure"]
-        assert [record.id for record in records] == [exposure], "and no records that nobody needs"
+        assert [record.id for record in records] == [exposure], "and no records that are not needed"
 
 
 def bring(run_dir: Path, node: str, sandbox: Path) -> None:

@@ -170,7 +170,7 @@ def test_a_report_is_made_of_any_beginning_of_a_journal(tmp_path: Path) -> None:
 
 
 class Ids(Sink):
-    """Notes who blocks whom, by label and data ID."""
+    """Notes which quantum blocks which, by label and data ID."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str | None]] = []

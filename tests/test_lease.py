@@ -1,4 +1,4 @@
-"""Nobody writes to an output run while another does; who is dead, or done, does not keep it."""
+"""Only one process writes to an output run at a time; one that is dead or done does not keep it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_what_can_be_put_back_is(processes: int, tmp_path: Path, caplog: pytest.
     caplog.set_level(logging.WARNING)
     found = run(model, tmp_path, names, in_order=processes < 2)
     check(names, found)
-    assert len({each["process"]["pid"] for each in found}) <= max(1, processes), "nobody was replaced"
+    assert len({each["process"]["pid"] for each in found}) <= max(1, processes), "no worker was replaced"
     (line,) = [record.message for record in caplog.records if "leaves behind" in record.message]
     assert line.startswith("Task guilty leaves behind, first in guilty (number=")
 

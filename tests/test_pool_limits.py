@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("speaks_of_flags")]
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place of temporary files that nobody else uses, with a path too long for the name of a socket."""
+    """A place of temporary files that no other test uses, with a path too long for the name of a socket."""
     folder = tmp_path / ("long-" * 40)
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))

@@ -41,7 +41,7 @@ HALF_DONE = "exposures, half done"
 
 @dataclass(frozen=True)
 class Shape:
-    """A repository and a pipeline for it; nobody writes to it."""
+    """A repository and a pipeline for it, which tests only read."""
 
     folder: Path
 

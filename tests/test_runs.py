@@ -282,7 +282,7 @@ def test_a_killed_command_can_be_completed(
 def complete(undisturbed: Repository, disturbed: Repository, folder: Path, mode: list[str]) -> None:
     """Complete a disturbed run; its end state must be that of an undisturbed run."""
     (folder / "defused").write_text("yes")
-    # A file that a killed quantum had begun to write belongs to nobody and must not be in the way.
+    # A file that a killed quantum had begun to write is not registered and must not be in the way.
     done = run_pipetask(*disturbed.arguments(*mode, "--extend-run"))
     assert done.code == 0, done.err
     assert "skipped" in done.err

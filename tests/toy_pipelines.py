@@ -164,7 +164,7 @@ def _load(butler: Butler, name: str) -> None:
 
 
 def shape_folder(name: str, factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with ``pipeline.yaml`` and ``repo``, made once for all tests; nobody may write to it."""
+    """Return a folder with ``pipeline.yaml`` and ``repo``, made once for all tests, which must not write to it."""
     if name not in _made:
         folder = factory.mktemp("shape")
         SHAPES[name].make(folder)

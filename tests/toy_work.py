@@ -337,7 +337,7 @@ def log_without_room(folder: Path) -> None:
     """Log where nothing more can be written to files, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    logging.getLogger("toy").error("nobody will read this")
+    logging.getLogger("toy").error("this is never read")
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 

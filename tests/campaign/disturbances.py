@@ -54,7 +54,7 @@ class Sabotage(Fault):
 
     @property
     def spoils_summary(self) -> bool:
-        """Whether nobody is left to write one."""
+        """Whether no process is left to write one."""
         return self.kills
 
     def prepare(self, case: Case) -> None:
@@ -213,7 +213,7 @@ class PowerCut(Fault):
 
     @property
     def kills(self) -> bool:
-        """Whether nobody may be left who could delete temporary files."""
+        """Whether no process may be left that could delete temporary files."""
         return True
 
     @property
@@ -317,7 +317,7 @@ class ClosedErrorStream(Fault):
 
 @dataclass(frozen=True)
 class GoneReader(Fault):
-    """Whoever reads standard error goes."""
+    """The reader of standard error goes away."""
 
     def start(self, case: Case) -> Command:
         """Give the command a pipe."""
@@ -353,7 +353,7 @@ class Twins(Fault):
 
     @property
     def kills(self) -> bool:
-        """Whether nobody may be left who could delete temporary files."""
+        """Whether no process may be left that could delete temporary files."""
         return self.extend or self.kill
 
     def prepare(self, case: Case) -> None:

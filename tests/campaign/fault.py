@@ -74,7 +74,7 @@ class Fault:
 
     @property
     def kills(self) -> bool:
-        """Whether nobody may be left who could delete temporary files."""
+        """Whether no process may be left that could delete temporary files."""
         return False
 
     @property

@@ -1,7 +1,7 @@
 /* Stands between a process and the operating system, and lets operations go wrong on order.
  *
  * Loaded with LD_PRELOAD.  It does nothing until it is armed with a control file, which all processes of a command map
- * and whoever disturbs them writes: `shim.py` describes the same structure.  Errors of its own are ignored: what is
+ * and the process that disturbs them writes: `shim.py` describes the same structure.  Errors of its own are ignored: what is
  * tested must not notice it.
  */
 #define _GNU_SOURCE

@@ -1,4 +1,4 @@
-"""Signals, to whom and when."""
+"""Signals, to which processes and when."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SentSignal(Fault):
 
     @property
     def kills(self) -> bool:
-        """Whether nobody may be left who could delete temporary files."""
+        """Whether no process may be left that could delete temporary files."""
         return self.numbers == (signal.SIGKILL,) and self.victim in _WITH_COMMAND
 
     def disturb(self, case: Case, command: Command) -> None:
@@ -125,7 +125,7 @@ class SignalAtOperation(Fault):
 
     @property
     def kills(self) -> bool:
-        """Whether nobody may be left who could delete temporary files."""
+        """Whether no process may be left that could delete temporary files."""
         return self.number == signal.SIGKILL
 
     def prepare(self, case: Case) -> None:

@@ -13,7 +13,7 @@ from campaign.harness import Result
 __all__ = ["report", "rows", "text", "write_docs"]
 
 PAGES = [Path(__file__).parents[2] / "doc" / name for name in ("figures.md", "figures_notes.md")]
-"""The second becomes a part of the first when other figures are measured anew."""
+"""The second becomes a part of the first when other figures are measured again."""
 
 MARKS = re.compile(r"(<!-- faults:begin -->\n)\n?.*?\n?(<!-- faults:end -->)", re.DOTALL)
 

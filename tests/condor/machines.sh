@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts the two machines of a pool: machines.sh STATE UID GID SHARED, inside the root that world.sh has made.
 #
-# The standard input is a pipe.  When nobody holds its other end any more, this ends, and because it is PID 1 the kernel
+# The standard input is a pipe.  When its other end is closed, this ends, and because it is PID 1 the kernel
 # ends every process of the pool with it.
 set -eu
 state=$1 uid=$2 gid=$3 shared=$4

@@ -120,7 +120,7 @@ def test_what_succeeded_is_registered_when_something_failed_and_restart_complete
 def test_cancel_registers_what_is_done(
     pool: Pool, make_root: Callable[..., Path], work: Path, before: str
 ) -> None:
-    # Others wait for what hangs, and nobody must begin them when it is removed.
+    # Others wait for what hangs, and must not begin when it is removed.
     bomb = {"bomb": "hang", "bomb_where": "exposure=1 AND detector=1", "bomb_folder": str(work)}
     configs = {"characterize": {**bomb, "bomb_once": True}}
     pipeline = MockPipeline(configs=configs, task_classes={"characterize": fault_tasks.BombTask})

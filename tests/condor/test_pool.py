@@ -195,7 +195,7 @@ def test_nothing_is_left(make_pool: Callable[..., PersonalPool]) -> None:
     pool = make_pool()
     namespace, mounts = namespace_of(pool), Path("/proc/mounts").read_text()
     with pool.start("setsid", "sleep", "1000"):
-        wait_until(lambda: bool(pool.run("pgrep", "sleep").out), "a process that nobody waits for")
+        wait_until(lambda: bool(pool.run("pgrep", "sleep").out), "an orphan")
         assert len(living_in(namespace)) > 10
         pool.stop()
         assert not living_in(namespace)

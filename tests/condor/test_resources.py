@@ -59,12 +59,12 @@ def test_a_hold_by_the_systems_policy_raises_memory_once_however_often_htcondor_
     def running() -> list[dict[str, object]]:
         return site.jobs('JobStatus == 2 && DAGNodeName == "a-0" && NumJobStarts isnt undefined')
 
-    wait_until(lambda: requests(2), "it begins anew after the hold")
+    wait_until(lambda: requests(2), "it begins again after the hold")
     assert running()[0]["NumHolds"] > 1, "HTCondor counts one hold several times"
     request = ["condor_q", "-constraint", 'DAGNodeName == "a-0"', "-af", "RequestMemory"]
     assert site.query(*request) == "400"
     site.query("condor_vacate_job", "-constraint", 'DAGNodeName == "a-0"')
-    wait_until(lambda: requests(3), "it begins anew after an eviction")
+    wait_until(lambda: requests(3), "it begins again after an eviction")
     assert site.query(*request) == "400", "only want of memory raises it"
     run.defuse()
     assert run.wait()["phase"] == "succeeded"

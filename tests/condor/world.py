@@ -1,6 +1,6 @@
 """Namespaces in which a Debian of its own sees what the tests see, and from which nothing gets out.
 
-The world is nobody's child, so that a test that counts its own processes does not count daemons. It ends when the
+The world is not a child of the tests, so a test that counts its own processes does not count daemons. It ends when the
 write end of its life line closes: by `World.end`, or because the process that holds it has died, however it died. Then
 PID 1 ends, and the kernel ends all other processes of the world; and mounts that no process sees any more are no more.
 None was ever seen outside.

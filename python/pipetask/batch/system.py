@@ -1,7 +1,7 @@
 """The contract of a batch system.
 
 A batch system takes jobs and runs them some time, somewhere.  `BatchSystem` is all that the rest of the package knows
-of one.  What is the same for all of them is not in it: `~pipetask.batch.executor.BatchExecutor` packs quanta into nodes
+of one.  It leaves out what all of them share: `~pipetask.batch.executor.BatchExecutor` packs quanta into nodes
 and writes the run directory, `~pipetask.batch.watch.RunWatch` counts quanta by state, and jobs run
 `~pipetask.batch.node.run_node`.
 
@@ -112,7 +112,7 @@ class SystemWatch(ABC):
 
     @abstractmethod
     def phase(self) -> RunPhase:
-        """Return what the run as a whole is up to; this is asked every second while a run is followed."""
+        """Return the phase of the run as a whole; this is called every second while a run is followed."""
 
     @abstractmethod
     def look(self) -> Snapshot:
@@ -191,7 +191,7 @@ class BatchSystem(ABC):
         labels
             The labels of the graph.
         retries
-            How often quanta are tried again; what it leaves open is for the system's settings to say.
+            How often quanta are tried again; the system's settings decide what it leaves open.
 
         Raises
         ------
@@ -265,7 +265,7 @@ class BatchSystem(ABC):
     def restart(self, directory: RunDirectory) -> Restarted:
         """Submit what is missing of a run, unless it is in the queue.
 
-        What is missing is for `pipetask.batch.ledger.Ledger.remainder` to say.  Call `RunDirectory.forget_end` when it
+        `pipetask.batch.ledger.Ledger.remainder` tells what is missing.  Call `RunDirectory.forget_end` when it
         is clear that the run will be submitted.
 
         Raises

@@ -74,7 +74,7 @@ class RunWatch:
         )
 
     def _verdict(self, seen: Snapshot) -> RunPhase:
-        """Return what the run is up to, from what the system says of it as a whole and of all its nodes."""
+        """Return the phase of the run, from what the system reports of the whole run and of all its nodes."""
         done = all(state is NodeState.DONE for state in self.states.values())
         if seen.phase is RunPhase.RUNNING and self._is_stuck(seen):
             return RunPhase.HELD

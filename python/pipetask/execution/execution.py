@@ -1,4 +1,4 @@
-"""The execution of a graph: what is the same with a registry and without."""
+"""The execution of a graph: the part that is the same with a registry and without."""
 
 from __future__ import annotations
 

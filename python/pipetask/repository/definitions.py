@@ -22,7 +22,7 @@ class _Definition:
 
 
 def what_differs(error: BaseException) -> str:
-    """Return what an error of pipe_base or the butler says of two definitions, without what is the same in both.
+    """Return what an error of pipe_base or the butler says of two definitions, without what they have in common.
 
     They write both in full, with a dozen implied dimensions each, and the first is the task's or the graph's.
 

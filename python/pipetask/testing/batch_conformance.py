@@ -11,13 +11,16 @@ In a test module of your own, make a subclass whose ``bench`` says where command
         def bench(self, tmp_path: Path) -> Bench:
             return LocalBench("my_package.batch:MySystem", tmp_path, timeout=120)
 
-The tests submit runs of a few quanta, which are functions, so no repository is needed; they look at what the quanta
-have written down and at what ``pipetask status`` says.
+Most tests submit runs of a few quanta, which are functions, so no repository is needed; they look at what the quanta
+have written down and at what ``pipetask status`` says.  One makes a small repository and runs its graph with a command,
+so the system needs a name that ``--mode`` knows, or a class path, and defaults that suffice.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -175,3 +178,46 @@ class BatchConformance:
         run.submit()
         assert run.wait()["phase"] == "succeeded"
         assert run.statuses() == dict.fromkeys(range(4), Status.SUCCEEDED)
+
+    @pytest.mark.parametrize("bad", ["", "detector=1"], ids=["succeeds", "fails in part"])
+    def test_a_repository_ends_up_as_after_a_run_on_this_machine(self, bench: Bench, bad: str) -> None:
+        """Where a graph was run is not seen in the repository."""
+        outputs = []
+        for name, mode in (("here", "in-process"), ("there", _name_of(bench))):
+            root = bench.folder / name
+            made = bench.run(sys.executable, "-c", _MAKE_REPOSITORY, str(root), bad)
+            assert made.returncode == 0, made.stderr
+            words = ["run", "-b", str(root), "-g", str(root / "graph.qg"), "-o", "u/out", "-i", "input_chain"]
+            words += ["--register-dataset-types", "--mode", mode]
+            if name == "there":
+                words += ["--wait", "--run-dir", str(bench.folder / "run")]
+            done = bench.run(sys.executable, "-m", "pipetask.cli", *words)
+            assert (done.returncode != 0) == bool(bad), done.stderr
+            outputs.append(_stored(root))
+        here, there = outputs
+        assert here == there
+        assert len({name for name, _, run, _ in here if run == "u/out/run"}) > 3, (
+            "there is something to compare"
+        )
+
+
+_MAKE_REPOSITORY = """
+import sys
+from pipetask.testing import MockPipeline
+root, bad = sys.argv[1:]
+MockPipeline(configs={"characterize": {"fail_condition": bad}} if bad else {}).make(root)
+"""
+
+
+def _name_of(bench: Bench) -> str:
+    """Return the name by which ``--mode`` finds the system of a bench."""
+    return type(EntryPoint("", bench.make_system, "").load()()).name
+
+
+def _stored(root: Path) -> set[tuple[str, str, str, bool]]:
+    """Return what is registered in the output run: dataset type, data ID, collection, and whether there is a file."""
+    from lsst.daf.butler import Butler
+
+    with Butler.from_config(str(root)) as butler:
+        refs = butler.query_all_datasets("*", find_first=False, limit=None)
+        return {(ref.datasetType.name, str(ref.dataId), ref.run, butler.stored(ref)) for ref in refs}

@@ -38,7 +38,7 @@ def schedd() -> Any:
     Raises
     ------
     PipetaskError
-        If no daemon answers, or for root, for whom HTCondor runs no jobs.
+        If no daemon answers, or if this process runs as root, whose jobs HTCondor refuses.
     """
     if os.geteuid() == 0:
         raise PipetaskError("HTCondor runs no jobs for root: submit as an ordinary user.")

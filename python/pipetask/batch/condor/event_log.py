@@ -33,7 +33,7 @@ BEGINNING = 100
 
 
 class EventKind(IntEnum):
-    """Kinds of events that change what a job is up to, by HTCondor's numbers for them."""
+    """Kinds of events that change the state of a job, by HTCondor's numbers for them."""
 
     SUBMIT = 0
     EXECUTE = 1

@@ -115,7 +115,7 @@ class DagEvents:
 
 
 class DagmanEvents:
-    """What the DAG as a whole is up to, from the log of DAGMan's own job.
+    """The phase of the whole DAG, from the log of DAGMan's own job.
 
     Parameters
     ----------

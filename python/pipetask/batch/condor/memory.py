@@ -83,7 +83,7 @@ def policy(settings: JobSettings) -> dict[str, str]:
 
     A node may begin with more memory than others of its kind: in the macro ``memory``.
     """
-    # A local job is not released for ever, either: it may start so many times only.
+    # The number of releases of a local job is limited, too: it may start so many times only.
     grows = settings.memory_factor > 1 or settings.universe == "local"
     budget, exited = settings.retries, "ExitBySignal =?= false"
     starts = "(NumJobStarts ?: 0) - PipetaskMemoryHolds"

@@ -37,7 +37,7 @@ class CondorWatch(SystemWatch):
         self._node_status = NodeStatusFile(self._layout.node_status)
 
     def phase(self) -> RunPhase:
-        """Return what DAGMan's own job is up to."""
+        """Return the phase of the run, from the state of DAGMan's own job."""
         return self._dagman.phase()
 
     def look(self) -> Snapshot:

@@ -236,7 +236,7 @@ def _be_worker(pipes: Sequence[int], open_files: int) -> NoReturn:
             spawn.prepare(orders.recv())
             recipe = orders.recv()
         except BaseException as error:
-            with contextlib.suppress(OSError):  # nobody reads any more where another worker has failed, too
+            with contextlib.suppress(OSError):  # the reader is gone when another worker has failed, too
                 os.write(writable, frame(StartFailure(describe_exception(error))))
             os._exit(1)
         finally:

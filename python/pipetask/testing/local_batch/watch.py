@@ -33,7 +33,7 @@ class LocalWatch(SystemWatch):
         self._first = self._last = 0.0
 
     def phase(self) -> RunPhase:
-        """Return what the run is up to: it runs as long as its driver, and is lost if that ended without a word."""
+        """Return the phase of the run; it is lost if its driver ended without a record of that."""
         # In this order, so that the last word of a driver that ends now is not missed.
         driven = self._journal.is_driven()
         self._update()
