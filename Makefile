@@ -26,7 +26,7 @@ FETCHED := awk '/(Downloading|Using cached) / && !/metadata/ { sub(/^ */, "  ");
 	END { if (files) printf "%d files, %.0f MB\n", files, bytes / 1e6 }'
 MAKE_ENVIRONMENT = $(PYTHON) -c '$(TRY)' && echo "Creating a virtual environment in $(1) with $$($(PYTHON) --version) …" \
 	&& $(PYTHON) -m venv --clear $(1)
-QUICK := not (slow or campaign or peer or postgresql or browser or condor)
+QUICK := not (slow or campaign or peer or postgresql or browser or condor or slurm)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c

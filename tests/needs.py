@@ -1,4 +1,4 @@
-"""What some tests need besides Python: LSST's command, programs of PostgreSQL, a browser, a pool of HTCondor."""
+"""What some tests need besides Python: LSST's command, programs of PostgreSQL, a browser, HTCondor, Slurm."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ FIXTURES = {
     "session_pool": "condor",
     "site_pool": "condor",
     "make_pool": "condor",
+    "session_machine": "slurm",
+    "make_machine": "slurm",
 }
 """Fixtures whose tests get a marker automatically."""
 
