@@ -9,6 +9,7 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,6 +51,9 @@ GROWTH_HEADINGS = [
 ]
 ROOT = Path(__file__).parent.parent
 
+LSST = re.compile(r"(?P<value>.+) \((?:LSST's|bps).*\)")
+"""What a figure says that is compared with one of LSST's commands."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -61,7 +65,7 @@ def main() -> int:
     parser.add_argument(
         "--write-docs",
         action="store_true",
-        help="put the figures into README.md and doc/figures.md; rows of others stay as they are there",
+        help="put the figures into doc/figures.md, and those that compare with LSST into README.md; other rows stay",
     )
     options = parser.parse_args()
     figures = measure(options.names or list(BENCHES), options.repeat)
@@ -132,7 +136,23 @@ def write_docs(figures: list[Figure], repeat: int) -> None:
     page.write_text(f"# Figures\n\n{text}\n\n{growth}{notes()}")
     readme = ROOT / "README.md"
     pattern = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
-    readme.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", readme.read_text()))
+    short = headlines(rows_of(page.read_text()).values())
+    readme.write_text(pattern.sub(lambda match: f"{match[1]}{short}\n{match[2]}", readme.read_text()))
+
+
+def headlines(rows: Iterable[list[str]]) -> str:
+    """Return the table of the README: the figures that compare with a command of LSST's."""
+    found = [(row, LSST.fullmatch(row[2])) for row in rows if len(row) == len(HEADINGS)]
+    lines = [
+        [row[0], row[1], match["value"], f"{_amount(match['value']) / _amount(row[1]):,.0f}"]
+        for row, match in found
+        if match is not None
+    ]
+    return _table(["what", "pipetask", "LSST's command", "times"], lines)
+
+
+def _amount(cell: str) -> float:
+    return float(cell.split()[0].replace(",", ""))
 
 
 def notes() -> str:
