@@ -17,6 +17,8 @@ from conftest import Repository, run_pipetask, start_pipetask
 from in_process import run_here
 from pipetask.batch.outcomes import AttemptWriter
 from pipetask.batch.run_directory import RunDirectory
+from pipetask.batch.status import Hold, NodeState, RunPhase
+from pipetask.batch.system import Snapshot
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.journal.places import journals_in
 from pipetask.journal.reader import JournaledQuantum
@@ -28,7 +30,7 @@ from pipetask.monitor.quantum_log import find_log
 from pipetask.monitor.selection import QuantumSelection
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import MockPipeline
-from pipetask.testing.local_batch.journal import Journal
+from pipetask.testing.local_batch.journal import Journal, acquire
 from test_batch_runs import Write, write  # noqa: F401  a fixture
 from test_journal import until, written
 from watch_samples import EXAMPLES
@@ -288,6 +290,58 @@ def test_nothing_runs_or_waits_in_a_run_that_was_cancelled(batch_book: BatchBook
     book = BatchBook(directory)
     states = [explain(book, book.known(each)).state for each in book.quanta()]
     assert states == ["failed", "blocked", "lost", *["not started"] * 4]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({}, "Its job (node {node}) is not in the queue yet: it comes after those of other nodes."),
+        ({"state": "idle"}, "Its job (node {node}) is in the queue of the local batch system, and has no machine yet."),
+        ({"state": "running"}, "Its job (node {node}) runs on there, and has not come to it, or has just started it."),
+        ({"state": "failed"}, "Its job (node {node}) has ended without having run it; it is run again by a restart."),
+        ({"state": "failed", "why": "no quota"}, "Its job (node {node}) never got into the queue: no quota"),
+        ({"state": "blocked"}, "Its job (node {node}) will not run, because one that it needs has failed."),
+    ],
+)  # fmt: skip
+def test_what_waits_is_explained_by_its_job(write: Write, event: dict[str, str], said: str) -> None:  # noqa: F811
+    directory: RunDirectory = write()
+    node = BatchBook(directory).known(next(BatchBook(directory).quanta())).node
+    assert node is not None
+    journal = Journal(directory.path)
+    journal.note(run="running", done=[])
+    if event:
+        journal.note(node=node, **event)
+    if event.get("state") == "running":
+        AttemptWriter(directory.outcomes, 0, "there", None)
+    with acquire(journal.lock):  # as long as there is a process that runs nodes, the run goes on
+        book = BatchBook(directory)
+        explained = explain(book, book.known(next(book.quanta())))
+    assert explained.state == "waiting"
+    assert explained.reasons[-1] == said.format(node=node)
+
+
+def test_a_held_job_is_explained_with_the_reason(batch_book: BatchBook) -> None:
+    known = next(each for each in map(batch_book.known, batch_book.quanta()) if each.quantum.id == 3)
+    assert known.node is not None
+    common = {"phase": RunPhase.HELD, "states": {known.node: NodeState.HELD}}
+    said = []
+    for passes in (False, True):
+        hold = Hold(known.node, "the disk is full", 0, 0, passes)
+        batch_book.__dict__["snapshot"] = Snapshot(holds=[hold], **common)
+        said.append(explain(batch_book, known).reasons[-1])
+    batch_book.__dict__["snapshot"] = Snapshot(phase=RunPhase.RUNNING, states={}, disconnected=[known.node])
+    said.append(explain(batch_book, known).reasons[-1])
+    assert said == [
+        f"Its job (node {known.node}) is held by the local batch system: the disk is full",
+        f"Its job (node {known.node}) is held for a while by the local batch system: the disk is full",
+        f"Its job (node {known.node}) waits for a machine on host that does not answer.",
+    ]
+
+
+def test_before_it_is_submitted_a_run_says_how_that_is_done(write: Write) -> None:  # noqa: F811
+    book = BatchBook(write())
+    explained = explain(book, book.known(next(book.quanta())))
+    assert explained.reasons[-1].startswith("The run has not been submitted: pipetask restart ")
 
 
 def test_the_output_of_a_job_is_the_log_of_what_it_has_lost(batch_book: BatchBook) -> None:

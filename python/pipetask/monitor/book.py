@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..batch.ledger import Ledger
+from ..batch.outcomes import Attempt
 from ..batch.run_directory import RunDirectory
-from ..batch.systems import system_of
+from ..batch.system import Snapshot
+from ..batch.systems import system_class_of, system_of
 from ..errors import PipetaskError
 from ..journal.facts import RunBegin
 from ..journal.reader import JournaledQuantum, JournalReader
@@ -39,6 +41,9 @@ class KnownQuantum:
 
     node: str | None = None
     """The node of a batch run that it belongs to."""
+
+    host: str | None = None
+    """Where the last job of this node has begun, if it has not ended since."""
 
     @property
     def state(self) -> str:
@@ -231,14 +236,33 @@ class BatchBook(Book):
         if (home := self._homes.get(quantum.quantum_id)) is None:
             return KnownQuantum(quantum)
         own, number, name = home
-        outcomes, running = self._node(number)
-        return KnownQuantum(own, outcomes.get(own.id), running.get(own.id), name)
+        outcomes, last = self._node(number)
+        if last is None:
+            return KnownQuantum(own, None, None, name)
+        host = last.host if last.exit_code is None else None
+        return KnownQuantum(own, outcomes.get(own.id), last.running.get(own.id), name, host or None)
 
-    def _read_node(self, number: int) -> tuple[dict[int, QuantumOutcome], Mapping[int, Started]]:
-        """Return outcomes by id, and what runs: in the last attempt, because one before it was killed."""
+    def _read_node(self, number: int) -> tuple[dict[int, QuantumOutcome], Attempt | None]:
+        """Return outcomes by id, and the last attempt, which is the one that may run: those before it were killed."""
         record = self._ledger.node(number)
-        running = record.attempts[-1].running if record.attempts else {}
-        return {each.id: each for each in record.outcomes()}, running
+        last = record.attempts[-1] if record.attempts else None
+        return {each.id: each for each in record.outcomes()}, last
+
+    @cached_property
+    def snapshot(self) -> Snapshot | None:
+        """What the batch system knows of the run; `None` if it cannot say."""
+        try:
+            return system_of(self.directory).watch(self.directory).look()
+        except PipetaskError:
+            return None
+
+    @property
+    def system(self) -> str:
+        """What messages call the batch system."""
+        try:
+            return system_class_of(self.directory).title
+        except PipetaskError:
+            return self.directory.facts.batch_system
 
     def by_id(self, id: int) -> JournaledQuantum | None:
         """Return the quantum with an id."""

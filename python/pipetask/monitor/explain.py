@@ -12,6 +12,7 @@ from ..journal.reader import JournaledQuantum
 from ..observe.failures import what_failed
 from ..outcome import QuantumOutcome, Status, Unit
 from .book import BatchBook, Book, KnownQuantum
+from .job import of_job
 from .neighbours import DatasetsOfType, Neighbours, neighbours_of
 
 __all__ = ["Explanation", "explain"]
@@ -157,16 +158,17 @@ def _without_outcome(book: Book, known: KnownQuantum, near: Neighbours | None) -
         return "not started", [
             "It is in the graph, but was not started: the run ended before, or had not selected it."
         ]
-    where = f" (node {known.node})" if known.node is not None else ""
+    about_job = list(of_job(book, known)) if isinstance(book, BatchBook) else []
     if near is None:
-        return "waiting", [f"It has not ended{where}."]
+        return "waiting", ["It has not ended.", *about_job]
     open_ones = [each for each in near.needs if each.outcome is None or not each.outcome.status.unblocks]
     if not open_ones:
-        return "waiting", [f"All that it needs is done: it waits for its turn{where}."]
+        return "waiting", ["All that it needs is done: it waits for its turn.", *about_job]
     names = "; ".join(f"{each.quantum.describe()} ({each.state})" for each in open_ones[:_MOST])
     more = f"; and {len(open_ones) - _MOST} more" if len(open_ones) > _MOST else ""
     return "waiting", [
-        f"It waits{where} for {len(open_ones)} of the {len(near.needs)} quanta that it needs: {names}{more}."
+        f"It waits for {len(open_ones)} of the {len(near.needs)} quanta that it needs: {names}{more}.",
+        *about_job,
     ]
 
 
