@@ -31,9 +31,10 @@ from pipetask.journal.replay import replay
 from pipetask.journal.sink import JournalFacts, JournalSink
 from pipetask.journal.starts import noting_starts
 from pipetask.monitor.local import LocalWatch
+from pipetask.observe.facts.attempts import WORDS, Attempts
 from pipetask.observe.sink import Sink
 from pipetask.observe.summary import OutcomeCollector, RunSummary
-from pipetask.outcome import QuantumError, QuantumOutcome, Status, Usage
+from pipetask.outcome import QuantumError, QuantumOutcome, Status, Transaction, Usage
 from pipetask.testing import MockPipeline, enumerated
 
 ERROR = QuantumError("ValueError", "no good", "Traceback …")
@@ -103,6 +104,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert reader.end.outcome == "failed"
     assert reader.end.counts == {"succeeded": 1, "failed": 1, "blocked": 1}
     assert not list(reader.news())
+
+
+def test_transactions_are_in_the_journal_once(tmp_path: Path) -> None:
+    graph, activity, journal = graph_of_four(), Activity(), JournalSink(tmp_path)
+    transactions = [Transaction(1000.0, 1001.0, 3, 12)]
+    activity.transactions = transactions
+    journal.begin(graph, {"isr": 2, "warp": 2}, activity)
+    reader = JournalReader(journal.path)
+    until(journal.path.exists)
+    until(lambda: not list(reader.news()) and bool(reader.transactions))
+    transactions.append(Transaction(1002.0, 1003.0, 1, 2, succeeded=False))
+    journal.end(summary_of(graph, []))
+    list(reader.news())
+    assert reader.transactions == transactions
+    assert list(replay(JournalReader(journal.path), []).transactions) == transactions
 
 
 def test_what_runs_is_in_the_journal_while_it_runs(tmp_path: Path) -> None:
@@ -444,6 +460,10 @@ def test_what_is_known_of_a_run_whose_process_was_killed(
     assert report.code == 1
     assert "The run ended without a word at " in report.err
     assert "failed: 5 cancelled" in report.err
+    summary = replay(JournalReader(places.journals_in(folder)[0]), [])
+    attempts = Attempts.of(summary.graph, summary.outcomes)
+    assert [WORDS[status] for status in attempts.status] == ["cancelled"] * 2, "what ran has a bar"
+    assert summary.start < attempts.start.min() <= attempts.end.max() <= summary.end
 
 
 def test_facts_of_a_later_version_are_read_as_far_as_they_are_known() -> None:

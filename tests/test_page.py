@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import time
-from collections import Counter
+import uuid
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,18 +21,21 @@ from hypothesis import strategies as st
 
 import pipetask.observe.page
 from forked import run_forked
-from made_runs import Made, attempts_of, make_run
+from made_runs import BEGIN, Made, make_run
 from page_reader import Page
 from pipetask.batch.node import run_node
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.executors.activity import Activity, RunningQuantum
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.graph.structure import GraphStructure
+from pipetask.journal import sink
 from pipetask.journal.reader import JournalReader
+from pipetask.journal.records import Started, packed
 from pipetask.journal.replay import replay as replay_journal
-from pipetask.journal.sink import JournalSink
+from pipetask.journal.sink import JournalFacts, JournalSink
 from pipetask.monitor.local import LocalWatch
 from pipetask.observe.facts.run import RunFacts
+from pipetask.observe.page.columns import UNKNOWN
 from pipetask.observe.page.document import page_text
 from pipetask.observe.page.markup import join, tag
 from pipetask.observe.page.raster import WIDTH, paint
@@ -38,7 +44,7 @@ from pipetask.observe.page.subject import Subject
 from pipetask.observe.page.units import duration
 from pipetask.observe.summary import RunSummary
 from pipetask.observe.summary_file import SummaryFile
-from pipetask.outcome import QuantumError, QuantumOutcome, Status
+from pipetask.outcome import QuantumError, QuantumOutcome, Status, Transaction
 from pipetask.testing import MockPipeline, enumerated
 from test_journal import OUTCOMES, graph_of_four, summary_of, until, written
 
@@ -60,47 +66,150 @@ def with_header(summary: RunSummary) -> RunSummary:
     return summary
 
 
-@given(st.builds(make_run, st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 6)))
+RUNS = st.builds(make_run, st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 6))
+
+
+@given(RUNS)
 @settings(max_examples=25, deadline=None)
 def test_numbers_are_those_of_the_summary(tmp_path_factory: pytest.TempPathFactory, made: Made) -> None:
-    summary = with_header(made.summary())
-    path = tmp_path_factory.mktemp("summary") / "summary.json"
+    check_numbers(made.summary(), made.slots, tmp_path_factory.mktemp("summary"))
+
+
+@given(RUNS, st.integers(0, 40))
+@settings(max_examples=20, deadline=None)
+def test_numbers_of_a_killed_run_and_of_the_run_that_goes_on(
+    tmp_path_factory: pytest.TempPathFactory, made: Made, seconds: int
+) -> None:
+    folder, killed = tmp_path_factory.mktemp("killed"), BEGIN + seconds
+    summary = replay_journal(JournalReader(journal_until(made, killed, folder / "1.journal")), [])
+    check_numbers(summary, made.slots, folder)
+    ended = {o.id: o.status for o in made.outcomes if (o.end or BEGIN) <= killed}
+    running = {
+        made.graph.quantum_id(o.id)
+        for o in made.outcomes
+        if any(a.start <= killed < a.end for a in (*o.earlier, o) if a.start)
+    }
+    # Without the graph, a journal knows only of quanta that have started or ended.
+    assert summary.total == Counter(ended.values()) + Counter({Status.CANCELLED: len(running)})
+    cancelled = [o for o in summary.outcomes if o.status is Status.CANCELLED]
+    assert {summary.graph.quantum_id(o.id) for o in cancelled} == running
+    assert all(o.start <= o.end == killed for o in cancelled), (
+        "they have a bar until the run was last heard of"
+    )
+
+    done = {id for id, status in ended.items() if status.unblocks}
+    rest = [QuantumOutcome(o.id, Status.SKIPPED) if o.id in done else o for o in made.outcomes]
+    check_numbers(replace(made, outcomes=rest).summary(), made.slots, folder)
+
+
+def journal_until(made: Made, when: float, path: Path) -> Path:
+    """Write the journal of a run that is killed at some time."""
+    list(made.graph)
+    structure = made.graph.structure
+    totals = {label: n for label, n in zip(structure.labels, structure.counts, strict=True) if n}
+    head = sink._head(made.graph, totals, JournalFacts(), BEGIN)
+    writer = sink._Writer(path, made.graph, list(totals))
+    writer.create(replace(head, process="1"))
+    for outcome in made.outcomes:
+        if (outcome.end or BEGIN) <= when:
+            writer.write(list(writer.ended(deque([outcome]))))
+            continue
+        for each in (*outcome.earlier, outcome):
+            if each.start is not None and each.end is not None and each.start <= when < each.end:
+                started = Started(each.id, each.attempt, each.start, each.host, each.pid)
+                writer.write([packed(started.to_record() | writer._names(each.id))])
+    writer.close()
+    os.utime(path, (when, when))
+    return path
+
+
+def check_numbers(summary: RunSummary, slots: int, folder: Path) -> None:
+    """Check that a page has what the summary file has."""
+    summary, path = with_header(summary), folder / "summary.json"
     SummaryFile(str(path), ["pipetask"]).end(summary)
     told = json.loads(path.read_text())
-    page = page_of(summary, made.slots)
-
-    heading, *rows = page.rows["tasks"]
-    cells = {row[0]: dict(zip(heading[1:], row[1:], strict=True)) for row in rows}
-    for label, counts in told["counts"].items():
-        shown = {name: int(cells[label][name] or 0) for name in heading[1 : heading.index("attempts")]}
-        assert {name: n for name, n in shown.items() if n} == counts
-    attempts = Counter(made.graph.label(o.id) for o in attempts_of(made))
-    assert {label: int(cells[label]["attempts"]) for label in told["counts"]} == {
-        label: attempts[label] for label in told["counts"]
-    }
-
+    page = page_of(summary, slots)
+    check_counts(summary, told, page)
     facts, columns = page.data()
-    words = facts["statuses"]
-    statuses = {made.graph.position(q["id"]): q["outcome"] for q in told["quanta"]}
+    words, position = facts["statuses"], summary.graph.position
+    statuses = {position(q["id"]): q["outcome"] for q in told["quanta"]}
     assert {p: words[s] for p, s in enumerate(columns["quantumStatus"]) if s < len(words)} == statuses
     told_attempts = {
-        (made.graph.position(q["id"]), each["attempt"]): each
+        (position(q["id"]), each["attempt"]): each
         for q in told["quanta"]
         for each in [*q.get("earlierAttempts", []), q]
         if "start" in each
     }
     assert len(columns["start"]) == len(told_attempts)
+    lanes = np.searchsorted(np.cumsum(facts["laneSizes"]), np.arange(len(columns["start"])), "right")
     for i, key in enumerate(zip(columns["position"].tolist(), columns["number"].tolist(), strict=True)):
         each = told_attempts[key]
         assert words[columns["status"][i]] == each["outcome"]
         assert facts["begin"] + columns["start"][i] * facts["unit"] == pytest.approx(each["start"])
         assert columns["seconds"][i] * facts["unit"] == pytest.approx(each["end"] - each["start"])
         assert columns["pid"][i] == each["pid"]
-        assert (
-            facts["lanes"][np.searchsorted(np.cumsum(facts["laneSizes"]), i, "right")].split()[0]
-            == each["host"]
+        assert facts["lanes"][lanes[i]].split()[0] == each["host"]
+        if memory := each.get("usage", {}).get("peakMemory"):
+            assert columns["memory"][i] == pytest.approx(memory / 1024, rel=1e-3, abs=1)
+        else:
+            assert columns["memory"][i] in (0, UNKNOWN)
+    failed = {position(q["id"]): f"run {q['quantumId']}" for q in told["quanta"] if words_fail(facts, q)}
+    assert commands_of(facts, columns) == failed
+
+
+def check_counts(summary: RunSummary, told: dict[str, Any], page: Page) -> None:
+    heading, *rows = page.rows["tasks"]
+    cells = {row[0]: dict(zip(heading[1:], row[1:], strict=True)) for row in rows}
+    attempts = Counter[str]()
+    for q in told["quanta"]:
+        attempts[summary.graph.label(q["id"])] += sum(
+            "start" in each for each in [*q.get("earlierAttempts", []), q]
         )
-        assert columns["memory"][i] == pytest.approx(each["usage"]["peakMemory"] / 1024, rel=1e-3, abs=1)
+    for label, counts in told["counts"].items():
+        shown = {name: int(cells[label][name] or 0) for name in heading[1 : heading.index("attempts")]}
+        assert {name: n for name, n in shown.items() if n} == counts
+        assert int(cells[label]["attempts"]) == attempts[label]
+
+
+def words_fail(facts: dict[str, Any], quantum: dict[str, Any]) -> bool:
+    return bool(facts["failures"][facts["statuses"].index(quantum["outcome"])])
+
+
+def commands_of(facts: dict[str, Any], columns: dict[str, np.ndarray]) -> dict[int, str]:
+    """Return the commands that run failed quanta alone, as the script of the page puts them together."""
+    ids = np.array([columns[f"failedId{i}"] for i in range(4)]).astype(">u4").T
+    return {
+        int(position): str(uuid.UUID(bytes=id.tobytes())).join(facts["commands"][kind])
+        for position, id, kind in zip(columns["failedPosition"], ids, columns["failedCommand"], strict=True)
+    }
+
+
+def test_transactions_are_shown() -> None:
+    made = make_run(seed=5, size=20, slots=2)
+    summary = made.summary()
+    half = (summary.start + summary.end) / 2
+    transactions = [
+        Transaction(half, half + 1, 12, 30),
+        Transaction(half + 1, half + 1.5, 2, 4, succeeded=False),
+        Transaction(summary.end + 1, summary.end + 2, 1, 1),
+    ]
+    page = page_of(replace(summary, transactions=transactions))
+    _, columns = page.data()
+    assert columns["registeredQuanta"].tolist() == [12, 2]
+    assert columns["registeredDatasets"].tolist() == [30, 4]
+    assert columns["registeredFailed"].tolist() == [0, 1]
+    assert (
+        "30 datasets were registered in 2 transactions, beside the quanta: 1.5 s together, the longest 1 s"
+        in page.shown
+    )
+    bare = page_of(summary)
+    assert "transaction" not in bare.shown
+    assert picture_height(page) > picture_height(bare), "there is a row for them without a script, too"
+
+
+def picture_height(page: Page) -> int:
+    (source,) = (each for each in page.addresses if each.startswith("data:image/png;base64,"))
+    return int.from_bytes(base64.b64decode(source.partition(",")[2])[20:24], "big")
 
 
 def hostile_run() -> RunSummary:

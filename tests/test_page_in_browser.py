@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pipetask.observe.facts.run import RunFacts
 from pipetask.observe.page.document import page_text
 from pipetask.observe.page.subject import Subject
 from pipetask.observe.summary import RunSummary
-from pipetask.outcome import Status
+from pipetask.outcome import Status, Transaction
 from test_page import hostile_run
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,10 @@ def made() -> Made:
 
 @pytest.fixture(scope="module")
 def page(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(made.summary(), tmp_path_factory.mktemp("page"))
+    summary = made.summary()
+    half = (summary.start + summary.end) / 2
+    summary = replace(summary, transactions=[Transaction(half, half + 3, 12, 30)])
+    return write(summary, tmp_path_factory.mktemp("page"))
 
 
 def write(summary: RunSummary, folder: Path) -> Path:
@@ -158,6 +162,38 @@ def test_a_command_is_copied(shown: Browser) -> None:
     field.click()
     ActionChains(shown.driver).key_down(Keys.CONTROL).send_keys("v").key_up(Keys.CONTROL).perform()
     assert shown.run("return arguments[0].value", field) == command
+
+
+def test_each_failure_has_its_command(shown: Browser, made: Made) -> None:
+    for position in range(len(made.graph.structure)):
+        command = f"pipetask run --qgraph-node-id '{made.graph.structure.quantum_id(position)}'"
+        expected = command if position in failed_of(made) else ""
+        assert shown.run("return pipetask.commandOf(arguments[0])", position) == expected
+    shown.run("pipetask.select(arguments[0], true)", failed_of(made)[-1])
+    assert str(made.graph.structure.quantum_id(failed_of(made)[-1])) in shown.text("#card .command code")
+
+
+def test_transactions_have_a_row(shown: Browser, made: Made) -> None:
+    summary = made.summary()
+    at = (summary.end - summary.start) / 2 + 1.5
+    canvas = shown.find("#canvas")
+    shown.run("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    for kind in ("lane", "label"):
+        shown.run(
+            "const s = document.getElementById('rows'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))",
+            kind,
+        )
+        x = shown.run(
+            "return 110 + arguments[0] / pipetask.facts.span * (arguments[1].clientWidth - 110)", at, canvas
+        )
+        y = canvas.size["height"] - 5
+        centre = (canvas.size["width"] // 2, canvas.size["height"] // 2)
+        actions = ActionChains(shown.driver)
+        actions.move_to_element_with_offset(canvas, int(x) - centre[0], int(y) - centre[1]).perform()
+        shown.wait("return !document.getElementById('tip').hidden")
+        assert shown.text("#tip").startswith("transaction\n30 datasets of 12 quanta\n3 s, after ")
+        actions.move_to_element_with_offset(canvas, -centre[0] + 5, -centre[1] + 5).perform()
+        shown.wait("return document.getElementById('tip').hidden")
 
 
 def test_a_link_shows_a_quantum(shown: Browser, made: Made) -> None:

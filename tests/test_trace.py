@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipetask.executors.stop import StopRequest
 from pipetask.observe.facts.run import RunFacts
 from pipetask.observe.summary import OutcomeCollector
 from pipetask.observe.trace import write_trace
-from pipetask.outcome import QuantumError, QuantumOutcome, Status
+from pipetask.outcome import QuantumError, QuantumOutcome, Status, Transaction
 from pipetask.testing import enumerated
 from test_facts import Made, attempts_of, runs, several
 
@@ -150,6 +151,24 @@ def made_of(*outcomes: QuantumOutcome, label: str = "isr") -> Made:
     return Made(graph, [], list(outcomes), 1)
 
 
+def test_transactions_have_a_process_of_their_own() -> None:
+    made = made_of(QuantumOutcome(0, Status.SUCCEEDED, 1000.0, 1010.0, "a", 7))
+    transactions = [
+        Transaction(1002.0, 1003.0, 3, 12),
+        Transaction(1002.5, 1004.0, 1, 2, succeeded=False),  # the clock was set back
+        Transaction(1010.5, 1011.0, 5, 7),  # after the end of a batch run
+    ]
+    summary, out = replace(made.summary(), transactions=transactions), io.StringIO()
+    write_trace(RunFacts.of(summary), out)
+    content = json.loads(out.getvalue())
+    first, *registered = check_format(content)
+    assert [(s["ts"], s["dur"], s["cat"], s["args"]) for s in registered] == [
+        (2_000_000, 1_000_000, "registered", {"quanta": 3, "datasets": 12}),
+        (3_000_000, 1_000_000, "failed", {"quanta": 1, "datasets": 2}),
+    ]
+    assert {s["pid"] for s in registered} == {first["pid"] + 1}
+
+
 def test_a_clock_that_was_set_back_overlaps_nothing() -> None:
     times = [(1000.0, 1010.0), (1005.0, 1006.0), (900.0, 1020.0), (1005.5, 1030.0), (1010.0, 1010.0)]
     made = made_of(*(QuantumOutcome(n, Status.SUCCEEDED, *t, "a", 7) for n, t in enumerate(times)))
@@ -185,7 +204,13 @@ def test_a_run_writes_one(repository: Repository, tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     assert run_forked(*repository.arguments("--trace", str(path))).code == 0
     slices = read(path)
-    assert Counter(s["name"] for s in slices) == {"isr": 4, "characterize": 4, "gather": 2}
+    registered = [s for s in slices if s["name"] == "register"]
+    assert sum(s["args"]["quanta"] for s in registered) == 10
+    assert Counter(s["name"] for s in slices if s["name"] != "register") == {
+        "isr": 4,
+        "characterize": 4,
+        "gather": 2,
+    }
     assert {tuple(s["args"]["dataId"]) for s in slices if s["name"] == "gather"} == {
         ("instrument", "exposure")
     }

@@ -19,6 +19,7 @@ __all__ = [
     "QuantumOutcome",
     "Status",
     "StoredOutputs",
+    "Transaction",
     "Unit",
     "Usage",
 ]
@@ -235,6 +236,23 @@ class StoredOutputs:
 
     def __repr__(self) -> str:
         return f"<StoredOutputs: {len(self.datasets)} datasets, {len(self.absent)} absent>"
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Outputs of several quanta that were registered together."""
+
+    start: float
+    """When it began, in seconds since 1970-01-01 UTC."""
+
+    end: float
+    quanta: int
+    """Number of quanta."""
+
+    datasets: int
+    """Number of their datasets."""
+
+    succeeded: bool = True
 
 
 @dataclass(slots=True, repr=False)  # not frozen: that would triple the time to make one

@@ -148,6 +148,8 @@ class Execution:
         """
         stream, audience = self.context.graph, Audience(sinks)
         error: PipetaskError | None = None
+        if registrar is not None:
+            self.context.activity.transactions = registrar.transactions
         with record_profile(self.options.profile):
             totals = _totals(stream, self.unwanted)
             audience.begin(stream, totals, self.context.activity)
@@ -162,6 +164,7 @@ class Execution:
             unregistered=registrar.unregistered if registrar else 0,
             elsewhere=self.executor.traits.replays,
             goes_on=self.executor.traits.goes_on,
+            transactions=self.context.activity.transactions,
         )
         audience.end(summary)
         return summary

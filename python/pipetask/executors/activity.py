@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+from ..outcome import Transaction
 
 __all__ = ["Activity", "RunningQuantum"]
 
@@ -31,6 +33,8 @@ class Activity:
     def __init__(self) -> None:
         self._source: Callable[[], Iterable[int | RunningQuantum]] = tuple
         self._details: Callable[[], Iterable[str]] = self._running_line
+        self.transactions: Sequence[Transaction] = ()
+        """The transactions that have registered outputs so far; another thread may add to them."""
 
     def running(self) -> list[int]:
         """Return the ids of the running quanta; may be called from any thread."""

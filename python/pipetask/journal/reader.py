@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ..outcome import QuantumOutcome, Status
+from ..outcome import QuantumOutcome, Status, Transaction
 from .facts import RunBegin, RunEnd, boot_id, process_start
 from .outcome_record import from_record
 from .records import Started, TailOfRecords, plain_loads
@@ -72,6 +72,9 @@ class JournalReader:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=500))
     """When the last quanta that ran have ended."""
 
+    transactions: list[Transaction] = field(default_factory=list)
+    """Those that have registered outputs."""
+
     def __post_init__(self) -> None:
         self._tail = TailOfRecords(self.path, plain_loads)
         self._ended: set[int] = set()
@@ -98,6 +101,8 @@ class JournalReader:
                     self.running[id] = self._named(record), Started.from_record(record)
                 case {"status": _}:
                     yield self._take(record)
+                case {"record": "registered", **values}:
+                    self.transactions.append(Transaction(**values))
                 case _:
                     pass  # a later version may write more
 

@@ -51,7 +51,7 @@ def replay(journal: JournalReader, sinks: Sequence[Sink]) -> RunSummary:
     alive = end is None and journal.life().alive
     ended = {quantum.quantum_id for quantum, _ in pairs}
     running = [each for each in journal.running.values() if each[0].quantum_id not in ended]
-    unfinished = [_lost(quantum) for quantum, _ in running]
+    unfinished = [_lost(quantum, started, journal.life().last) for quantum, started in running]
     lost = [] if alive else unfinished
     with _graph_of(begin, [*pairs, *unfinished]) as (graph, header):
         collected = OutcomeCollector(graph, header)
@@ -70,9 +70,20 @@ def replay(journal: JournalReader, sinks: Sequence[Sink]) -> RunSummary:
         return summary
 
 
-def _lost(quantum: JournaledQuantum) -> tuple[JournaledQuantum, QuantumOutcome]:
-    reason = "the run ended without a word while it ran"
-    return quantum, QuantumOutcome(quantum.id, Status.CANCELLED, reason=reason)
+def _lost(
+    quantum: JournaledQuantum, started: Started, last: float
+) -> tuple[JournaledQuantum, QuantumOutcome]:
+    """Return an outcome for a quantum that was running when the run was last heard of."""
+    return quantum, QuantumOutcome(
+        quantum.id,
+        Status.CANCELLED,
+        started.start,
+        max(started.start, last),
+        started.host,
+        started.pid,
+        reason="the run ended without a word while it ran",
+        attempt=started.attempt,
+    )
 
 
 def _summary(collected: OutcomeCollector, journal: JournalReader, *, alive: bool) -> RunSummary:
@@ -84,7 +95,14 @@ def _summary(collected: OutcomeCollector, journal: JournalReader, *, alive: bool
     with closing(StopRequest()) as stop:
         summary = collected.summary(stop, error=error, unregistered=end.unregistered, goes_on=alive)
     start, stopped = begin.start, end.stopped
-    return replace(summary, start=start, end=start + journal.elapsed, stopped=stopped, signal=end.signal)
+    return replace(
+        summary,
+        start=start,
+        end=start + journal.elapsed,
+        stopped=stopped,
+        signal=end.signal,
+        transactions=journal.transactions,
+    )
 
 
 def _running(

@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..observe.sink import Sink
 from ..observe.summary import RunSummary
-from ..outcome import QuantumOutcome
+from ..outcome import QuantumOutcome, Transaction
 from ..runner.spec import absolute_config
 from .facts import RunBegin, RunEnd
 from .outcome_record import to_record
@@ -105,7 +105,7 @@ class JournalSink(Sink):
         head = _head(graph, totals, self._facts, self._begun)
         self._writer = _Writer(self.path, graph, list(head.labels))
         self._thread = threading.Thread(
-            target=self._write, args=(head, StartWatch(activity)), name="journal", daemon=True
+            target=self._write, args=(head, activity), name="journal", daemon=True
         )
         self._thread.start()
 
@@ -123,17 +123,19 @@ class JournalSink(Sink):
         if self._thread.is_alive():
             _LOG.warning("The journal %s cannot be written to its end: its disk does not answer.", self.path)
 
-    def _write(self, head: RunBegin, starts: StartWatch) -> None:
+    def _write(self, head: RunBegin, activity: Activity) -> None:
         assert self._writer is not None, "begin was called"
-        writer = self._writer
+        writer, starts = self._writer, StartWatch(activity)
         try:
             writer.create(head)
             if runs_folder() in self.path.parents:
                 remove_old(self.path.parent)
             while not self._over.wait(INTERVAL):
                 # First what runs, then what has ended: so what was seen running ends later in the file.
-                writer.write([*writer.started(starts), *writer.ended(self._news)])
-            writer.write([*writer.ended(self._news), packed(writer.last.to_record())])
+                started, ended = list(writer.started(starts)), list(writer.ended(self._news))
+                writer.write([*started, *ended, *writer.registered(activity.transactions)])
+            ended, registered = list(writer.ended(self._news)), writer.registered(activity.transactions)
+            writer.write([*ended, *registered, packed(writer.last.to_record())])
             writer.close()
         except Exception as error:
             _LOG.warning(
@@ -159,6 +161,7 @@ class _Writer:
         self._file = -1
         self._identity = (-1, -1)
         self._beat = time.monotonic()
+        self._transactions = 0
         self.last = RunEnd()
 
     def create(self, head: RunBegin) -> None:
@@ -178,6 +181,12 @@ class _Writer:
         while news:
             outcome = news.popleft()
             yield packed(to_record(outcome) | self._names(outcome.id))
+
+    def registered(self, transactions: Sequence[Transaction]) -> Iterator[bytes]:
+        while self._transactions < len(transactions):
+            each = transactions[self._transactions]
+            self._transactions += 1
+            yield packed({"record": "registered", **asdict(each)})
 
     def write(self, content: list[bytes]) -> None:
         """Write some records at once; touch the file if there are none for long."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PipetaskError, one_line
 from ..executors.stop import StopRequest
 from ..graph.enumeration import EnumeratedGraph
-from ..outcome import INVALID_QUANTUM, REPEATABLE_ERROR, QuantumOutcome, Status
+from ..outcome import INVALID_QUANTUM, REPEATABLE_ERROR, QuantumOutcome, Status, Transaction
 from ..text import visible
 from .count_table import as_text, count_rows
 from .outcome_list import Outcomes, html_table
@@ -72,6 +72,9 @@ class RunSummary:
 
     running: Sequence[Running] = ()
     """Of such a run: attempts that have not ended, as far as they are known."""
+
+    transactions: Sequence[Transaction] = ()
+    """Those that have registered outputs."""
 
     @property
     def failed(self) -> Outcomes:
@@ -224,6 +227,7 @@ class OutcomeCollector:
         unregistered: int = 0,
         elsewhere: bool = False,
         goes_on: bool = False,
+        transactions: Sequence[Transaction] = (),
     ) -> RunSummary:
         """Return the summary of the run.
 
@@ -241,6 +245,8 @@ class OutcomeCollector:
             Whether the quanta were run by other processes before; then the time of the run is theirs.
         goes_on
             Whether quanta are still running elsewhere.
+        transactions
+            Those that have registered outputs.
         """
         start, end = self._start, self._start + time.monotonic() - self._clock
         if elsewhere:
@@ -260,4 +266,5 @@ class OutcomeCollector:
             error=error,
             unregistered=unregistered,
             goes_on=goes_on,
+            transactions=tuple(transactions),
         )

@@ -1,7 +1,8 @@
 """The timeline of a run as Chrome trace events, which Perfetto and other viewers open.
 
-A process for each host, a thread for each lane, a complete event for each attempt, and flow arrows along two paths: the
-longest chain of dependencies, and the chain of what was waited for.  The format is described in "Trace Event Format" by
+A process for each host, a thread for each lane, a complete event for each attempt, one for each transaction that has
+registered outputs, in a process of their own, and flow arrows along two paths: the longest chain of dependencies, and
+the chain of what was waited for.  The format is described in "Trace Event Format" by
 the Chromium project.  Viewers refuse events that overlap in a thread without one being inside the other: none do here.
 """
 
@@ -92,7 +93,7 @@ def write_trace(facts: RunFacts, out: IO[str]) -> None:
 
 
 def trace_events(facts: RunFacts) -> Iterator[dict[str, Any]]:
-    """Yield the events: names of hosts and lanes, then attempts, then arrows.
+    """Yield the events: names of hosts and lanes, then attempts, then arrows, then transactions.
 
     Parameters
     ----------
@@ -103,6 +104,7 @@ def trace_events(facts: RunFacts) -> Iterator[dict[str, Any]]:
     yield from _names(threads)
     yield from _attempts(facts, threads)
     yield from _arrows(facts, threads)
+    yield from _transactions(facts, len(threads.hosts) + 1, len(threads.threads) + 1)
 
 
 def _names(threads: Threads) -> Iterator[dict[str, Any]]:
@@ -139,6 +141,27 @@ def _attempts(facts: RunFacts, threads: Threads) -> Iterator[dict[str, Any]]:
             "ts": int(threads.begin[row]),
             "dur": int(threads.end[row] - threads.begin[row]),
             "args": arguments,
+        }
+
+
+def _transactions(facts: RunFacts, pid: int, tid: int) -> Iterator[dict[str, Any]]:
+    if not facts.transactions:
+        return
+    yield _metadata("process_name", pid, 0, name="registry")
+    yield _metadata("thread_name", pid, tid, name="transactions")
+    free = 0
+    for each in sorted(facts.transactions, key=lambda each: each.start):
+        begin = max(free, int((each.start - facts.begin) * 1e6))  # the clock may have been set back
+        free = max(begin + 1, int((each.end - facts.begin) * 1e6))
+        yield {
+            "ph": "X",
+            "name": "register",
+            "cat": "registered" if each.succeeded else "failed",
+            "pid": pid,
+            "tid": tid,
+            "ts": begin,
+            "dur": free - begin,
+            "args": {"quanta": each.quanta, "datasets": each.datasets},
         }
 
 

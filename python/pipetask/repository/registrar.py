@@ -15,7 +15,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.pipe.base import PipelineGraph
 
 from ..errors import RegistrationError, reason_of
-from ..outcome import StoredOutputs
+from ..outcome import StoredOutputs, Transaction
 from ..storage.durability import sync_file_systems
 from ..storage.files import recorded_files
 
@@ -82,6 +82,8 @@ class Registrar:
         self._error: Exception | None = None
         self._failed: list[StoredOutputs] = []
         self._thread: threading.Thread | None = None
+        self.transactions: list[Transaction] = []
+        """All that there were, in their order; those that failed are among them."""
 
     @property
     def failed(self) -> bool:
@@ -131,13 +133,15 @@ class Registrar:
         self._try_again()
 
     def _try(self, batch: list[StoredOutputs]) -> bool:
+        start, clock, succeeded = time.time(), time.monotonic(), True
         try:
             self._write(batch)
         except Exception as error:
-            self._error = error
+            self._error, succeeded = error, False
             _LOG.debug("Could not register the outputs of %d quanta:", len(batch), exc_info=True)
-            return False
-        return True
+        end, datasets = start + time.monotonic() - clock, sum(len(each.datasets) for each in batch)
+        self.transactions.append(Transaction(start, end, len(batch), datasets, succeeded))
+        return succeeded
 
     def _try_again(self) -> None:
         """Try once more, each quantum alone, so that a quantum with bad outputs does not affect the others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from ..errors import PipetaskError
-from ..outcome import StoredOutputs
+from ..outcome import StoredOutputs, Transaction
 
 __all__ = ["DiskWriter", "sync_file_systems", "sync_files", "written_before_boot"]
 
@@ -28,6 +28,7 @@ class DiskWriter:
 
     failed = False
     unregistered = 0
+    transactions: Sequence[Transaction] = ()
 
     def __init__(self, folders: Iterable[str]):
         self._folders = tuple(folders)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ...graph.enumeration import EnumeratedGraph
 from ...graph.structure import GraphStructure
-from ...outcome import QuantumOutcome
+from ...outcome import QuantumOutcome, Transaction
 from ..summary import RunSummary
 from .attempts import Attempts, Floats, Integers
 from .efficiency import IdleReason, idle_reasons, peak_concurrency
@@ -33,6 +34,12 @@ class RunFacts:
     asked_slots: int | None = None
     """How many quanta could run at the same time, if that is known."""
 
+    transactions: Sequence[Transaction] = ()
+    """Those that have registered outputs, as far as they lie in the time of the run.
+
+    That of a batch run ends with its last quantum, and its last job registers everything after that.
+    """
+
     @classmethod
     def of(cls, summary: RunSummary, slots: int | None = None) -> RunFacts:
         """Collect the facts about a run from its summary.
@@ -48,7 +55,8 @@ class RunFacts:
         # Clocks of other hosts may be ahead or behind, and a run is continued after others have begun it.
         begin = min(summary.start, attempts.start.min(initial=summary.start))
         end = max(summary.end, attempts.end.max(initial=summary.end))
-        return cls(summary.graph, summary.outcomes, attempts, float(begin), float(end), slots)
+        registered = [each for each in summary.transactions if begin <= each.start and each.end <= end]
+        return cls(summary.graph, summary.outcomes, attempts, float(begin), float(end), slots, registered)
 
     @property
     def structure(self) -> GraphStructure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FAILED", "RUNNING", "label_colour", "rgb"]
+__all__ = ["FAILED", "REGISTERED", "RUNNING", "label_colour", "rgb"]
 
 _LABELS = (
     "#0072b2",
@@ -22,6 +22,10 @@ _LABELS = (
 
 FAILED = "#d7301f"
 RUNNING = "#9a9a9a"
+"""Also for attempts that were cut off."""
+
+REGISTERED = "#7a6fb0"
+"""Transactions, which have a row of their own."""
 
 
 def label_colour(task: int) -> str:

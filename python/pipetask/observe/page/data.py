@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...outcome import shortened
 from ..facts.attempts import NUMBERS, RUNNING, STATUSES, WORDS, Attempts
-from .colours import FAILED, label_colour
+from .colours import FAILED, REGISTERED, label_colour
 from .colours import RUNNING as RUNNING_COLOUR
 from .columns import UNKNOWN, Blob, three_digits
 from .markup import shown
@@ -22,9 +22,6 @@ NO_OUTCOME = 255
 LONGEST_SPAN = 4e9
 """Largest number of units of time in a run: they have 32 bits."""
 
-MOST_COMMANDS = 1000
-"""Number of failed quanta with the command that runs them alone; there is no room for UUIDs of all quanta."""
-
 MOST_TEXT = 200
 
 
@@ -35,6 +32,7 @@ def page_data(subject: Subject) -> str:
     unit = max(1e-3 if facts.end - facts.begin > 60 else 1e-5, (facts.end - facts.begin) / LONGEST_SPAN)
     _add_attempts(blob, subject, unit)
     _add_quanta(blob, subject)
+    _add_transactions(blob, subject, unit)
     return blob.encoded(
         {
             "unit": unit,
@@ -44,11 +42,11 @@ def page_data(subject: Subject) -> str:
             "labels": [_label(subject, blob, task) for task in range(len(structure.labels))],
             "statuses": WORDS,
             "failures": [s.is_failure for s in STATUSES] + [False],
-            "colours": {"failed": FAILED, "running": RUNNING_COLOUR},
+            "colours": {"failed": FAILED, "running": RUNNING_COLOUR, "registered": REGISTERED},
             "lanes": [shown(lane.name) for lane in facts.attempts.lanes],
             "laneSizes": np.bincount(facts.attempts.lane, minlength=len(facts.attempts.lanes)).tolist(),
             "errors": [shown(shortened(group.what, MOST_TEXT)) for group in facts.errors],
-            "commands": dict(_commands(subject)),
+            "commands": _add_commands(blob, subject),
         }
     )
 
@@ -96,6 +94,17 @@ def _add_quanta(blob: Blob, subject: Subject) -> None:
     blob.add("quantumRoot", root)
 
 
+def _add_transactions(blob: Blob, subject: Subject, unit: float) -> None:
+    begin, transactions = subject.facts.begin, subject.facts.transactions
+    start = _units(np.array([each.start for each in transactions]) - begin, unit)
+    end = _units(np.array([each.end for each in transactions]) - begin, unit)
+    blob.add("registeredStart", start, delta=True)
+    blob.add("registeredSeconds", end - start)
+    blob.add("registeredQuanta", [each.quanta for each in transactions])
+    blob.add("registeredDatasets", [each.datasets for each in transactions])
+    blob.add("registeredFailed", [not each.succeeded for each in transactions])
+
+
 def _label(subject: Subject, blob: Blob, task: int) -> dict[str, Any]:
     structure = subject.graph.structure
     label = structure.labels[task]
@@ -127,10 +136,17 @@ def _add_values(blob: Blob, name: str, column: Sequence[Any]) -> Any:
     return [shown(str(value)) for value in known]
 
 
-def _commands(subject: Subject) -> Iterator[tuple[str, str]]:
-    """Yield the position and the command of quanta that have failed, some of each error."""
-    groups = subject.facts.errors
-    each = max(1, MOST_COMMANDS // max(1, len(groups)))
-    for group in groups[:MOST_COMMANDS]:
-        for id in group.failed[:each]:
-            yield str(subject.graph.position(id)), subject.run_alone(subject.graph.quantum_id(id))
+def _add_commands(blob: Blob, subject: Subject) -> list[list[str]]:
+    """Add what commands that run failed quanta alone differ in; return what is around the UUID in each kind of them.
+
+    There is no room for UUIDs of all quanta.
+    """
+    graph, kinds = subject.graph, dict[tuple[str, ...], int]()
+    failed = sorted((graph.position(id), graph.quantum_id(id)) for id in subject.group_of)
+    commands = (tuple(subject.run_alone(each).split(str(each))) for _, each in failed)
+    blob.add("failedPosition", [position for position, _ in failed], delta=True)
+    blob.add("failedCommand", [kinds.setdefault(each, len(kinds)) for each in commands])
+    words = np.frombuffer(b"".join(each.bytes for _, each in failed), ">u4").reshape(-1, 4)
+    for i in range(4):
+        blob.add(f"failedId{i}", words[:, i])
+    return [list(kind) for kind in kinds]

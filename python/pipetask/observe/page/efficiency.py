@@ -11,7 +11,7 @@ from .charts import concurrency_chart
 from .markup import Markup, tag
 from .parts import section, table
 from .subject import Subject
-from .units import duration, percent
+from .units import duration, number, percent
 
 __all__ = ["efficiency_section"]
 
@@ -44,9 +44,22 @@ def efficiency_section(subject: Subject) -> Markup:
         "Efficiency",
         chart,
         tag("p", sentence, id="efficiency-sentence"),
+        list(_registering(subject)),
         table(["Why slots were idle: the largest reasons", "slot-time", "of all"], rows) if rows else [],
         tag("ul", [tag("li", each) for each in _gains(subject)]),
     )
+
+
+def _registering(subject: Subject) -> Iterator[Markup]:
+    if transactions := subject.facts.transactions:
+        seconds = [each.end - each.start for each in transactions]
+        datasets = sum(each.datasets for each in transactions if each.succeeded)
+        what = "1 transaction" if len(seconds) == 1 else f"{number(len(seconds))} transactions"
+        text = (
+            f"{number(datasets)} datasets were registered in {what}, beside the quanta: {duration(sum(seconds))} "
+            f"together, the longest {duration(max(seconds))}."
+        )
+        yield tag("p", text, id="registering")
 
 
 def _reason(subject: Subject, reason: IdleReason) -> str:

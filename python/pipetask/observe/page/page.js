@@ -37,7 +37,7 @@ function unpack(bytes, at, width, size, delta) {
 }
 
 const [facts, data] = await load();
-const bars = data.start.length, quanta = data.quantumStatus.length;
+const bars = data.start.length, quanta = data.quantumStatus.length, transactions = data.registeredStart.length;
 const unit = facts.unit, whole = Math.max(1, facts.span / unit);
 const labels = facts.labels, lanes = facts.lanes;
 
@@ -152,6 +152,7 @@ function setRows(kind) {
     let from = 0;
     facts.laneSizes.forEach((size, lane) => rows.push({name: lanes[lane], from, to: from += size}));
   } else sortByLabel();
+  if (transactions) rows.push({name: "registry", from: bars, to: bars, registry: true});
   layOut();
 }
 
@@ -214,7 +215,7 @@ function paint() {
   const line = {colours: new Uint32Array(width), weights: new Float64Array(width), failed: false};
   const inks = {
     labels: labels.map(label => pixel(label.colour)), failed: pixel(facts.colours.failed),
-    running: pixel(facts.colours.running), dim: pixel(style.line), soft: pixel(style.soft),
+    running: pixel(facts.colours.running), registered: pixel(facts.colours.registered), dim: pixel(style.line), soft: pixel(style.soft),
     dependency: pixel(style.dependency), slot: pixel(style.slot), after: pixel(style.after),
   };
   const named = [], each = height / rows.length;
@@ -234,6 +235,8 @@ function paint() {
   pipetask.frame = performance.now() - begun;
 }
 
+const CUT_OFF = new Set(["running", "cancelled"]);
+
 // At most one colour for each column of pixels: failures win, then what takes longest.
 function paintRow(row, line, width, inks, named, y) {
   const scale = width / (view.to - view.from), {colours, weights} = line;
@@ -243,6 +246,15 @@ function paintRow(row, line, width, inks, named, y) {
     for (let at = x; at < end; at++) if (weight > weights[at]) { weights[at] = weight; colours[at] = ink; }
     return [x, end];
   };
+  if (row.registry) {
+    for (let n = 0; n < transactions; n++) {
+      const start = data.registeredStart[n], end = start + data.registeredSeconds[n], failed = data.registeredFailed[n];
+      if (end < view.from || start > view.to) continue;
+      fill(start, end, failed ? inks.failed : inks.registered, failed ? Infinity : 1 + end - start);
+      if (failed) line.failed = true;
+    }
+    return;
+  }
   let n = firstIn(row, view.from), before = n > row.from ? endOf(bar(n - 1)) : 0;
   for (; n < row.to; n++) {
     const i = bar(n), start = data.start[i], end = endOf(i);
@@ -254,7 +266,7 @@ function paintRow(row, line, width, inks, named, y) {
     before = end;
     if (start > view.to) break;
     const failed = isFailure(data.status[i]), p = data.position[i];
-    let ink = failed ? inks.failed : facts.statuses[data.status[i]] === "running" ? inks.running : inks.labels[taskOf[p]];
+    let ink = failed ? inks.failed : CUT_OFF.has(facts.statuses[data.status[i]]) ? inks.running : inks.labels[taskOf[p]];
     const fits = !matching || matching[p];
     if (!fits) ink = inks.dim;
     if (failed && fits) line.failed = true;
@@ -374,6 +386,20 @@ function hit(x, y) {
   return n < row.to && data.start[bar(n)] <= time + near ? bar(n) : -1;
 }
 
+// The text about the transaction at a place on the canvas.
+function aboutTransaction(x, y) {
+  const row = rows[Math.floor((y - AXIS) / rowHeight())];
+  if (!row || !row.registry || y < AXIS || x < GUTTER) return "";
+  const time = timeAt(x), near = 2 * (view.to - view.from) / (canvas.clientWidth - GUTTER);
+  for (let n = 0; n < transactions; n++) {
+    const start = data.registeredStart[n], seconds = data.registeredSeconds[n];
+    if (start - near > time || start + seconds + near < time) continue;
+    return `transaction${data.registeredFailed[n] ? " that failed" : ""}\n${data.registeredDatasets[n]} datasets of `
+      + `${data.registeredQuanta[n]} quanta\n${duration(seconds * unit)}, after ${duration(start * unit)}`;
+  }
+  return "";
+}
+
 function about(i) {
   const p = data.position[i];
   return `${labels[taskOf[p]].name}\n${dataId(p)}\n${statusOf(data.status[i])}, ${duration(data.seconds[i] * unit)}`
@@ -455,10 +481,10 @@ function listen() {
 }
 
 function showTip(x, y) {
-  const i = hit(x, y), tip = $("tip");
-  tip.hidden = i < 0;
-  if (i < 0) return;
-  tip.textContent = about(i);
+  const i = hit(x, y), tip = $("tip"), text = i < 0 ? aboutTransaction(x, y) : about(i);
+  tip.hidden = !text;
+  if (!text) return;
+  tip.textContent = text;
   tip.style.left = Math.min(x + 14, canvas.clientWidth - 320) + "px";
   tip.style.top = y + 14 + "px";
 }
@@ -497,8 +523,18 @@ function fillCard(card, position) {
       + ` after ${duration(data.wait[i] * unit)} of waiting for a slot; took ${duration(data.seconds[i] * unit)}.`
       + ` CPU ${cpu(i)}, memory ${memory(data.memory[i])}.`));
   }
-  if (facts.commands[position]) card.append(commandWithButton(facts.commands[position]));
+  const command = commandOf(position);
+  if (command) card.append(commandWithButton(command));
   card.hidden = false;
+}
+
+// The command that runs a quantum alone, if it has failed: its UUID, and what is around that.
+function commandOf(position) {
+  const n = data.failedPosition.indexOf(position);
+  if (n < 0) return "";
+  const digits = [0, 1, 2, 3].map(i => data["failedId" + i][n].toString(16).padStart(8, "0")).join("");
+  const uuid = [[0, 8], [8, 12], [12, 16], [16, 20], [20, 32]].map(span => digits.slice(...span)).join("-");
+  return facts.commands[data.failedCommand[n]].join(uuid);
 }
 
 function commandWithButton(command) {
@@ -662,7 +698,7 @@ Object.assign(pipetask, {
     return [GUTTER + (data.start[i] + data.seconds[i] / 2 - view.from) * scale, AXIS + (row + .5) * rowHeight()];
   },
   zoom: (from, to) => { setView(from / unit, to / unit); remember(); },
-  dataId, listed: () => Array.from(listed),
+  dataId, commandOf, listed: () => Array.from(listed),
   milliseconds: performance.now(),  // since the page was asked for
   ready: true,
 });

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ...outcome import Status, Transaction
+from ..facts.attempts import NUMBERS, Attempts
 from ..facts.attempts import RUNNING as RUNNING_STATUS
-from ..facts.attempts import Attempts
-from .colours import FAILED, RUNNING, label_colour, rgb
+from .colours import FAILED, REGISTERED, RUNNING, label_colour, rgb
 
 __all__ = ["png", "timeline_picture"]
 
@@ -23,10 +24,18 @@ HEIGHT = 480
 TALLEST = 16
 """Rows of pixels of a lane."""
 
+_MOST_COLOURS = 250
+"""Colours of labels; a palette has 256."""
+
+_GAP = 3
+"""Rows of pixels between the lanes and the transactions."""
+
 Pixels = npt.NDArray[np.uint8]
 
 
-def timeline_picture(attempts: Attempts, begin: float, end: float, n_tasks: int) -> tuple[str, int]:
+def timeline_picture(
+    attempts: Attempts, begin: float, end: float, n_tasks: int, transactions: Sequence[Transaction] = ()
+) -> tuple[str, int]:
     """Return a data URI of a picture with a row for each lane, and the height of the picture.
 
     Parameters
@@ -37,6 +46,8 @@ def timeline_picture(attempts: Attempts, begin: float, end: float, n_tasks: int)
         Of the run.
     n_tasks
         Number of labels.
+    transactions
+        Have a row below the lanes.
     """
     lanes = max(1, len(attempts.lanes))
     each = max(1, min(TALLEST, HEIGHT // lanes))
@@ -45,9 +56,24 @@ def timeline_picture(attempts: Attempts, begin: float, end: float, n_tasks: int)
     pixels = np.repeat(rows, each, axis=0)
     if each > 4:
         pixels[each - 1 :: each] = 0
-    colours = [rgb(label_colour(task)) for task in range(min(n_tasks, 250))] + [rgb(FAILED), rgb(RUNNING)]
+    shown = min(n_tasks, _MOST_COLOURS)
+    if transactions:
+        registered = np.repeat(_registered(transactions, begin, end, shown + 3), TALLEST // 2, axis=0)
+        pixels = np.concatenate((pixels, np.zeros((_GAP, WIDTH), dtype=np.uint8), registered))
+    colours = [rgb(label_colour(task)) for task in range(shown)]
+    colours += [rgb(FAILED), rgb(RUNNING), rgb(REGISTERED)]
     data = base64.b64encode(png(pixels, [(255, 255, 255), *colours])).decode()
     return f"data:image/png;base64,{data}", len(pixels)
+
+
+def _registered(transactions: Sequence[Transaction], begin: float, end: float, colour: int) -> Pixels:
+    """Return a row of pixels with the transactions; those that failed have the colour of failures."""
+    row = np.zeros((1, WIDTH), dtype=np.uint8)
+    scale = WIDTH / max(end - begin, 1e-9)
+    for each in sorted(transactions, key=lambda each: not each.succeeded):
+        first = min(WIDTH - 1, int((each.start - begin) * scale))
+        row[0, first : max(first + 1, round((each.end - begin) * scale))] = colour - 2 * (not each.succeeded)
+    return row
 
 
 def paint(
@@ -70,9 +96,9 @@ def paint(
     scale = WIDTH / max(end - begin, 1e-9)
     first = np.clip((attempts.start - begin) * scale, 0, WIDTH - 1).astype(np.int64)
     last = np.clip(np.ceil((attempts.end - begin) * scale) - 1, first, WIDTH - 1).astype(np.int64)
-    shown = min(n_tasks, 250)
+    shown = min(n_tasks, _MOST_COLOURS)
     colour = 1 + attempts.task % max(1, shown)
-    colour[attempts.status == RUNNING_STATUS] = shown + 2
+    colour[(attempts.status == RUNNING_STATUS) | (attempts.status == NUMBERS[Status.CANCELLED])] = shown + 2
     colour[attempts.is_failure] = shown + 1
     order = np.lexsort((attempts.seconds, attempts.is_failure))
     widths = (last - first + 1)[order]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .charts import WIDTH, svg, time_axis
-from .colours import FAILED, RUNNING
+from .colours import FAILED, REGISTERED, RUNNING
 from .markup import Markup, join, tag
 from .parts import label_mark, section
 from .raster import timeline_picture
@@ -20,13 +20,15 @@ def timeline_section(subject: Subject) -> Markup:
     if not len(facts.attempts):
         return Markup("")
     span, labels = max(facts.end - facts.begin, 1e-9), subject.graph.structure.labels
-    uri, height = timeline_picture(facts.attempts, facts.begin, facts.begin + span, len(labels))
+    uri, height = timeline_picture(
+        facts.attempts, facts.begin, facts.begin + span, len(labels), facts.transactions
+    )
     marks = [label_mark(i, label) for i, label in enumerate(labels) if facts.labels[i].attempts]
     about = f"Quanta of {len(facts.attempts.lanes)} slots from left to right, coloured by task"
     return section(
         "timeline",
         "Timeline",
-        tag("div", [tag("span", mark) for mark in marks], _other_marks(), class_="legend"),
+        tag("div", [tag("span", mark) for mark in marks], _other_marks(subject), class_="legend"),
         _controls(),
         tag(
             "div",
@@ -39,12 +41,15 @@ def timeline_section(subject: Subject) -> Markup:
     )
 
 
-def _other_marks() -> Iterable[Markup]:
+def _other_marks(subject: Subject) -> Iterable[Markup]:
     yield tag("span", tag("i", "✕", class_="spot cross", style=f"background:{FAILED}"), "failed")
-    yield tag("span", tag("i", "", class_="spot", style=f"background:{RUNNING}"), "running")
+    yield tag("span", tag("i", "", class_="spot", style=f"background:{RUNNING}"), "running, or cut off")
     yield tag("span", tag("i", "", class_="spot dependency"), "slot idle, next quantum not ready")
     yield tag("span", tag("i", "", class_="spot slot"), "next quantum ready, not started")
-    yield tag("span", tag("i", "", class_="spot after"), "registering, end of the run")
+    if subject.facts.transactions:
+        spot = tag("i", "", class_="spot", style=f"background:{REGISTERED}")
+        yield tag("span", spot, "transaction of the registry, below the slots")
+    yield tag("span", tag("i", "", class_="spot after"), "after the last quantum")
 
 
 def _controls() -> Markup:
