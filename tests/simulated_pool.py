@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipetask.errors import PipetaskError
@@ -14,6 +15,7 @@ from pipetask.executors.pool.ending import Ending
 from pipetask.executors.pool.instructions import Give, Halt, Instruction, Interrupt, Kill, Start, TakeBack
 from pipetask.executors.pool.messages import Ready, Report
 from pipetask.executors.pool.state import PoolState
+from pipetask.executors.resources import Resources
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec
@@ -188,3 +190,23 @@ class SimulatedPool:
             action(*arguments)  # type: ignore[operator]
         except PipetaskError as error:
             self.context.stop.ask(str(error))
+
+
+def made_resources(graph: EnumeratedGraph, needs: Sequence[Mapping[str, int]], processes: int) -> Resources:
+    """Let the labels of a graph need some things, of which there is as much as the largest needs, or a bit more."""
+    limits = {name: 1 + max(each[name] for each in needs) for name in needs[0]}
+    limits["cpus"] = max(limits["cpus"] - 1, processes)
+    return Resources(dict(zip(graph.structure.labels, needs, strict=False)), limits)
+
+
+def assert_it_fits(pool: SimulatedPool) -> None:
+    """Check that what all workers have, as each of them knows it, fits side by side."""
+    resources = pool.context.resources
+    assert resources is not None
+    used: Counter[str] = Counter()
+    for worker in pool.state.workers.values():
+        needs = [resources.needs[quantum.label] for quantum in worker.assigned.values()]
+        assert all(each == needs[0] for each in needs), "a bundle is of one kind"
+        used.update(needs[0] if needs else {})
+    over = {name: used[name] for name, limit in resources.limits.items() if used[name] > limit}
+    assert not over, f"more than {resources.limits}"

@@ -17,13 +17,21 @@ from pipetask.executors.stop import StopLevel
 from pipetask.outcome import Status
 from pipetask.runner.process_state import LeftBehind
 from pipetask.testing import enumerated
-from simulated_pool import SimulatedPool
+from simulated_pool import SimulatedPool, assert_it_fits, made_resources
 
 from test_enumeration import random_graphs  # isort: skip
 
 pytestmark = pytest.mark.slow
 
 RETRIES = st.sampled_from([RetryRule(), RetryRule(retries=1), RetryRule(retries=2, timeouts=True, delay=3.0)])
+
+NEEDS = st.none() | st.lists(
+    st.fixed_dictionaries(
+        {"cpus": st.integers(1, 4), "memory": st.integers(0, 9), "tokens": st.integers(0, 2)}
+    ),
+    min_size=4,
+    max_size=4,
+)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -38,6 +46,7 @@ class AnyOrder(RuleBasedStateMachine):
         timeout=st.sampled_from([None, 5.0]),
         rule=RETRIES,
         fail_fast=st.booleans(),
+        needs=NEEDS,
     )
     def begin_run(
         self,
@@ -47,8 +56,10 @@ class AnyOrder(RuleBasedStateMachine):
         timeout: float | None,
         rule: RetryRule,
         fail_fast: bool,
+        needs: list[dict[str, int]] | None,
     ) -> None:
         self.graph = enumerated(*drawn)
+        self.resources = needs and made_resources(self.graph, needs, processes)
         self.attempts = 1 + (rule.retries or 0)
         self.pool = SimulatedPool(
             self.graph,
@@ -57,6 +68,7 @@ class AnyOrder(RuleBasedStateMachine):
             timeout=timeout,
             retries=RetryPolicy(rule),
             fail_fast=fail_fast,
+            resources=self.resources,
         )
         self.settle()
 
@@ -65,6 +77,8 @@ class AnyOrder(RuleBasedStateMachine):
             self.pool.settle()
         except PipetaskError as error:
             self.pool.context.stop.ask(str(error))
+        if self.resources is not None:
+            assert_it_fits(self.pool)
 
     def choose(self, data: st.DataObject, where: str) -> int | None:
         """Choose one of the workers that are in some state."""

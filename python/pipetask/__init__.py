@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .options.graph import Anchor, GraphBuildOptions, GraphSelection, MockFailure
     from .options.models import DryRunOptions, FuturesOptions, InProcessOptions, MultiprocessOptions
     from .options.pipeline import PipelineOptions
+    from .options.resources import ResourceOptions
     from .options.retries import RetryOptions
     from .outcome import QuantumError, QuantumOutcome, Status, Usage
     from .pipeline.build import PipelineSource, build_pipeline
@@ -140,6 +141,7 @@ __all__ = [
     "QuantumOutcome",
     "RegistrationError",
     "ReportCommand",
+    "ResourceOptions",
     "RetryOptions",
     "RunInterrupted",
     "RunOptions",
@@ -212,6 +214,7 @@ _HOMES = {
     "options.graph": "Anchor GraphBuildOptions GraphSelection MockFailure",
     "options.models": "DryRunOptions FuturesOptions InProcessOptions MultiprocessOptions",
     "options.pipeline": "PipelineOptions",
+    "options.resources": "ResourceOptions",
     "options.retries": "RetryOptions",
     "outcome": "QuantumError QuantumOutcome Status Usage",
     "pipeline.build": "PipelineSource build_pipeline",

@@ -53,7 +53,7 @@ class BatchExecutor(QuantumExecutor):
         Where to write, how to bundle, and what to do then.
     """
 
-    traits = Traits(batch=True, retries=True)
+    traits = Traits(batch=True, retries=True, resources=True)
 
     on_written: Callable[[Path], None] = staticmethod(lambda path: None)
     """Called with the run directory when it is complete."""
@@ -136,7 +136,15 @@ class BatchExecutor(QuantumExecutor):
             yield from (QuantumOutcome(id, Status.SUBMITTED) for id in taken.ids)
 
     def _system_for(self, context: ExecutionContext) -> BatchSystem:
-        return self._system.for_run(context.graph.structure.labels, context.retries)
+        system = self._system.for_run(context.graph.structure.labels, context.retries)
+        if context.resources is not None:
+            system, left = system.with_resources(context.resources)
+            if left:
+                _say(
+                    f"Jobs of {system.title} do not ask for {', '.join(sorted(left))}, as --resources says: use the "
+                    "settings of the batch system for that."
+                )
+        return system
 
     def _path(self, context: ExecutionContext) -> Path:
         run = context.later.output_run if context.later is not None else "run"

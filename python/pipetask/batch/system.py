@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from ..executors.resources import Resources
 from ..executors.retries import RetryPolicy
 from .bundling import NodeGraph
 from .graph_parts import Part
@@ -199,6 +200,18 @@ class BatchSystem(ABC):
             If there are settings for labels that the graph does not have.
         """
         return self
+
+    def with_resources(self, resources: Resources) -> tuple[Self, Collection[str]]:
+        """Return a system whose jobs ask for what quanta need, and the names of what they cannot ask for.
+
+        By default, jobs ask for nothing of it.
+
+        Parameters
+        ----------
+        resources
+            What quanta need, by label.
+        """
+        return self, resources.asked()
 
     def shares_files(self, labels: Collection[str]) -> bool:
         """Return whether jobs with quanta of these labels see the run directory."""

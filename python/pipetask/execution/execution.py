@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from astropy.units import Quantity, byte
 from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.pipe.base.execution_graph_fixup import ExecutionGraphFixup
 
@@ -17,6 +18,7 @@ from ..executors.activity import Activity
 from ..executors.base import ExecutionContext, QuantumExecutor
 from ..executors.continuation import Continuation
 from ..executors.inquiry import answer_inquiries
+from ..executors.resources import Resources
 from ..executors.retries import RetryPolicy
 from ..executors.stop_signals import stop_on_signals
 from ..graph.enumeration import EnumeratedGraph
@@ -106,9 +108,10 @@ class Execution:
         with stop_on_signals() as stop, answer_inquiries(activity), shared as cache:
             if executor.traits.in_process and not executor.traits.implicit_threads:
                 limit_threads()
+            resources = _resources(file, options)
             context = ExecutionContext(
                 stream,
-                _completed(spec, executor, options, cache),
+                _completed(spec, executor, options, resources, cache),
                 stop,
                 fail_fast=options.fail_fast,
                 timeout=options.quantum.timeout,
@@ -116,10 +119,11 @@ class Execution:
                 done=earlier.done,
                 activity=activity,
                 retries=RetryPolicy.from_options(options.retries, structure.labels),
+                resources=resources,
                 later=later,
                 hand_over=hand_over,
             )
-            _check_retries(executor, context)
+            _check_traits(executor, context)
             executor.check(context)
             yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))
 
@@ -211,9 +215,30 @@ class Execution:
             audience.note(outcome)
 
 
-def _check_retries(executor: QuantumExecutor, context: ExecutionContext) -> None:
-    """Refuse retries that the execution model would not make."""
+def _resources(file: GraphFile, options: ExecutionOptions) -> Resources | None:
+    """Return what quanta need, if anything was declared."""
+    if not options.resources.requests:
+        return None
+    text = options.quantum.memory
+    memory = Quantity(f"{text} MB" if text.isdecimal() else text).to_value(byte) if text else 0
+    return Resources.from_options(
+        options.resources, file.structure.labels, _subsets(file), options.quantum.cores, round(memory)
+    )
+
+
+def _subsets(file: GraphFile) -> dict[str, frozenset[str]]:
+    """Return the labels of each subset of the pipeline."""
+    return {name: frozenset(subset) for name, subset in file.pipeline.task_subsets.items()}
+
+
+def _check_traits(executor: QuantumExecutor, context: ExecutionContext) -> None:
+    """Refuse what the execution model would not do."""
     traits = executor.traits
+    if context.resources is not None and not traits.resources:
+        raise UsageError(
+            f"{type(executor).__name__} does not look at what quanta need: leave out --resources, or use another "
+            "execution model."
+        )
     if context.retries and traits.executes and not traits.retries:
         raise UsageError(
             f"{type(executor).__name__} runs each quantum once: leave out --retries, --error-retries and --retry-file, "
@@ -231,14 +256,21 @@ def _closed(registrar: Registrar | DiskWriter | None) -> PipetaskError | None:
 
 
 def _completed(
-    spec: ButlerRunnerSpec, executor: QuantumExecutor, options: ExecutionOptions, cache: str | None
+    spec: ButlerRunnerSpec,
+    executor: QuantumExecutor,
+    options: ExecutionOptions,
+    resources: Resources | None,
+    cache: str | None,
 ) -> ButlerRunnerSpec:
     quantum = options.quantum
+    by_label = {} if resources is None else resources.needs
     return replace(
         spec,
         raise_on_partial_outputs=quantum.raise_on_partial_outputs,
         cores_per_quantum=quantum.cores,
         memory_per_quantum=quantum.memory,
+        cores={label: needs["cpus"] for label, needs in by_label.items()},
+        memory={label: needs["memory"] for label, needs in by_label.items() if needs.get("memory")},
         durable=options.durability is Durability.FULL,
         debug=quantum.debug,
         implicit_threads=executor.traits.implicit_threads,

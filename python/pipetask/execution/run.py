@@ -62,6 +62,8 @@ def run(
     cores_per_quantum: int = 1,
     memory_per_quantum: str | None = None,
     debug: bool = False,
+    resources: str | Iterable[str] = (),
+    limit: str | Iterable[str] = (),
     retries: int | None = None,
     error_retries: int | None = None,
     retry_exceptions: str | Iterable[str] = (),

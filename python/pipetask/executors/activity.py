@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..outcome import Transaction
+from .resources import Share
 
 __all__ = ["Activity", "RunningQuantum"]
 
@@ -33,6 +34,7 @@ class Activity:
     def __init__(self) -> None:
         self._source: Callable[[], Iterable[int | RunningQuantum]] = tuple
         self._details: Callable[[], Iterable[str]] = self._running_line
+        self._shares: Callable[[], Iterable[Share]] = tuple
         self.transactions: Sequence[Transaction] = ()
         """The transactions that have registered outputs so far; another thread may add to them."""
 
@@ -48,10 +50,15 @@ class Activity:
         """Return lines about the state of the run; may be called from any thread, and from a signal handler."""
         return list(self._details())
 
+    def shares(self) -> list[Share]:
+        """Return how much of each resource is in use, where that is counted; may be called from any thread."""
+        return list(self._shares())
+
     def report_with(
         self,
         source: Callable[[], Iterable[int | RunningQuantum]],
         details: Callable[[], Iterable[str]] | None = None,
+        shares: Callable[[], Iterable[Share]] = tuple,
     ) -> None:
         """Set the functions that find out; an execution model calls this.
 
@@ -61,9 +68,12 @@ class Activity:
             Returns the running quanta, or only their ids.
         details
             Returns the lines of `details`; by default there is one, with these ids.
+        shares
+            Returns how much of each resource is in use.
         """
         self._source = source
         self._details = details or self._running_line
+        self._shares = shares
 
     def _running_line(self) -> list[str]:
         return [f"running: {', '.join(map(str, self.running())) or 'no quantum'}"]

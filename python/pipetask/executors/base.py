@@ -12,6 +12,7 @@ from ..outcome import INVALID_QUANTUM, QuantumOutcome
 from ..runner import RunnerSpec, Ticket
 from .activity import Activity
 from .continuation import Continuation
+from .resources import Resources
 from .retries import NO_RETRIES, RetryPolicy
 from .stop import StopRequest
 
@@ -38,6 +39,10 @@ class Traits:
     retries: bool = False
     """Whether the model makes other attempts at quanta, as `ExecutionContext.retries` says.  Otherwise a run that asks
     for them is refused."""
+
+    resources: bool = False
+    """Whether the model respects `ExecutionContext.resources`, or hands them on.  Otherwise a run that has some is
+    refused."""
 
     batch: bool = False
     """Whether quanta run after `QuantumExecutor.execute` has returned.  Only then can the registry be made ready later,
@@ -83,6 +88,9 @@ class ExecutionContext:
 
     retries: RetryPolicy = NO_RETRIES
     """Which failures are tried again, and when."""
+
+    resources: Resources | None = None
+    """What quanta need, by label; `None` if nothing was declared."""
 
     later: Continuation | None = None
     """What other processes need to begin and end this run; `None` where no registry takes part."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ..options.development import CoverageOptions, ProfileOptions
 from ..options.execution import PreUpdate, RunOptions
 from ..options.records import RecordOptions
+from ..options.resources import ResourceOptions
 from ..options.retries import RetryOptions
 from ..runner.spec import absolute_config
 
@@ -54,12 +55,16 @@ class Continuation:
             The output RUN collection.
         options
             The options of the run.  Those that concern this process only (profile, coverage, an output run that is
-            taken over) or the jobs only (retries) are left out.
+            taken over) or the jobs only (resources, retries) are left out.
         records
             What is to be done at the end of the run.
         """
         execution = replace(
-            options.execution, profile=ProfileOptions(), coverage=CoverageOptions(), retries=RetryOptions()
+            options.execution,
+            profile=ProfileOptions(),
+            coverage=CoverageOptions(),
+            resources=ResourceOptions(),
+            retries=RetryOptions(),
         )
         update = replace(options.pre_update, take_over=False)
         options = replace(options, execution=execution, pre_update=update)

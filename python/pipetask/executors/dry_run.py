@@ -25,7 +25,7 @@ class DryRunExecutor(QuantumExecutor):
         File to write the plan to, one JSON object a line; `None`: readable lines on standard output.
     """
 
-    traits = Traits(executes=False)
+    traits = Traits(executes=False, resources=True)
     options_group = DryRunOptions
 
     def __init__(self, plan: str | None = None):

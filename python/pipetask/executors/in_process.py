@@ -38,7 +38,7 @@ class InProcessExecutor(QuantumExecutor):
         Whether libraries may start threads of their own.
     """
 
-    traits = Traits(in_process=True, retries=True)
+    traits = Traits(in_process=True, retries=True, resources=True)
     options_group = InProcessOptions
 
     def __init__(self, debugger: str | None = None, *, implicit_threads: bool = False):
@@ -53,8 +53,13 @@ class InProcessExecutor(QuantumExecutor):
         return executor
 
     def check(self, context: ExecutionContext) -> None:
-        """Refuse a timeout, because a quantum cannot be killed without this process, and a missing debugger."""
+        """Refuse a timeout, because a quantum cannot be killed without this process, and a missing debugger.
+
+        One quantum at a time needs no packing, but it must fit.
+        """
         self._hook()
+        if (resources := context.resources) is not None:
+            resources.check(resources.available(None), "")
         if context.timeout is not None:
             raise UsageError(
                 "--timeout needs a process to kill: use --mode multiprocess (with -j 1, if you like)."

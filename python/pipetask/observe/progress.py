@@ -128,6 +128,8 @@ def progress_line(tally: Tally) -> str:
     facts = [f"{whole.rate:.3g}/s", f"{duration(whole.seconds_left)} left"]
     if whole.memory is not None:
         facts.append(f"peak memory {Unit.BYTES.text(whole.memory)}")
+    if shares := tally.shares():
+        facts.append(f"in use {' '.join(map(str, shares))}")
     if longest := tally.longest():
         facts.append(f"longest {longest[0].name} for {duration(longest[0].seconds)}")
     return (

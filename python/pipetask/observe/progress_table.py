@@ -45,6 +45,11 @@ class ProgressTable:
         yield _table(rows, options.max_width, options.ascii_only)
         if longest := self.tally.longest():
             yield _longest(longest, options.max_width, options.ascii_only)
+        if shares := self.tally.shares():
+            yield Text(
+                beginning_of(f"in use: {', '.join(map(str, shares))}", options.max_width, options.ascii_only),
+                style="dim",
+            )
         yield Text(f"{duration(self.tally.elapsed)} elapsed", style="dim italic")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..executors.activity import Activity
+from ..executors.resources import Share
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import Kind, QuantumOutcome, Status
 from .running_now import LongRunning, longest_running
@@ -86,6 +87,10 @@ class Tally:
     def longest(self) -> list[LongRunning]:
         """Return what has been running longest at this moment."""
         return list(longest_running(self._activity, self._graph))
+
+    def shares(self) -> list[Share]:
+        """Return how much of each resource is in use at this moment, where that is counted."""
+        return self._activity.shares()
 
     def rows(self) -> Iterator[TallyRow]:
         """Yield the numbers of each label, in pipeline order."""

@@ -12,6 +12,7 @@ from .development import CoverageOptions, ProfileOptions
 from .graph import GraphSelection
 from .models import MultiprocessOptions
 from .owners import model_groups
+from .resources import ResourceOptions
 from .retries import RetryOptions
 
 __all__ = [
@@ -121,6 +122,7 @@ class ExecutionOptions:
     """How the quanta of a graph are executed, whatever the execution model and the registry."""
 
     quantum: QuantumOptions = section("Execution", QuantumOptions)
+    resources: ResourceOptions = section("Execution", ResourceOptions)
     retries: RetryOptions = section("Retries", RetryOptions)
     fail_fast: bool = option("--fail-fast", default=False, help="Stop at the first failure.")
     graph_fixup: str | None = option(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["oom_kills"]
+__all__ = ["memory_groups", "oom_kills"]
 
 _PROCESS = Path("/proc/self")
 
@@ -18,7 +18,7 @@ _COUNTERS = ("memory.events", "memory.oom_control")
 
 def oom_kills() -> int:
     """Return how many processes of this control group were killed because memory ran out; 0 if not counted."""
-    for folder in _memory_groups():
+    for folder in memory_groups():
         for name in _COUNTERS:
             with suppress(OSError):
                 found = re.search(r"^oom_kill (\d+)", (folder / name).read_text(), re.MULTILINE)
@@ -27,7 +27,7 @@ def oom_kills() -> int:
     return 0
 
 
-def _memory_groups() -> Iterator[Path]:
+def memory_groups() -> Iterator[Path]:
     """Yield possible folders of the control groups that limit the memory of this process; see cgroups(7)."""
     try:
         groups = (_PROCESS / "cgroup").read_text().splitlines()

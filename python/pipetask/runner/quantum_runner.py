@@ -6,10 +6,11 @@ import os
 import socket
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-import astropy.units
+from astropy.units import MB, Quantity, byte
 from lsst.daf.butler import Butler, DatasetRef, LimitedButler, Quantum
 from lsst.pipe.base import ExecutionResources, QuantumSuccessCaveats, TaskFactory
 from lsst.pipe.base.pipeline_graph import TaskNode
@@ -149,22 +150,35 @@ class QuantumRunner:
             gone.append(metadata)
         self._butler.pruneDatasets(gone, disassociate=True, unstore=True, purge=True)
 
-    def _executor(self, **options: Any) -> SingleQuantumExecutor:
-        spec = self.spec
-        executor = SingleQuantumExecutor(
-            task_factory=TaskFactory(),
-            enable_lsst_debug=spec.debug,
-            raise_on_partial_outputs=spec.raise_on_partial_outputs,
-            job_metadata=spec.job_metadata,
-            resources=ExecutionResources(
-                num_cores=spec.cores_per_quantum,
-                max_mem=spec.memory_per_quantum,
-                default_mem_units=astropy.units.MB,
-            ),
-            **options,
-        )
-        bound_history(executor, self._history)
-        return executor
+    def _executor(self, **options: Any) -> Callable[[str], SingleQuantumExecutor]:
+        """Return what makes executors for labels, one for each."""
+
+        @cache
+        def for_label(label: str) -> SingleQuantumExecutor:
+            spec = self.spec
+            executor = SingleQuantumExecutor(
+                task_factory=TaskFactory(),
+                enable_lsst_debug=spec.debug,
+                raise_on_partial_outputs=spec.raise_on_partial_outputs,
+                job_metadata=spec.job_metadata,
+                resources=_resources(spec, label),
+                **options,
+            )
+            bound_history(executor, self._history)
+            return executor
+
+        return for_label
+
+
+def _resources(spec: ButlerRunnerSpec, label: str) -> ExecutionResources:
+    memory: str | Quantity | None = spec.memory_per_quantum
+    if label in spec.memory:
+        memory = Quantity(spec.memory[label], byte).to(MB)
+    return ExecutionResources(
+        num_cores=spec.cores.get(label, spec.cores_per_quantum),
+        max_mem=memory,
+        default_mem_units=MB,
+    )
 
 
 class QuantumBackedRunner(QuantumRunner):
@@ -211,7 +225,7 @@ class QuantumBackedRunner(QuantumRunner):
             if executor is self._resuming:
                 self._clear_away(ticket, node, quantum)
             quantum_id = uuid.UUID(bytes=ticket.quantum_id)
-            result = executor.execute(node, quantum, quantum_id, log_records=QuantumLog())
+            result = executor(node.label).execute(node, quantum, quantum_id, log_records=QuantumLog())
             return _success(result, self._outputs(quantum, found=result.skipped_existing))
         except Interruption as error:
             return _failure(error)
@@ -261,7 +275,9 @@ class FullButlerRunner(QuantumRunner):
             # Records in memory: pipe_base's other way, a file, loses the logs of earlier attempts.
             records = QuantumLog()
             quantum_id = uuid.UUID(bytes=ticket.quantum_id)
-            return _success(executor.execute(node, quantum, quantum_id, log_records=records), None)
+            return _success(
+                executor(node.label).execute(node, quantum, quantum_id, log_records=records), None
+            )
         except Interruption as error:
             if (
                 not ticket.registered_before

@@ -59,6 +59,12 @@ class ButlerRunnerSpec:
     memory_per_quantum: str | None = None
     """A number of megabytes, or a number with a unit."""
 
+    cores: Mapping[str, int] = field(default_factory=dict)
+    """Cores of a quantum by label, where these are known."""
+
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of memory of a quantum by label, where these are known."""
+
     durable: bool = True
     """Whether outputs must be on disk before they are recorded as done."""
 

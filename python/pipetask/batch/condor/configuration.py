@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ...errors import UsageError, closest
+from ...executors.resources import Resources
 from ...executors.retries import RetryPolicy
 from ...settings.yaml_file import check_key, read_sections, read_shipped, sections
 
@@ -151,6 +152,16 @@ class CondorConfiguration:
             for key, number in (("retries", rule.retries), ("error_retries", rule.error_retries)):
                 if number is not None:
                     content["labels"].setdefault(label, {})[key] = number
+        return CondorConfiguration(content)
+
+    def with_resources(self, resources: Resources) -> CondorConfiguration:
+        """Return settings in which jobs ask for the memory and the GPUs that quanta need."""
+        content = copy.deepcopy(dict(self.content))
+        for label, needs in resources.needs.items():
+            if memory := needs.get("memory"):
+                content["labels"].setdefault(label, {})["request_memory"] = math.ceil(memory / 1024**2)
+            if gpus := needs.get("gpus"):
+                content["labels"].setdefault(label, {})["request_gpus"] = gpus
         return CondorConfiguration(content)
 
     def dump(self) -> str:

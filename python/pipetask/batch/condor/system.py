@@ -9,6 +9,7 @@ from copy import copy
 from pathlib import Path
 from typing import Self
 
+from ...executors.resources import Resources
 from ...executors.retries import RetryPolicy
 from ...options.condor import CondorOptions
 from ..run_directory import RunDirectory
@@ -65,6 +66,12 @@ class CondorSystem(BatchSystem):
         system = copy(self)
         system._loaded = self._load(labels).with_retries(retries, labels)
         return system
+
+    def with_resources(self, resources: Resources) -> tuple[Self, Collection[str]]:
+        """Let jobs ask for memory and GPUs; their CPUs are as many as the quanta that run at the same time in a job."""
+        system = copy(self)
+        system._loaded = self._configuration.with_resources(resources)
+        return system, resources.asked() - {"memory", "gpus"}
 
     def shares_files(self, labels: Collection[str]) -> bool:
         """Return whether ``file_system`` is ``shared``."""

@@ -20,7 +20,9 @@ from ...outcome import QuantumOutcome, Status
 from ..base import ExecutionContext
 from ..frontier import Frontier
 from ..left_behind import LeftBehindLog
-from ..pool.bundling import BundlePolicy, Bundler
+from ..pool.bundling import BundlePolicy
+from ..pool.packing import bundler_for
+from ..resources import Share
 from ..stop import StopLevel
 from .engine import Engine
 from .far_side import Answer, Order, run_bundle
@@ -86,7 +88,9 @@ class Dispatch:
         runner = context.runner.resuming() if engine.reruns else context.runner
         self._runner = pickle.dumps(runner)
         self._frontier = Frontier(quanta, context.retries)
-        self._bundler = Bundler(self._frontier, policy)
+        self._bundler = bundler_for(
+            context, self._frontier, policy, engine.slots, self._flying, here=engine.is_here
+        )
         self._left_behind = LeftBehindLog(context.graph, "its worker is replaced")
         self._flights: dict[int, _Flight] = {}
         self._n_flights = 0
@@ -105,6 +109,13 @@ class Dispatch:
         """Return the quanta that the engine has."""
         return tuple(id for flight in list(self._flights.values()) for id in flight.quanta)
 
+    def shares(self) -> list[Share]:
+        """Return how much of each resource is in use."""
+        return self._bundler.shares()
+
+    def _flying(self) -> list[Mapping[int, QuantumData]]:
+        return [flight.quanta for flight in list(self._flights.values())]
+
     def outcomes(self) -> Iterator[QuantumOutcome]:
         """Yield the outcome of each quantum of the stream."""
         context = self._context
@@ -116,6 +127,7 @@ class Dispatch:
             else:
                 self._send()
             if context.stop:
+                self._bundler.give_up()
                 yield from self._frontier.cancel(context.stop.reason or "")
             yield from self._frontier.blocked()
             if self._over():
@@ -156,7 +168,7 @@ class Dispatch:
         slots = self._engine.slots
         while len(self._flights) < 2 * slots and not self._context.stop:
             idle = len(self._flights) < slots
-            if self._lost and idle:
+            if self._lost and idle and self._bundler.may_share(slots, {0: self._lost[0]}):
                 bundle = [self._lost.popleft()]
             else:
                 bundle, _ = self._bundler.next(slots, idle=idle)

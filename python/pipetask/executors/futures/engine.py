@@ -36,6 +36,9 @@ class Engine(ABC):
     reruns: bool = False
     """Whether it may run a function twice by itself, even at the same time."""
 
+    is_here: bool = False
+    """Whether all its workers are on this machine, whose memory and GPUs then limit what runs at the same time."""
+
     @classmethod
     @abstractmethod
     def make(cls, argument: str | None, workers: int) -> Engine:

@@ -19,6 +19,7 @@ from ...outcome import QuantumOutcome
 from ..base import ExecutionContext, QuantumExecutor, Traits
 from ..pool.bundling import BundlePolicy
 from ..pool.executor import THREAD_VARIABLES
+from ..resources import Resources
 from .dispatch import Dispatch
 from .engine import Borrowed, Engine, find_engine
 from .far_side import Facts, Inquiry, end_run, file_mark, look_around, versions
@@ -54,7 +55,7 @@ class FuturesExecutor(QuantumExecutor):
         Whether libraries in the workers may start threads of their own.
     """
 
-    traits = Traits(retries=True)
+    traits = Traits(retries=True, resources=True)
     options_group = FuturesOptions
 
     def __init__(
@@ -110,6 +111,8 @@ class FuturesExecutor(QuantumExecutor):
         if (reason := _difference(facts, inquiry)) is not None:
             self._close()
             raise PipetaskError(reason)
+        if context.resources is not None:
+            self._check_fit(context.resources)
         if not facts.sees_folder:
             _LOG.warning(
                 "Workers on %s do not see %s: if the engine loses one, what it had not yet told is run again. Name a "
@@ -118,6 +121,15 @@ class FuturesExecutor(QuantumExecutor):
                 self._folder.path,
             )
             self._remove_folder()
+
+    def _check_fit(self, resources: Resources) -> None:
+        slots = self._engine.slots
+        try:
+            available = resources.available(slots, here=self._engine.is_here)
+            resources.check(available, f"the engine runs {slots} at a time")
+        except UsageError:
+            self._close()
+            raise
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
@@ -128,7 +140,7 @@ class FuturesExecutor(QuantumExecutor):
             with closing(
                 Dispatch(quanta, context, self._engine, self._policy, self._folder, variables)
             ) as dispatch:
-                context.activity.report_with(dispatch.running)
+                context.activity.report_with(dispatch.running, shares=dispatch.shares)
                 try:
                     yield from dispatch.outcomes()
                 finally:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome
 from ..frontier import Frontier
+from ..resources import Share
 
-__all__ = ["BundlePolicy", "Bundler"]
+__all__ = ["NOTHING", "Assigned", "BundlePolicy", "Bundler"]
+
+Assigned = Mapping[int, QuantumData]
+"""What a worker has, by id."""
+
+NOTHING: Assigned = MappingProxyType({})
 
 _UNKNOWN = float("inf")
 """Expected seconds of a quantum whose task has not ended any yet."""
@@ -51,7 +59,24 @@ class Bundler:
         self._means: dict[int, float] = {}
         """Running mean of the seconds that a quantum takes, by task."""
 
-    def next(self, processes: int, *, idle: bool) -> tuple[list[QuantumData], float]:
+    def ready(self, processes: int, most: int) -> int:
+        """Return how many of ``processes`` workers could begin something now, or a number above ``most``."""
+        return self._frontier.fill(most)
+
+    def may_share(self, processes: int, assigned: Assigned) -> bool:
+        """Return whether one more worker could run what another one has and has not begun."""
+        return True
+
+    def give_up(self) -> None:
+        """Return to the frontier what was not begun."""
+
+    def shares(self) -> list[Share]:
+        """Return how much of each resource is in use, if that is counted."""
+        return []
+
+    def next(
+        self, processes: int, *, idle: bool, behind: Assigned = NOTHING
+    ) -> tuple[list[QuantumData], float]:
         """Take a bundle from the frontier; return it and the seconds that it is expected to take.
 
         Parameters
@@ -60,6 +85,8 @@ class Bundler:
             Number of workers, which share what is ready.
         idle
             Whether the bundle is for a worker that has nothing to do.
+        behind
+            What the worker still has.
         """
         frontier, policy = self._frontier, self._policy
         # No more than an equal share of what is ready, so that the other workers get some, too.
@@ -77,6 +104,10 @@ class Bundler:
             quanta.append(quantum)
             seconds += expected
         return quanta, seconds
+
+    def expected(self, quantum: QuantumData) -> float:
+        """Return the seconds that a quantum will probably take; infinite if its task has not ended any yet."""
+        return self._means.get(quantum.task_index, _UNKNOWN)
 
     def learn(self, task: int, outcome: QuantumOutcome) -> None:
         """Note how long a quantum of a task took; recent ones count more."""

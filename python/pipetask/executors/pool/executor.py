@@ -50,7 +50,7 @@ class MultiprocessExecutor(QuantumExecutor):
         Whether libraries in the workers may start threads of their own.
     """
 
-    traits = Traits(retries=True)
+    traits = Traits(retries=True, resources=True)
     options_group = MultiprocessOptions
 
     def __init__(
@@ -97,7 +97,9 @@ class MultiprocessExecutor(QuantumExecutor):
         )
 
     def check(self, context: ExecutionContext) -> None:
-        """Refuse tasks that say they cannot run in another process, and more processes than there can be."""
+        """Refuse tasks that cannot run in another process or never fit, and more processes than there can be."""
+        if (resources := context.resources) is not None:
+            resources.check(resources.available(self._processes), f"-j {self._processes}")
         self._open_files = check_descriptors(min(self._processes, len(context.graph.structure)))
         for label in context.graph.structure.labels:
             node = context.graph.source.task_node(label)

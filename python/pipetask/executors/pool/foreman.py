@@ -80,7 +80,7 @@ class Foreman:
         self._n_oom_kills = oom_kills()
         self._halt, self._halt_source = Pipe(duplex=False)
         self._scratch = _scratch_folder()
-        context.activity.report_with(self._running, self._state.describe)
+        context.activity.report_with(self._running, self._state.describe, self._state.shares)
 
     def outcomes(self) -> Iterator[QuantumOutcome]:
         """Run the stream; yield outcomes as they come.

@@ -18,11 +18,13 @@ from ...outcome import QuantumOutcome, Status
 from ..base import ExecutionContext
 from ..frontier import Frontier
 from ..left_behind import LeftBehindLog
+from ..resources import Share
 from ..stop import StopLevel
-from .bundling import BundlePolicy, Bundler
+from .bundling import Assigned, BundlePolicy
 from .death import Death, explain_death
 from .instructions import Give, Halt, Instruction, Interrupt, Kill, Start, TakeBack
 from .messages import InDebugger, Ready, Report, StartFailure, Unreadable, Untidy
+from .packing import bundler_for
 from .trace import Trace
 from .worker_state import WorkerState
 
@@ -77,7 +79,7 @@ class PoolState:
         self._policy = policy
         self._clock = clock
         self._frontier = Frontier(quanta, context.retries, clock)
-        self._bundler = Bundler(self._frontier, policy)
+        self._bundler = bundler_for(context, self._frontier, policy, processes, self._assigned)
         self._left_behind = LeftBehindLog(context.graph, "its worker is replaced")
         self._outcomes: list[QuantumOutcome] = []
         self._n_started = 0
@@ -105,6 +107,7 @@ class PoolState:
         outcomes, self._outcomes = self._outcomes, []
         yield from outcomes
         if self._context.stop:
+            self._bundler.give_up()
             yield from self._frontier.cancel(self._context.stop.reason or "")
         yield from self._frontier.blocked()
 
@@ -128,6 +131,10 @@ class PoolState:
         now = self._clock()
         workers = [worker.describe(now) for worker in list(self.workers.values())]
         return [*workers, f"quanta: {self._frontier.describe()}", "last decisions:", *self.trace.lines()]
+
+    def shares(self) -> list[Share]:
+        """Return how much of each resource is in use; may be called from any thread."""
+        return self._bundler.shares()
 
     def attempt(self, id: int) -> int:
         """Return which attempt at a quantum is the current one, from 1."""
@@ -270,13 +277,17 @@ class PoolState:
 
     # Decisions
 
+    def _assigned(self) -> list[Assigned]:
+        """Return what each worker has; a display may ask from another thread."""
+        return [worker.assigned for worker in list(self.workers.values())]
+
     @property
     def _n_busy(self) -> int:
         return sum(1 for worker in self.workers.values() if worker.assigned)
 
     def _staff(self) -> Iterator[Instruction]:
         """Start as many workers as there is work for."""
-        wanted = self._frontier.fill(self._processes) + self._n_busy
+        wanted = self._bundler.ready(self._processes, self._processes) + self._n_busy
         while sum(not worker.leaving for worker in self.workers.values()) < min(self._processes, wanted):
             self._n_started += 1
             self.trace.note(self._n_started, "start")
@@ -290,13 +301,14 @@ class PoolState:
         ]
         hungry.sort(key=lambda worker: len(worker.assigned))
         for worker in hungry:
-            if not worker.assigned and not self._frontier.fill(1):
+            if not worker.assigned and not self._bundler.ready(self._processes, 1):
                 yield from self._take_back_half()
                 if self._context.stop:
                     return
             if not worker.is_available:  # what was read when others gave back may concern this one
                 continue
-            quanta, seconds = self._bundler.next(self._processes, idle=not worker.assigned)
+            idle = not worker.assigned
+            quanta, seconds = self._bundler.next(self._processes, idle=idle, behind=worker.assigned)
             if quanta:
                 yield self._given(worker, quanta, seconds)
 
@@ -309,11 +321,17 @@ class PoolState:
 
         A worker that was believed to have some may have none; then it is another's turn.
         """
-        while not self._frontier.fill(1):
-            rich = max(self.workers.values(), key=lambda worker: worker.held)
-            if not rich.held:
+        while not self._bundler.ready(self._processes, 1):
+            rich = max(
+                filter(self._may_share, self.workers.values()), key=lambda each: each.held, default=None
+            )
+            if rich is None:
                 return
             yield self._taken(rich, half=True)
+
+    def _may_share(self, worker: WorkerState) -> bool:
+        """Return whether another worker could run what this one has not begun."""
+        return bool(worker.held) and self._bundler.may_share(self._processes, worker.assigned)
 
     def _given(self, worker: WorkerState, quanta: list[QuantumData], seconds: float) -> Give:
         frontier, ticket = self._frontier, self._context.ticket

@@ -23,6 +23,8 @@ class LocalEngine(Engine):
         Its size.
     """
 
+    is_here = True
+
     def __init__(self, workers: int):
         self._workers = workers
         self._executor: Executor | None = None
