@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dag_reader import read_dag, split_words, without_joins
 from pipetask.batch.bundling import BundlingOptions, bundle
-from pipetask.batch.condor.configuration import CondorConfiguration, megabytes
+from pipetask.batch.condor.configuration import CondorConfiguration
 from pipetask.batch.condor.dag_text import DagText, retried
 from pipetask.batch.condor.quoting import (
     arguments,
@@ -32,6 +32,7 @@ from pipetask.batch.condor.submit_description import JobKind, environment_for, s
 from pipetask.batch.graph_parts import deal
 from pipetask.batch.names import node_name, plain_name
 from pipetask.errors import PipetaskError, UsageError
+from pipetask.settings.layers import megabytes
 from pipetask.testing import enumerated
 
 from test_enumeration import random_graphs  # isort: skip

@@ -41,6 +41,11 @@ class RetryRule:
     delay: float = 0.0
     """Seconds before the second attempt; the delay doubles with each further one."""
 
+    def numbers(self) -> dict[str, int]:
+        """Return the numbers of other attempts that were asked for, by name."""
+        numbers = {"retries": self.retries, "error_retries": self.error_retries}
+        return {name: number for name, number in numbers.items() if number is not None}
+
     def delay_before_next(self, outcomes: Sequence[QuantumOutcome]) -> float | None:
         """Return the seconds to wait before another attempt, `None` if there is to be none.
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from ...errors import PipetaskError
 from ...executors.retries import RetryPolicy
+from ..environment import passed_on, retried_in_jobs
 from ..run_directory import RunDirectory
 from .configuration import CondorConfiguration
 from .dag_text import NO_JOB
 from .layout import Layout
 from .rehearsal import rehearse
 from .slots import named
-from .submit_description import JobKind, description, environment_for, passed_on, submit_commands
+from .submit_description import JobKind, description, environment_for, submit_commands
 
 __all__ = ["called", "commands_of", "retried_by_jobs", "rewrite", "write"]
 
@@ -62,7 +63,9 @@ def write(
         The run's id.
     """
     layout.configuration.write_text(configuration.dump())
-    environ = {name: text for kind in kinds for name, text in passed_on(kind.settings).items()}
+    environ = {
+        name: text for kind in kinds for name, text in passed_on(kind.settings.pass_environment).items()
+    }
     listed = [[kind.name, kind.labels, kind.node, kind.settings.file_system] for kind in kinds]
     layout.kinds.write_text(json.dumps({"kinds": listed, "environment": environ}, indent=1))
     _write(layout, {kind.name: commands_of(kind, run_directory, run_id) for kind in kinds}, configuration)
@@ -95,19 +98,10 @@ def rewrite(directory: RunDirectory, configuration: CondorConfiguration) -> None
 def retried_by_jobs(
     policy: RetryPolicy, configuration: CondorConfiguration, labels: Collection[str]
 ) -> RetryPolicy:
-    """Return what jobs try again themselves: what has raised, and, where asked for, what took too long.
-
-    A job whose quantum was killed ends, and HTCondor counts how often it is started again.
-    """
-    rules = {}
-    for label in labels:
-        rule, settings = policy.rule(label), configuration.for_labels([label])
-        rules[label] = replace(
-            rule,
-            retries=settings.retries if rule.timeouts else 0,
-            error_retries=settings.error_retries,
-        )
-    return RetryPolicy(labels=rules)
+    """Return what jobs try again themselves."""
+    settings = {label: configuration.for_labels([label]) for label in labels}
+    allowed = {label: (each.retries, each.error_retries) for label, each in settings.items()}
+    return retried_in_jobs(policy, allowed, labels)
 
 
 def _kinds(listed: Sequence[Sequence[object]], configuration: CondorConfiguration) -> Iterator[JobKind]:

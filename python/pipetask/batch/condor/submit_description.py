@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..environment import passed_on
 from ..graph_parts import FOLDER as PARTS
 from ..node_commands import job_arguments
 from .configuration import JobSettings
 from .memory import memory_request, policy
 from .quoting import Macro, arguments, attribute, environment, expression, submit_command, value
 
-__all__ = ["RUN_ATTRIBUTE", "JobKind", "description", "environment_for", "passed_on", "submit_commands"]
+__all__ = ["RUN_ATTRIBUTE", "JobKind", "description", "environment_for", "submit_commands"]
 
 RUN_ATTRIBUTE = "PipetaskRun"
 """Job attribute with the id of the run."""
@@ -99,17 +98,7 @@ def description(commands: Mapping[str, str]) -> Iterator[str]:
 
 def environment_for(settings: JobSettings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables of jobs: those that are passed on, and those that are set."""
-    return passed_on(settings, environ) | dict(settings.environment)
-
-
-def passed_on(settings: JobSettings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment variables of this process that jobs get."""
-    environ = os.environ if environ is None else environ
-    return {
-        name: text
-        for name, text in sorted(environ.items())
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.pass_environment)
-    }
+    return passed_on(settings.pass_environment, environ) | dict(settings.environment)
 
 
 def _requests(settings: JobSettings) -> Iterator[tuple[str, str]]:
