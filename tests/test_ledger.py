@@ -91,7 +91,7 @@ def test_a_restart_is_told_what_is_left_and_what_it_asked_for(directory: RunDire
     attempt(directory, 1, code=None, memory=200)
     rest = Ledger(directory).remainder()
     assert rest.done == ["a-0"]
-    assert rest.left[0] == UnfinishedNode("a-1", ("a",), 200, None)
+    assert rest.left[0] == UnfinishedNode("a-1", ("a",), (), 1, 2, 200, None)
     assert [node.name for node in rest.left[1:]] == ["a-2", "b-3", "b-4", "b-5"]
     assert {(node.memory, node.exit_code) for node in rest.left[1:]} == {(0, None)}
 

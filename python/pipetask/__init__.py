@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .batch.condor import CondorSystem
     from .batch.executor import BatchExecutor
+    from .batch.slurm import SlurmSystem
     from .batch.system import BatchSystem
     from .errors import PipetaskError, RegistrationError, UsageError
     from .execution.graph_executor import QuantumGraphExecutor
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from .options.pipeline import PipelineOptions
     from .options.resources import ResourceOptions
     from .options.retries import RetryOptions
+    from .options.slurm import SlurmOptions
     from .outcome import QuantumError, QuantumOutcome, Status, Usage
     from .pipeline.build import PipelineSource, build_pipeline
     from .pipeline.draw import draw_pipeline
@@ -151,6 +153,8 @@ __all__ = [
     "RunningQuantum",
     "SetConfig",
     "Sink",
+    "SlurmOptions",
+    "SlurmSystem",
     "Status",
     "StopLevel",
     "StopRequest",
@@ -182,6 +186,7 @@ __all__ = [
 _HOMES = {
     "batch.condor": "CondorSystem",
     "batch.executor": "BatchExecutor",
+    "batch.slurm": "SlurmSystem",
     "batch.system": "BatchSystem",
     "errors": "PipetaskError RegistrationError UsageError",
     "executors.activity": "Activity RunningQuantum",
@@ -216,6 +221,7 @@ _HOMES = {
     "options.pipeline": "PipelineOptions",
     "options.resources": "ResourceOptions",
     "options.retries": "RetryOptions",
+    "options.slurm": "SlurmOptions",
     "outcome": "QuantumError QuantumOutcome Status Usage",
     "pipeline.build": "PipelineSource build_pipeline",
     "pipeline.draw": "draw_pipeline",

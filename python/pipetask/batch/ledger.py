@@ -113,6 +113,11 @@ class UnfinishedNode:
     labels: tuple[str, ...]
     """Of its quanta, in pipeline order."""
 
+    needs: tuple[int, ...]
+    """Numbers of the nodes that it waits for."""
+
+    number: int
+    attempts: int
     memory: int
     """Most memory in megabytes that any attempt has asked for; 0 if that is not known."""
 
@@ -175,7 +180,17 @@ class Ledger:
                     continue
                 tasks = sorted({quantum.task for quantum in node.quanta})
                 labels = tuple(index.labels[task] for task in tasks)
-                left.append(UnfinishedNode(node.name, labels, found.memory, found.exit_code))
+                left.append(
+                    UnfinishedNode(
+                        node.name,
+                        labels,
+                        node.needs,
+                        node.number,
+                        len(found.attempts),
+                        found.memory,
+                        found.exit_code,
+                    )
+                )
         return Remainder(done, left)
 
     def missing(self, statuses: Mapping[int, Status]) -> Iterator[NodeVerdict]:

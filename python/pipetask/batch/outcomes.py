@@ -21,7 +21,15 @@ from ..journal.records import FIRST_LINE, Started, TailOfRecords, packed
 from ..outcome import QuantumOutcome
 from ..storage.durability import sync_files
 
-__all__ = ["Attempt", "AttemptTails", "AttemptWriter", "attempts_by_node", "attempts_of", "span"]
+__all__ = [
+    "Attempt",
+    "AttemptTails",
+    "AttemptWriter",
+    "attempt_of",
+    "attempts_by_node",
+    "attempts_of",
+    "span",
+]
 
 _SUFFIX = ".outcomes"
 _SHARD = 1000
@@ -105,7 +113,7 @@ class AttemptWriter:
 
     def end(self, exit_code: int) -> None:
         """Record the end of the attempt, close the file, and return when it is on disk."""
-        self._write({"record": "end", "exit_code": exit_code})
+        self._write({"record": "end", "exit_code": int(exit_code)})
         os.close(self._file)
         sync_files([str(self._path)])
 
@@ -118,6 +126,15 @@ class AttemptWriter:
             raise PipetaskError(
                 f"{self._path} cannot be written ({error.strerror}): make room; what had ended is in it."
             ) from error
+
+
+def attempt_of(name: str) -> tuple[int, int] | None:
+    """Return the number of the node, and the nanosecond at which the attempt began, from the name of its file.
+
+    `None` if no attempt has files of such a name.
+    """
+    path = Path(name)
+    return (_number(path), _began(path)) if path.suffix == _SUFFIX else None
 
 
 def attempts_of(folder: Path, number: int) -> list[Attempt]:

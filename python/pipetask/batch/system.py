@@ -103,6 +103,9 @@ class Snapshot:
     done_before: Collection[str] = ()
     """Nodes that were done when the run was last submitted."""
 
+    notes: Sequence[str] = ()
+    """What else a user should know, one line each."""
+
 
 class SystemWatch(ABC):
     """Looks at one run as often as it is asked to; made by `BatchSystem.watch`.

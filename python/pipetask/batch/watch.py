@@ -71,6 +71,7 @@ class RunWatch:
             self._unregistered(phase, seen),
             rate,
             left / rate if rate and phase is RunPhase.RUNNING else None,
+            seen.notes,
         )
 
     def _verdict(self, seen: Snapshot) -> RunPhase:

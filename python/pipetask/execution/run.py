@@ -99,6 +99,8 @@ def run(
     timings: str | Path | None = None,
     condor: str | Iterable[str] = (),
     condor_config: str | Path | None = None,
+    slurm: str | Iterable[str] = (),
+    slurm_config: str | Path | None = None,
 ) -> RunSummary:
     """Execute a quantum graph in a repository, and return how each quantum ended.
 
@@ -112,8 +114,9 @@ def run(
     graph
         A ``.qg`` or ``.qgraph`` file, or a graph in memory, such as `build_graph` returns.
     mode
-        Execution model: ``in-process``, ``multiprocess``, ``futures``, ``dry-run``, ``condor``, an installed one, a
-        class path, or an instance.  By default in-process for one process without a timeout, else multiprocess.
+        Execution model: ``in-process``, ``multiprocess``, ``futures``, ``dry-run``, ``condor``, ``slurm``, an
+        installed one, a class path, or an instance.  By default in-process for one process without a timeout, else
+        multiprocess.
     sinks
         What receives each outcome, and the summary at the end, for instance a progress display.
     summary, html, trace

@@ -80,7 +80,8 @@ class ExecutorOptions:
     mode: str | None = option(
         "--mode",
         metavar="MODE",
-        help="Execution model: in-process, multiprocess, futures, dry-run, condor, an installed one, or a class path.",
+        help="Execution model: in-process, multiprocess, futures, dry-run, condor, slurm, an installed one, or a class "
+        "path.",
         default_text="in-process at -j 1 without --timeout, else multiprocess",
         complete="modes",
     )

@@ -21,6 +21,7 @@ from .batch import BatchOptions
 from .condor import CondorOptions
 from .declaration import Declared, Option, declared
 from .models import DryRunOptions, FuturesOptions, InProcessOptions, MultiprocessOptions
+from .slurm import SlurmOptions
 
 __all__ = ["BUILT_IN", "BuiltIn", "model_groups", "unusable_models", "without_clashes"]
 
@@ -42,6 +43,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "futures": BuiltIn("pipetask.executors.futures:FuturesExecutor", (FuturesOptions,)),
     "dry-run": BuiltIn("pipetask.executors.dry_run:DryRunExecutor", (DryRunOptions,)),
     "condor": BuiltIn("pipetask.batch.condor:CondorSystem", (BatchOptions, CondorOptions)),
+    "slurm": BuiltIn("pipetask.batch.slurm:SlurmSystem", (BatchOptions, SlurmOptions)),
 }
 """The execution models that come with pipetask, by mode."""
 

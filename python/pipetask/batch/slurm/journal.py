@@ -1,0 +1,119 @@
+"""The journal of submissions: what is about to be submitted, what was, and what became of it.
+
+A line is written before and after each request, so that a submission that was interrupted at any point can be
+continued: what has a line before and none after is looked for in the queue.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Journal", "Progress", "State"]
+
+
+@dataclass
+class Progress:
+    """How far the submission of a round has got."""
+
+    jobs: dict[int, str] = field(default_factory=dict)
+    """Numbers that Slurm gave to arrays."""
+
+    left_out: set[int] = field(default_factory=set)
+    """Arrays for which Slurm had no room."""
+
+    releasing: bool = False
+    """Whether jobs may have begun."""
+
+    released: float | None = None
+    """When all jobs were free to begin."""
+
+    ended: int | None = None
+    """What the final job has exited with."""
+
+    trouble: str | None = None
+    """Why what has to run again was not submitted."""
+
+
+@dataclass
+class State:
+    """What a journal says."""
+
+    rounds: dict[int, Progress] = field(default_factory=dict)
+    cancelled: bool = False
+    """Whether a person has cancelled the run, and it was not started since."""
+
+    changed: float = 0.0
+
+    @property
+    def last(self) -> int:
+        """Number of the last round that anything is known of; 0 if there is none."""
+        return max(self.rounds, default=0)
+
+
+class Journal:
+    """A journal; it may be written on several machines.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def note(self, step: str, round: int = 0, **more: Any) -> None:
+        """Append a line, and return when it is on disk."""
+        line = json.dumps({"time": time.time(), "step": step, "round": round, **more}) + "\n"
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            if os.write(file, line.encode()) != len(line):
+                raise OSError(28, "no space is left")
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def read(self) -> State:
+        """Return what it says; a line that was cut off counts as not written."""
+        state = State()
+        try:
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return state
+        for line in text.splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            _take(state, event)
+        return state
+
+
+def _take(state: State, event: dict[str, Any]) -> None:
+    state.changed = event["time"]
+    if event["step"] in ("cancelled", "started"):
+        state.cancelled = event["step"] == "cancelled"
+        return
+    progress = state.rounds.setdefault(event["round"], Progress())
+    match event:
+        case {"step": "submitting"}:
+            pass
+        case {"step": "submitted", "array": array, "job": job}:
+            progress.jobs[array] = job
+        case {"step": "left out", "array": array}:
+            progress.left_out.add(array)
+        case {"step": "releasing"}:
+            progress.releasing = True
+        case {"step": "released", "time": when}:
+            progress.releasing, progress.released = True, when
+        case {"step": "ended", "code": code}:
+            progress.ended = code
+        case {"step": "trouble", "why": why}:
+            progress.trouble = why
+        case other:
+            raise ValueError(f"unknown step {other}")

@@ -1,0 +1,48 @@
+"""The last job of a round: ``python -m pipetask.batch.slurm.last_job RUN_DIR ROUND``.
+
+It submits what has to run again, with a last job of its own.  When nothing has to, it registers what is done and writes
+the summary, in a process of the command ``pipetask run-node``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ...errors import PipetaskError
+from ..exit_codes import ExitCode
+from ..names import FINAL
+from ..node_commands import job_arguments
+from ..run_directory import RunDirectory
+from .control import Run, continue_run
+
+__all__ = ["main"]
+
+
+def main(path: str, number: int) -> int:
+    """Continue a run after a round, or end it.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+    number
+        Number of the round.
+    """
+    run = Run.open(RunDirectory(path))
+    try:
+        if continue_run(run, number):
+            print("Nodes have to run again, and were submitted.", file=sys.stderr)
+            return ExitCode.DONE
+    except PipetaskError as error:
+        why = f"what has to run again was not submitted from a job ({error})"
+        print(f"{why}; submit it with: pipetask restart {path}", file=sys.stderr)
+        run.journal.note("trouble", number, why=why)
+    code = subprocess.call([sys.executable, *job_arguments(path, FINAL)])
+    if not run.journal.read().cancelled:
+        run.journal.note("ended", number, code=code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,219 @@
+"""Submit a round: held, in order, and released in one call; or continue where that was interrupted.
+
+Nothing begins before all is wired, so nothing can have ended and be forgotten when something is to wait for it.
+Whether a job was submitted is for the queue to say, by the job's comment: a request that was not answered may have been
+carried out, and after a crash of the controller a request that was answered may not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ...errors import PipetaskError
+from ..run_directory import RunDirectory
+from .arrays import JobArray
+from .client import SlurmLimitError, SlurmUnknownError, call
+from .configuration import SlurmConfiguration
+from .journal import Journal
+from .layout import Layout, RunRecord
+from .queue import Element, comment, look
+from .round import Round, array_file, is_final, settings_of
+
+__all__ = ["only_one", "submit_round"]
+
+_TRIES = 3
+"""How often a request is made that Slurm does not answer."""
+
+_PAUSE = 2.0
+"""Seconds before the second request; it doubles."""
+
+
+@contextmanager
+def only_one(layout: Layout, patience: float = 120.0) -> Iterator[None]:
+    """Let one process at a time decide what is submitted, as far as the file system has locks.
+
+    Raises
+    ------
+    PipetaskError
+        If another process goes on for too long.
+    """
+    deadline = time.monotonic() + patience
+    with layout.lock.open("a") as lock:
+        while not _locked(lock.fileno()):
+            if time.monotonic() > deadline:
+                raise PipetaskError(
+                    f"Another command submits jobs of {layout.run_directory}: wait until it has ended."
+                )
+            time.sleep(0.1)
+        yield
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # there are no locks on this file system, and the journal has to do
+        return True
+    return True
+
+
+def submit_round(
+    directory: RunDirectory, configuration: SlurmConfiguration, record: RunRecord, new: Round
+) -> list[str]:
+    """Submit the arrays of a round that are not in the queue, and release all.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    configuration, record
+        Its settings, and what does not change.
+    new
+        The round.
+
+    Returns
+    -------
+    jobs
+        The numbers that Slurm gave to them.
+
+    Raises
+    ------
+    PipetaskError
+        If Slurm does not take it.
+    """
+    return _Submission(directory, configuration, record, new).run()
+
+
+@dataclass(frozen=True)
+class _Submission:
+    directory: RunDirectory
+    configuration: SlurmConfiguration
+    record: RunRecord
+    round: Round
+
+    def run(self) -> list[str]:
+        number, journal = self.round.number, self._journal
+        progress = journal.read().rounds.get(number)
+        if progress is None or not progress.releasing:
+            jobs = self._submit_all(progress is not None)
+            if journal.read().cancelled:
+                raise PipetaskError(f"{self.directory.path} was cancelled meanwhile: nothing is released.")
+            journal.note("releasing", number)
+        else:
+            jobs = progress.jobs  # some may have begun, and even have ended
+        self._release(jobs)
+        journal.note("released", number)
+        return list(jobs.values())
+
+    @property
+    def _journal(self) -> Journal:
+        return Journal(Layout(self.directory.path).journal)
+
+    @property
+    def _patience(self) -> float:
+        return self.configuration.run.patience
+
+    def _submit_all(self, interrupted: bool) -> dict[int, str]:
+        """Submit what is not in the queue; held jobs cannot have ended, so those that are not there are not ours."""
+        jobs = self._in_queue() if interrupted else {}
+        full = False
+        for array in self.round.arrays:
+            if array.number in jobs:
+                continue
+            if full and not is_final(array):
+                self._journal.note("left out", self.round.number, array=array.number)
+                continue
+            try:
+                jobs[array.number] = self._submit(array, jobs)
+            except SlurmLimitError:
+                if not jobs:
+                    raise
+                if is_final(array):
+                    jobs[array.number] = self._make_room(array, jobs)
+                else:
+                    full = True
+                    self._journal.note("left out", self.round.number, array=array.number)
+        return jobs
+
+    def _submit(self, array: JobArray, jobs: Mapping[int, str]) -> str:
+        journal, number = self._journal, self.round.number
+        journal.note("submitting", number, array=array.number)
+        for attempt in range(_TRIES):
+            try:
+                job = self._sbatch(array, jobs)
+                break
+            except SlurmUnknownError:
+                time.sleep(_PAUSE * 2**attempt)
+                if (found := self._in_queue().get(array.number)) is not None:
+                    job = found
+                    break
+                if attempt == _TRIES - 1:
+                    raise
+        journal.note("submitted", number, array=array.number, job=job)
+        return job
+
+    def _sbatch(self, array: JobArray, jobs: Mapping[int, str]) -> str:
+        layout, round = Layout(self.directory.path), self.round.number
+        options: list[str] = json.loads(array_file(layout, round, array.number, "json").read_text())
+        # The final job comes after whatever was submitted, and the others after what they need.
+        needs = [jobs[each] for each in (sorted(jobs) if is_final(array) else array.needs) if each in jobs]
+        words = [
+            "--parsable",
+            "--hold",
+            f"--job-name={self.record.name}",
+            f"--comment={comment(self.record.id, round, array.number)}",
+            *([f"--dependency=afterany:{':'.join(needs)}"] if needs else []),
+            *options,
+            str(array_file(layout, round, array.number, "sh")),
+        ]
+        settings = settings_of(self.configuration, array)
+        environment = {**self.record.environment, **settings.environment}
+        printed = call("sbatch", words, patience=self._patience, environment=environment)
+        # With several clusters, the name of one follows.
+        return printed.strip().partition(";")[0]
+
+    def _make_room(self, final: JobArray, jobs: dict[int, str]) -> str:
+        """Withdraw the last array, so that there is room for the final job."""
+        array = max(jobs)
+        self._journal.note("left out", self.round.number, array=array)
+        call("scancel", [jobs.pop(array)], patience=self._patience)
+        return self._submit(final, jobs)
+
+    def _in_queue(self) -> dict[int, str]:
+        found = self._elements()
+        left_out = self._journal.read().rounds[self.round.number].left_out
+        return {
+            each.array: each.job
+            for each in found
+            if each.round == self.round.number and not each.is_over and each.array not in left_out
+        }
+
+    def _elements(self) -> list[Element]:
+        return look(self.record.name, self.record.id, self._patience)
+
+    def _release(self, jobs: Mapping[int, str]) -> None:
+        for attempt in range(_TRIES):
+            try:
+                call("scontrol", ["release", ",".join(jobs.values())], patience=self._patience)
+            except SlurmUnknownError:
+                if attempt == _TRIES - 1:
+                    raise
+                time.sleep(_PAUSE * 2**attempt)
+            except PipetaskError:
+                # It says so of jobs that have ended, and releases the others.
+                if self._held():
+                    raise
+                return
+            else:
+                return
+
+    def _held(self) -> bool:
+        """Return whether a job of the round is held as it was submitted."""
+        ours = [each for each in self._elements() if each.round == self.round.number and not each.is_over]
+        return any(each.reason == "JobHeldUser" for each in ours)

@@ -1,0 +1,157 @@
+"""Why a node has no final attempt, and what its next one asks for.
+
+What Slurm's own daemon writes into the error file of an element says how it ended.  That needs no accounting, and
+outlives the controller's memory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..exit_codes import ExitCode
+from ..ledger import UnfinishedNode
+from ..rounds import Cause
+from .arrays import Demand
+from .configuration import SlurmConfiguration
+from .journal import State
+from .layout import Layout
+from .planning import demand_of
+from .round import Round
+
+__all__ = ["History", "said_by_slurm"]
+
+_TAIL = 1 << 13
+_SAID = re.compile(rb"^slurmstepd[^:]*: (?:error: )?(.*)$", re.MULTILINE)
+_WORDS = (
+    (re.compile(r"oom.?kill|memory limit|out of memory", re.IGNORECASE), "memory"),
+    (re.compile(r"DUE TO TIME LIMIT"), "time"),
+    (re.compile(r"DUE TO PREEMPTION"), "preempted"),
+    (re.compile(r"DUE TO NODE FAILURE"), "node failure"),
+    (re.compile(r"DUE TO JOB REQUEUE"), "requeued"),
+    (re.compile(r"CANCELLED AT"), "cancelled"),
+)
+"""What Slurm's daemon writes, with what it means; the first that fits counts."""
+
+_SENTENCES = {
+    "memory": "its job used more memory than it had asked for",
+    "time": "its job reached its walltime",
+    "preempted": "its job was preempted",
+    "node failure": "the machine of its job failed",
+    "requeued": "its job was put back into the queue",
+    "cancelled": "its job was cancelled with scancel",
+    "": "its job was killed or has vanished; Slurm does not say why",
+}
+
+
+def said_by_slurm(path: Path) -> str:
+    """Return how an element ended, as Slurm's daemon says in its error file; empty if it says nothing.
+
+    Parameters
+    ----------
+    path
+        The error file.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            text = file.read()
+    except OSError:
+        return ""
+    lines = [line.decode(errors="replace") for line in _SAID.findall(text)]
+    for line in reversed(lines):
+        for pattern, word in _WORDS:
+            if pattern.search(line):
+                return word
+    return ""
+
+
+class History:
+    """What the rounds of a run have asked for, and how the elements of nodes have ended.
+
+    Parameters
+    ----------
+    layout
+        Where the run is.
+    configuration
+        Its settings.
+    rounds
+        All rounds, oldest first.
+    state
+        What the journal says.
+    """
+
+    def __init__(
+        self, layout: Layout, configuration: SlurmConfiguration, rounds: Sequence[Round], state: State
+    ):
+        self._layout, self._configuration = layout, configuration
+        self._last: dict[str, tuple[str, int]] = {}
+        self._demands: dict[str, Demand] = {}
+        self._again: Counter[str] = Counter()
+        for each in rounds:
+            if each.starts:
+                self._again.clear()
+            self._again.update(
+                name for name, cause in each.causes.items() if cause == Cause.INFRASTRUCTURE.value
+            )
+            progress = state.rounds.get(each.number)
+            jobs = {} if progress is None else progress.jobs
+            for array in each.arrays:
+                if array.number in jobs and array.number not in (progress.left_out if progress else ()):
+                    self._demands |= dict.fromkeys(array.nodes, array.demand)
+                    places = ((node, (jobs[array.number], task)) for task, node in enumerate(array.nodes))
+                    self._last.update(places)
+
+    def was_submitted(self, node: str) -> bool:
+        """Return whether there has ever been a job for a node."""
+        return node in self._last
+
+    def how(self, node: str) -> str:
+        """Return how the last job of a node ended, in a word of Slurm's daemon."""
+        if node not in self._last:
+            return ""
+        return said_by_slurm(self._layout.error_file(*self._last[node]))
+
+    def sentence(self, node: UnfinishedNode) -> str:
+        """Return in one sentence why a node has no final attempt."""
+        return _SENTENCES[self.how(node.name)]
+
+    def demand(self, node: UnfinishedNode) -> Demand:
+        """Return what a node asked for the last time, or what the settings say if that is more."""
+        settings = self._configuration.for_labels(node.labels)
+        first, last = demand_of(settings), self._demands.get(node.name)
+        if last is None:
+            return first
+        return Demand(max(first.memory, last.memory), max(first.time, last.time))
+
+    def next_demand(self, node: UnfinishedNode, cause: Cause) -> Demand:
+        """Return what a node is to ask for."""
+        settings, demand = self._configuration.for_labels(node.labels), self.demand(node)
+        match cause:
+            case Cause.MEMORY:
+                return Demand(settings.more_memory(demand.memory), demand.time)
+            case Cause.TIME:
+                return Demand(demand.memory, settings.more_time(demand.time))
+            case _:
+                return demand
+
+    def verdict(self, node: UnfinishedNode) -> Cause | None:
+        """Return why a node without a final attempt is to run again; `None` if it is given up."""
+        if not self.was_submitted(node.name):
+            return Cause.LEFT_OUT
+        how, demand = self.how(node.name), self.demand(node)
+        if node.exit_code == ExitCode.OUT_OF_MEMORY or how == "memory":
+            cause = Cause.MEMORY
+        elif how == "time":
+            cause = Cause.TIME
+        elif how == "cancelled" and node.exit_code != ExitCode.INFRASTRUCTURE:
+            return None  # a person has done that
+        else:
+            cause = Cause.INFRASTRUCTURE
+        if cause is Cause.INFRASTRUCTURE:
+            retries = self._configuration.for_labels(node.labels).retries
+            return cause if self._again[node.name] < retries else None
+        return cause if self.next_demand(node, cause) != demand else None

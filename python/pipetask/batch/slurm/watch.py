@@ -1,0 +1,224 @@
+"""The state of a run: what its jobs have written, and what is in the queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ...errors import PipetaskError
+from ..attempt_ends import AttemptEnds, LastAttempt
+from ..exit_codes import FINAL_CODES
+from ..names import FINAL, FIRST
+from ..run_directory import RunDirectory
+from ..status import ENDED, Hold, NodeState, RunPhase
+from ..system import Snapshot, SystemWatch
+from .control import Run
+from .journal import Journal, Progress, State
+from .layout import Layout
+from .queue import Element
+from .round import Round, read_rounds
+
+__all__ = ["SlurmWatch"]
+
+_LOST = 60.0
+"""Seconds that the final job has to be absent from the queue until it counts as lost."""
+
+_PAUSE = 30.0
+"""Seconds between two looks at the queue of one who only asks for the phase."""
+
+
+class SlurmWatch(SystemWatch):
+    """Looks at a run.
+
+    Parameters
+    ----------
+    directory
+        The run.
+
+    Notes
+    -----
+    What jobs have written is the truth, and the queue says only what waits and what runs.  If Slurm does not answer,
+    nothing follows from that.
+    """
+
+    def __init__(self, directory: RunDirectory):
+        self._directory = directory
+        self._layout = Layout(directory.path)
+        self._journal = Journal(self._layout.journal)
+        self._ends = AttemptEnds(directory.outcomes)
+        self._run: Run | None = None
+        self._rounds: list[Round] = []
+        self._looked = 0.0
+        with directory.index() as index:
+            self._numbers = {name: number for number, name in enumerate(index.counts())}
+
+    def phase(self) -> RunPhase:
+        """Return what the run is up to; Slurm is asked only now and then."""
+        state = self._journal.read()
+        phase = _phase(state)
+        if phase is RunPhase.RUNNING and time.monotonic() - self._looked > _PAUSE:
+            with suppress(PipetaskError):
+                return self._after_a_look(state, self._queue())
+        return phase
+
+    def look(self) -> Snapshot:
+        """Read what jobs have written, and ask for the queue once, unless the run is over."""
+        state = self._journal.read()
+        phase, queue, notes = _phase(state), list[Element](), list(_notes(state))
+        if phase is RunPhase.RUNNING or (state.rounds and phase is RunPhase.WRITTEN):
+            try:
+                queue = self._queue()
+            except PipetaskError as error:
+                notes.append(f"What runs is not known: {error}  What is shown is what jobs have written.")
+            else:
+                phase = self._after_a_look(state, queue)
+        attempts = self._ends.look()
+        seen = _Seen(self._all_rounds(state), state, queue, attempts, self._numbers, phase)
+        states = seen.states()
+        if self._directory.begun.exists():
+            states[FIRST] = NodeState.DONE
+        since = next((p.released for p in reversed(state.rounds.values()) if p.released), None)
+        changed = max(self._ends.changed, state.changed)
+        return Snapshot(
+            phase=phase,
+            states=states,
+            holds=list(seen.holds()),
+            elapsed=None if since is None else max(changed, since) - self._started(state, since),
+            changed=changed,
+            done_before=self._rounds[-1].done if self._rounds else (),
+            notes=notes,
+        )
+
+    def _queue(self) -> list[Element]:
+        self._looked = time.monotonic()
+        self._run = self._run or Run.open(self._directory)
+        return self._run.in_queue()
+
+    def _all_rounds(self, state: State) -> Sequence[Round]:
+        if len(self._rounds) < state.last or not self._rounds:
+            self._rounds = read_rounds(self._layout)
+        return self._rounds
+
+    def _started(self, state: State, otherwise: float) -> float:
+        """Return when the rounds began of which the last one is a part."""
+        starts = [each.number for each in self._rounds if each.starts and each.number in state.rounds]
+        released = state.rounds[starts[-1]].released if starts else None
+        return otherwise if released is None else released
+
+    def _after_a_look(self, state: State, queue: Sequence[Element]) -> RunPhase:
+        """Return the phase; a run is over without a word if nothing of it was in the queue twice, a minute apart."""
+        if queue or not state.rounds[state.last].releasing:
+            self._layout.absent.unlink(missing_ok=True)
+            return _phase(state)
+        # The final job may have written its last words while we looked.
+        if (phase := _phase(self._journal.read())) is not RunPhase.RUNNING:
+            return phase
+        with suppress(OSError):  # another user may only read
+            if not self._layout.absent.exists():
+                self._layout.absent.touch()
+            if time.time() - self._layout.absent.stat().st_mtime > _LOST:
+                return RunPhase.FAILED
+        return RunPhase.RUNNING
+
+
+def _phase(state: State) -> RunPhase:
+    """Return what the journal says that the run is up to."""
+    if state.cancelled:
+        return RunPhase.CANCELLED
+    progress = state.rounds.get(state.last)
+    if progress is None or (not progress.releasing and state.last == 1):
+        return RunPhase.WRITTEN
+    match progress.ended:
+        case None:
+            return RunPhase.RUNNING
+        case 0:
+            return RunPhase.SUCCEEDED
+        case _:
+            return RunPhase.FAILED
+
+
+def _notes(state: State) -> Iterator[str]:
+    progress = state.rounds.get(state.last)
+    if progress is None:
+        return
+    if progress.trouble:
+        yield f"In the final job, {progress.trouble}."
+    if progress.released is None and not state.cancelled and time.time() - state.changed > _LOST:
+        yield "The submission was interrupted: continue it with pipetask restart."
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is known at one moment."""
+
+    rounds: Sequence[Round]
+    state: State
+    queue: Sequence[Element]
+    attempts: Mapping[int, LastAttempt]
+    numbers: Mapping[str, int]
+    phase: RunPhase
+
+    def states(self) -> dict[str, NodeState]:
+        """Return the states of nodes, as far as they are known."""
+        found = {name: state for name in self.numbers if (state := self._by_outcome(name)) is not None}
+        # A node that is done may be in the queue again, if someone has put it there.
+        for name, element in self._queued():
+            if found.get(name) not in ENDED or self._began_after(name, element):
+                found[name] = _state(element, released=self._progress(element).releasing)
+        progress = self.state.rounds.get(self.state.last)
+        if progress is not None and progress.ended is not None:
+            found[FINAL] = NodeState.DONE if progress.ended == 0 else NodeState.FAILED
+        return found
+
+    def holds(self) -> Iterator[Hold]:
+        """Yield what is held, or waits for something that will never come."""
+        for name, element in self._queued():
+            state = _state(element, released=self._progress(element).releasing)
+            if state is NodeState.HELD:
+                yield Hold(name, f"{element.reason} (job {element.id})", 0, 0)
+
+    def _by_outcome(self, name: str) -> NodeState | None:
+        last = self.attempts.get(self.numbers[name])
+        if last is None:
+            return None
+        if last.exit_code in FINAL_CODES:
+            return NodeState.after(last.exit_code)
+        if self.phase.over:
+            return NodeState.FAILED
+        # Without an answer of the queue nothing else is known; otherwise it is replaced by what that says.
+        return NodeState.WAITING if self.queue or last.exit_code is not None else NodeState.RUNNING
+
+    def _began_after(self, name: str, element: Element) -> bool:
+        """Return whether a node that had ended was submitted again in a later round."""
+        last = self.attempts.get(self.numbers.get(name, -1))
+        submitted = self._progress(element).released
+        return last is not None and submitted is not None and last.began < submitted * 1e9
+
+    def _progress(self, element: Element) -> Progress:
+        return self.state.rounds.get(element.round, Progress())
+
+    def _queued(self) -> Iterator[tuple[str, Element]]:
+        """Yield the nodes that are in the queue; if one is there twice, the later one comes last."""
+        arrays = {(each.number, array.number): array for each in self.rounds for array in each.arrays}
+        for element in sorted(self.queue, key=lambda each: (each.round, each.array, each.task)):
+            array = arrays.get((element.round, element.array))
+            if array is not None and 0 <= element.task < len(array.nodes):
+                yield array.nodes[element.task], element
+
+
+def _state(element: Element, *, released: bool) -> NodeState:
+    if not element.waits:
+        return NodeState.RUNNING
+    match element.reason:
+        case "JobHeldUser" if not released:
+            return NodeState.WAITING
+        case "Dependency":
+            return NodeState.WAITING
+        case "DependencyNeverSatisfied":
+            return NodeState.HELD
+        case reason if "held" in reason.lower():
+            return NodeState.HELD
+        case _:
+            return NodeState.IDLE
