@@ -121,11 +121,17 @@ def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
     [
         (
             "-j 8 --bundle-size 5",
-            "--bundle-size is an option of --mode condor, and quanta run with --mode multiprocess: leave it out, or "
-            "use that mode.",
+            "--bundle-size is an option of --mode condor and slurm, and quanta run with --mode multiprocess: leave it "
+            "out, or use that mode.",
         ),
-        ("--no-submit --wait", "--no-submit and --wait are options of --mode condor, .* leave them out"),
-        ("--submit", "--submit is an option of --mode condor, and quanta run with --mode in-process"),
+        (
+            "--no-submit --wait",
+            "--no-submit and --wait are options of --mode condor and slurm, .* leave them out",
+        ),
+        (
+            "--submit",
+            "--submit is an option of --mode condor and slurm, and quanta run with --mode in-process",
+        ),
         ("--plan p", "--plan is an option of --mode dry-run, and quanta run with --mode in-process"),
         ("-j 2 --engine threads", "--engine is an option of --mode futures, .* --mode multiprocess"),
         ("--mode condor --start-method spawn", "--start-method is an option of --mode multiprocess"),
@@ -252,10 +258,10 @@ def test_the_example_of_the_guide(install: Install, capsys: pytest.CaptureFixtur
 @pytest.mark.slow
 def test_options_that_models_share_are_one(install: Install) -> None:
     install(other="Batch")
-    assert "Options of --mode condor, other:\n" in help_of()
+    assert "Options of --mode condor, slurm, other:\n" in help_of()
     made = make("--mode", "other", "--bundle-size", "5")
     assert made.options.bundle_size == 5
-    with pytest.raises(UsageError, match="--bundle-size is an option of --mode condor and other,"):
+    with pytest.raises(UsageError, match="--bundle-size is an option of --mode condor and slurm and other,"):
         make("--bundle-size", "5")
 
 
@@ -263,7 +269,7 @@ def test_options_that_models_share_are_one(install: Install) -> None:
 def test_a_batch_system_has_options_of_its_own_and_those_of_all_batch_runs(install: Install) -> None:
     install(my="MySystem", queued="Queued")
     text = help_of()
-    assert "Options of --mode condor, my:\n  --run-dir DIR" in text
+    assert "Options of --mode condor, slurm, my:\n  --run-dir DIR" in text
     assert "Options of --mode my:\n  --share INTEGER" in text
     made = make("--mode", "my", "--bundle-size", "5", "--share", "3")
     assert made._options.bundle_size == 5
