@@ -11,6 +11,7 @@ from ...errors import UsageError
 from ...executors.resources import Resources
 from ...executors.retries import RetryPolicy
 from ...settings.layers import Layers, Shape, megabytes
+from ..job_settings import requests
 
 __all__ = ["CondorConfiguration", "DagmanSettings", "JobSettings"]
 
@@ -129,12 +130,7 @@ class CondorConfiguration:
 
     def with_resources(self, resources: Resources) -> CondorConfiguration:
         """Return settings in which jobs ask for the memory and the GPUs that quanta need."""
-        more: dict[str, dict[str, int]] = {}
-        for label, needs in resources.needs.items():
-            if memory := needs.get("memory"):
-                more.setdefault(label, {})["request_memory"] = math.ceil(memory / 1024**2)
-            if gpus := needs.get("gpus"):
-                more.setdefault(label, {})["request_gpus"] = gpus
+        more = requests(resources, "request_memory", "request_gpus")
         return CondorConfiguration(self.layers.with_label_settings(more))
 
     def dump(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import PipetaskError
 from ...executors.retries import RetryPolicy
-from ..environment import passed_on, retried_in_jobs
+from ..job_settings import passed_on, retried_in_jobs
 from ..run_directory import RunDirectory
 from .configuration import CondorConfiguration
 from .dag_text import NO_JOB

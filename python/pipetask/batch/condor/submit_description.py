@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..environment import passed_on
 from ..graph_parts import FOLDER as PARTS
+from ..job_settings import passed_on
 from ..node_commands import job_arguments
 from .configuration import JobSettings
 from .memory import memory_request, policy

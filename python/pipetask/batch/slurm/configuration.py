@@ -9,8 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ...errors import UsageError
+from ...executors.resources import Resources
 from ...executors.retries import RetryPolicy
 from ...settings.layers import Layers, Shape, megabytes
+from ..job_settings import requests
 
 __all__ = ["JobSettings", "RunSettings", "SlurmConfiguration", "minutes"]
 
@@ -183,6 +185,10 @@ class SlurmConfiguration:
         return SlurmConfiguration(
             self.layers.with_label_settings({label: policy.rule(label).numbers() for label in labels})
         )
+
+    def with_resources(self, resources: Resources) -> SlurmConfiguration:
+        """Return settings in which jobs ask for the memory and the GPUs that quanta need."""
+        return SlurmConfiguration(self.layers.with_label_settings(requests(resources, "memory", "gpus")))
 
     def dump(self) -> str:
         """Return all settings as YAML."""

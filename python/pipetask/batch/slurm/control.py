@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...errors import PipetaskError
-from ..environment import retried_in_jobs
+from ..job_settings import retried_in_jobs
 from ..ledger import Ledger, UnfinishedNode
 from ..names import FINAL
 from ..rounds import to_run_again

@@ -9,9 +9,10 @@ from copy import copy
 from pathlib import Path
 from typing import Self
 
+from ...executors.resources import Resources
 from ...executors.retries import RetryPolicy
 from ...options.slurm import SlurmOptions
-from ..environment import retried_in_jobs
+from ..job_settings import retried_in_jobs
 from ..run_directory import RunDirectory
 from ..system import BatchSystem, Restarted, RunPlan, SystemWatch
 from .configuration import SlurmConfiguration
@@ -65,6 +66,12 @@ class SlurmSystem(BatchSystem):
         system = copy(self)
         system._loaded = self._load(labels).with_retries(retries, labels)
         return system
+
+    def with_resources(self, resources: Resources) -> tuple[Self, Collection[str]]:
+        """Let jobs ask for memory and GPUs; their CPUs are as many as the quanta that run at the same time in a job."""
+        system = copy(self)
+        system._loaded = self._configuration.with_resources(resources)
+        return system, resources.asked() - {"memory", "gpus"}
 
     def retried_in_jobs(self, retries: RetryPolicy, labels: Collection[str]) -> RetryPolicy:
         """Return what jobs try again: what has raised, and, where asked for, what took too long."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import PipetaskError
-from ..environment import passed_on
 from ..index import NodeIndex
+from ..job_settings import passed_on
 from ..names import FINAL, FIRST, plain_name
 from ..system import RunPlan
 from .arrays import Nodes, single

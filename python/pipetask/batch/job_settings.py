@@ -1,15 +1,17 @@
-"""The environment of jobs, and which failures they try again themselves."""
+"""What jobs get from the run: environment variables, what quanta need, and which failures they try again themselves."""
 
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from ..executors.resources import Resources
 from ..executors.retries import RetryPolicy
 
-__all__ = ["passed_on", "retried_in_jobs"]
+__all__ = ["passed_on", "requests", "retried_in_jobs"]
 
 
 def passed_on(patterns: Sequence[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -28,6 +30,25 @@ def passed_on(patterns: Sequence[str], environ: Mapping[str, str] | None = None)
         for name, text in sorted(environ.items())
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     }
+
+
+def requests(resources: Resources, memory: str, gpus: str) -> dict[str, dict[str, int]]:
+    """Return the settings by label that ask for the memory and the GPUs that quanta need.
+
+    Parameters
+    ----------
+    resources
+        What quanta need.
+    memory, gpus
+        Names of the settings; memory is in megabytes.
+    """
+    more: dict[str, dict[str, int]] = {}
+    for label, needs in resources.needs.items():
+        if wanted := needs.get("memory"):
+            more.setdefault(label, {})[memory] = math.ceil(wanted / 1024**2)
+        if number := needs.get("gpus"):
+            more.setdefault(label, {})[gpus] = number
+    return more
 
 
 def retried_in_jobs(
