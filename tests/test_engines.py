@@ -25,7 +25,8 @@ from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.futures import FuturesExecutor
 from pipetask.executors.futures.engine import Engine, _remedy, find_engine
-from pipetask.executors.futures.far_side import Answer, Order, versions
+from pipetask.executors.futures.far_side import Answer, Order
+from pipetask.executors.futures.probe import versions
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.stop import StopLevel
 from pipetask.graph.enumeration import EnumeratedGraph

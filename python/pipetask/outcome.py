@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import pickle
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -295,8 +296,6 @@ class QuantumOutcome:
     log: str | None = None
     """Path of the log, if it is not the log dataset in the butler."""
 
-    outputs: StoredOutputs | None = None
-
     out_of_memory: bool = False
     """For `Status.KILLED`: whether the kernel killed the process because memory ran out."""
 
@@ -305,6 +304,8 @@ class QuantumOutcome:
 
     earlier: tuple[QuantumOutcome, ...] = ()
     """Outcomes of earlier attempts in this run, oldest first."""
+
+    outputs: StoredOutputs | None = None
 
     def __repr__(self) -> str:
         # Only what is known: most fields of most outcomes are not set.
@@ -317,17 +318,30 @@ class QuantumOutcome:
         """Return the outcome as a tuple of plain values, which pickles five times as fast.
 
         This is for a pipe between two processes of one program: fields go by position.  The status goes by its word,
-        so that it cannot be taken for another one.
+        so that it cannot be taken for another one.  Outputs go as bytes, since a process that only passes them on
+        should not have to import the classes of the butler.
         """
-        id, status, start, end, host, pid, usage, *rest = _as_tuple(self)
-        return id, status._value_, start, end, host, pid, usage and _usage_as_tuple(usage), *rest
+        id, status, start, end, host, pid, usage, *rest, outputs = _as_tuple(self)
+        if outputs is not None and type(outputs) is not bytes:
+            outputs = pickle.dumps(outputs, pickle.HIGHEST_PROTOCOL)
+        return id, status._value_, start, end, host, pid, usage and _usage_as_tuple(usage), *rest, outputs
 
     @staticmethod
-    def from_wire(values: tuple[Any, ...]) -> QuantumOutcome:
-        """Return the outcome that `to_wire` was called on."""
-        id, word, start, end, host, pid, usage, *rest = values
+    def from_wire(values: tuple[Any, ...], *, unpack: bool = True) -> QuantumOutcome:
+        """Return the outcome that `to_wire` was called on.
+
+        Parameters
+        ----------
+        values
+            The tuple.
+        unpack
+            Whether to unpack the outputs; otherwise the outcome is good for nothing but `to_wire`.
+        """
+        id, word, start, end, host, pid, usage, *rest, outputs = values
         status = _STATUSES[word]
-        return QuantumOutcome(id, status, start, end, host, pid, usage and Usage(*usage), *rest)
+        outcome = QuantumOutcome(id, status, start, end, host, pid, usage and Usage(*usage), *rest)
+        outcome.outputs = pickle.loads(outputs) if unpack and outputs is not None else outputs
+        return outcome
 
     @property
     def duration(self) -> float | None:
@@ -351,6 +365,6 @@ class QuantumOutcome:
         return replace(self, error=error, earlier=earlier)
 
 
-_as_tuple = attrgetter(*(field.name for field in fields(QuantumOutcome)))
+_as_tuple = attrgetter(*(field.name for field in fields(QuantumOutcome)))  # outputs are the last
 _usage_as_tuple = attrgetter(*(field.name for field in fields(Usage)))
 _STATUSES = {status.value: status for status in Status}

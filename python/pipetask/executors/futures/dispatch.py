@@ -7,7 +7,6 @@ import logging
 import os
 import pickle
 import time
-import uuid
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -68,6 +67,8 @@ class Dispatch:
         A folder that the engine's workers see, too, if there is one.
     variables
         Environment variables of worker processes.
+    run
+        Identifier of the run, unlike that of any other.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class Dispatch:
         policy: BundlePolicy,
         folder: SharedFolder | None,
         variables: Mapping[str, str],
+        run: str,
     ):
-        self.run = uuid.uuid4().hex
+        self._run = run
         self._context = context
         self._engine = engine
         self._policy = policy
@@ -189,7 +191,7 @@ class Dispatch:
             for each in bundle
         )
         limits = Limits(self._context.timeout, self._policy.grace)
-        order = Order(self.run, number, self._runner, tickets, limits, self._folder, self._variables)
+        order = Order(self._run, number, self._runner, tickets, limits, self._folder, self._variables)
         try:
             future = self._engine.submit(run_bundle, order)
         except Exception as error:

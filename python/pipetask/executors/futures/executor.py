@@ -6,13 +6,19 @@ import concurrent.futures
 import logging
 import pickle
 import tempfile
+import threading
+import time
+import uuid
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from multiprocessing import current_process
 from pathlib import Path
 
-from ...errors import PipetaskError, UsageError, one_line, reason_of
+from ...errors import MissingGuardError, PipetaskError, UsageError, one_line, reason_of
 from ...graph.enumeration import QuantumData
 from ...options.models import FuturesOptions
 from ...outcome import QuantumOutcome
@@ -20,9 +26,11 @@ from ..base import ExecutionContext, QuantumExecutor, Traits
 from ..pool.bundling import BundlePolicy
 from ..pool.executor import THREAD_VARIABLES
 from ..resources import Resources
+from ..stop import StopLevel, StopRequest
 from .dispatch import Dispatch
 from .engine import Borrowed, Engine, find_engine
-from .far_side import Facts, Inquiry, end_run, file_mark, look_around, versions
+from .far_side import end_run, note_end, warm_up
+from .probe import Facts, Inquiry, difference, look_around
 from .shared_folder import SharedFolder
 
 __all__ = ["FuturesExecutor"]
@@ -34,6 +42,12 @@ POLICY = BundlePolicy(seconds=1.0, most=64)
 
 PATIENCE = 120.0
 """Seconds in which an engine must have started a worker that can answer."""
+
+PROMPTNESS = 0.5
+"""Seconds until a stop is noticed while a worker is to answer."""
+
+MOST_WARMED = 256
+"""Workers that get ready while the command does; others do so with their first bundle."""
 
 
 class FuturesExecutor(QuantumExecutor):
@@ -75,7 +89,10 @@ class FuturesExecutor(QuantumExecutor):
         self._engine = engine if isinstance(engine, Engine) else Borrowed(engine, slots)
         self._parent_folder = folder
         self._policy = policy
+        self._run: str | None = None
         self._folder: SharedFolder | None = None
+        self._starter: threading.Thread | None = None
+        self._afterwards: Callable[[], object] | None = None
         self.traits = replace(self.traits, implicit_threads=implicit_threads)
 
     @classmethod
@@ -89,6 +106,19 @@ class FuturesExecutor(QuantumExecutor):
         """Return what can be done instead of giving another model's option."""
         return "run the quantum here with -j 1" if option == "debugger" else None
 
+    def prepare(self) -> None:
+        """Start the engine, and let its workers import what they need while the caller reads the graph."""
+        if getattr(current_process(), "_inheriting", False):
+            raise MissingGuardError  # this is a worker, which imports the script
+        if self._run is not None:
+            return
+        self._run, self._folder = uuid.uuid4().hex, self._new_folder()
+        # The run may never begin.
+        self._afterwards = weakref.finalize(self, _end, self._run, self._engine, self._folder)
+        start = partial(_start, self._run, self._engine, self._variables)
+        self._starter = threading.Thread(target=start, daemon=True, name="pipetask-engine-start")
+        self._starter.start()
+
     def check(self, context: ExecutionContext) -> None:
         """Let a worker look around, and refuse what would fail in all of them."""
         for label in context.graph.structure.labels:
@@ -96,79 +126,116 @@ class FuturesExecutor(QuantumExecutor):
                 raise PipetaskError(
                     f"Task {label!r} does not support multiprocessing: use -j 1, or leave it out of the pipeline."
                 )
-        self._folder = self._new_folder()
-        weakref.finalize(self, self._folder.remove)  # the run may never begin
+        try:
+            self._probe(context)
+        except BaseException:
+            self._close()
+            raise
+
+    def _probe(self, context: ExecutionContext) -> None:
+        self.prepare()
         files = tuple(context.runner.files.values())
         inquiry = Inquiry(_pickled(context), files, self._folder)
-        try:
-            facts = self._engine.submit(look_around, inquiry).result(PATIENCE)
-        except TimeoutError as error:
-            self._close()
-            raise PipetaskError(f"No worker of the engine has answered in {PATIENCE:.0f} s.") from error
-        except Exception as error:
-            self._close()
-            raise PipetaskError(f"The engine cannot run a function: {one_line(error)}") from error
-        if (reason := _difference(facts, inquiry)) is not None:
-            self._close()
+        facts = self._answer(inquiry, context.stop)
+        if facts is None:
+            return
+        if (reason := difference(facts, inquiry)) is not None:
             raise PipetaskError(reason)
         if context.resources is not None:
             self._check_fit(context.resources)
-        if not facts.sees_folder:
+        if self._folder is not None and not facts.sees_folder:
             _LOG.warning(
                 "Workers on %s do not see %s: if the engine loses one, what it had not yet told is run again. Name a "
                 "folder that both sides see with --engine-folder.",
                 facts.host,
                 self._folder.path,
             )
-            self._remove_folder()
+            self._folder.remove()
+            self._folder = None
+
+    def _answer(self, inquiry: Inquiry, stop: StopRequest) -> Facts | None:
+        """Return what a worker sees; `None` if the run is to stop before one has answered."""
+        deadline = time.monotonic() + PATIENCE
+        try:
+            self._wait_for_engine()
+            answer: Future[Facts] = self._engine.submit(look_around, inquiry)
+            while not stop:
+                if concurrent.futures.wait([answer], PROMPTNESS).done:
+                    return answer.result()
+                if time.monotonic() > deadline:
+                    raise PipetaskError(f"No worker of the engine has answered in {PATIENCE:.0f} s.")
+        except PipetaskError:
+            raise
+        except Exception as error:
+            raise PipetaskError(f"The engine cannot run a function: {one_line(error)}") from error
+        return None
 
     def _check_fit(self, resources: Resources) -> None:
         slots = self._engine.slots
-        try:
-            available = resources.available(slots, here=self._engine.is_here)
-            resources.check(available, f"the engine runs {slots} at a time")
-        except UsageError:
-            self._close()
-            raise
+        available = resources.available(slots, here=self._engine.is_here)
+        resources.check(available, f"the engine runs {slots} at a time")
 
     def execute(
         self, quanta: Iterable[QuantumData], context: ExecutionContext
     ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta."""
-        variables = {} if self.traits.implicit_threads else dict.fromkeys(THREAD_VARIABLES, "1")
+        self.prepare()
+        self._wait_for_engine()
+        assert self._run is not None, "it is prepared"
         try:
-            with closing(
-                Dispatch(quanta, context, self._engine, self._policy, self._folder, variables)
-            ) as dispatch:
+            dispatch = Dispatch(
+                quanta, context, self._engine, self._policy, self._folder, self._variables, self._run
+            )
+            with closing(dispatch):
                 context.activity.report_with(dispatch.running, shares=dispatch.shares)
-                try:
-                    yield from dispatch.outcomes()
-                finally:
-                    end_run(dispatch.run)
+                yield from dispatch.outcomes()
         finally:
             self._close()
 
+    @property
+    def _variables(self) -> dict[str, str]:
+        """Environment variables of worker processes."""
+        return {} if self.traits.implicit_threads else dict.fromkeys(THREAD_VARIABLES, "1")
+
     def _new_folder(self) -> SharedFolder:
         try:
-            if self._parent_folder is not None:
-                Path(self._parent_folder).mkdir(parents=True, exist_ok=True)
-            return SharedFolder(
-                Path(tempfile.mkdtemp(prefix="pipetask-", dir=self._parent_folder)).absolute()
-            )
+            return SharedFolder.make(self._parent_folder)
         except OSError as error:
             raise UsageError(
                 f"--engine-folder {self._parent_folder or tempfile.gettempdir()}: {reason_of(error)}."
             ) from error
 
-    def _close(self) -> None:
-        self._engine.close()
-        self._remove_folder()
+    def _wait_for_engine(self) -> None:
+        """Wait until the engine is started; if that has failed, the next function says why."""
+        if self._starter is not None:
+            self._starter.join()
+            self._starter = None
 
-    def _remove_folder(self) -> None:
-        # Logs of quanta that were killed stay, and the folder with them.
-        if self._folder is not None:
-            folder, self._folder = self._folder, None
-            folder.remove()
+    def _close(self) -> None:
+        self._wait_for_engine()
+        self._run = self._folder = None
+        if self._afterwards is not None:
+            self._afterwards()
+
+
+def _start(run: str, engine: Engine, variables: Mapping[str, str]) -> None:
+    """Have workers of an engine get ready for a run."""
+    try:
+        for _ in range(min(engine.slots, MOST_WARMED)):
+            engine.submit(warm_up, run, variables)
+    except Exception as error:
+        _LOG.debug("The engine does not start: %s", one_line(error), exc_info=error)
+
+
+def _end(run: str, engine: Engine, folder: SharedFolder) -> None:
+    """End what a run has started; logs of quanta that were killed stay, and the folder with them."""
+    try:
+        folder.ask(StopLevel.KILL)
+        engine.tell_all(note_end, run)
+        end_run(run)
+    finally:
+        engine.close()
+        folder.remove()
 
 
 def _pickled(context: ExecutionContext) -> bytes:
@@ -176,22 +243,3 @@ def _pickled(context: ExecutionContext) -> bytes:
         return pickle.dumps(context.runner)
     except Exception as error:
         raise PipetaskError(f"What runs a quantum cannot be sent to workers: {one_line(error)}") from error
-
-
-def _difference(facts: Facts, inquiry: Inquiry) -> str | None:
-    """Return what on the far side would make all quanta fail, if anything would."""
-    for name, ours in versions().items():
-        theirs = facts.versions.get(name)
-        if theirs != ours:
-            there = f"{name} {theirs}" if theirs else f"no {name}"
-            return f"Workers on {facts.host} have {there}, and this is {name} {ours}: they must be the same."
-    if facts.runner_error is not None:
-        return f"Workers on {facts.host} cannot read what runs a quantum: {facts.runner_error}"
-    for path, mark in facts.files.items():
-        if mark is None:
-            return (
-                f"Workers on {facts.host} cannot read {path}: put it where both sides see it under this name."
-            )
-        if mark != file_mark(path):
-            return f"Workers on {facts.host} see another file as {path} than this command does."
-    return None

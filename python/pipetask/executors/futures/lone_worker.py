@@ -188,7 +188,7 @@ class LoneWorker:
         """Start a worker, and wait until it is ready."""
         for _ in range(MOST_FAILED_STARTS):
             try:
-                self._handle = WorkerHandle(self._launcher, self._recipe, self._halt)
+                self._handle = WorkerHandle(self._launcher, self._recipe, self._halt, unpack=False)
             except (OSError, PipetaskError) as failure:
                 raise WorkerStartError(describe_exception(failure)) from failure
             if self._gets_ready(self._handle):
@@ -235,10 +235,15 @@ class LoneWorker:
         before, self._n_oom_kills = self._n_oom_kills, oom_kills()
         return self._n_oom_kills > before
 
+    def dismiss(self) -> None:
+        """Tell the process to finish; `close` waits for that."""
+        if self._handle is not None:
+            self._handle.dismiss()
+
     def close(self) -> None:
         """End the process."""
         if self._handle is not None:
-            self._handle.dismiss()
+            self.dismiss()
             self._handle.process.wait(FAREWELL)
             self._drop()
         self._halt.close()

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,20 @@ class SharedFolder:
     """
 
     path: Path
+
+    @classmethod
+    def make(cls, parent: str | Path | None) -> SharedFolder:
+        """Make one in another folder, or in the one for temporary files."""
+        if parent is not None:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+        folder = cls(Path(tempfile.mkdtemp(prefix="pipetask-", dir=parent)).absolute())
+        folder._sign.touch()
+        return folder
+
+    @property
+    def _sign(self) -> Path:
+        """A file that is there until the run is over."""
+        return self.path / "running"
 
     @contextlib.contextmanager
     def recording(self, bundle: int) -> Iterator[Callable[[QuantumOutcome], None]]:
@@ -64,17 +79,18 @@ class SharedFolder:
             draft.replace(self.path / "stop")
 
     def level(self) -> StopLevel:
-        """Return whether the run stops; without its folder it has ended."""
+        """Return whether the run stops; without its sign it has ended."""
         try:
             return StopLevel[(self.path / "stop").read_text()]
         except (FileNotFoundError, KeyError):
-            return StopLevel.GO_ON if self.path.exists() else StopLevel.KILL
+            return StopLevel.GO_ON if self._sign.exists() else StopLevel.KILL
         except OSError:
             return StopLevel.GO_ON
 
     def remove(self) -> None:
         """Remove the folder, unless the log of a quantum that was killed is in it."""
         with contextlib.suppress(OSError):
+            self._sign.unlink(missing_ok=True)
             (self.path / "stop").unlink(missing_ok=True)
             for left in self.path.glob("worker-*/worker.log"):
                 left.unlink(missing_ok=True)

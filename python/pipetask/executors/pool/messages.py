@@ -109,10 +109,13 @@ class FrameBuffer:
     ----------
     writer
         The process that may write into the pipe.
+    unpack
+        Whether to unpack outputs of quanta; otherwise they can be passed on only.
     """
 
-    def __init__(self, writer: int) -> None:
+    def __init__(self, writer: int, *, unpack: bool = True) -> None:
         self._writer = writer
+        self._unpack = unpack
         self._bytes = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Report]:
@@ -133,14 +136,14 @@ class FrameBuffer:
                     raise ForeignBytesError
                 if body + length > len(buffer):
                     break
-                yield _report(view[body : body + length])
+                yield _report(view[body : body + length], self._unpack)
                 start = body + length
         del buffer[:start]
 
 
-def _report(body: memoryview) -> Report:
+def _report(body: memoryview, unpack: bool) -> Report:
     try:
         content = pickle.loads(body)
-        return QuantumOutcome.from_wire(content) if type(content) is tuple else content
+        return QuantumOutcome.from_wire(content, unpack=unpack) if type(content) is tuple else content
     except Exception as error:  # bytes that a task has written can raise anything here
         raise ForeignBytesError from error

@@ -40,9 +40,11 @@ class WorkerHandle:
         What it is told.
     halt
         Readable when the run stops; the same for all workers.
+    unpack
+        Whether to unpack outputs of quanta; otherwise they can be passed on only.
     """
 
-    def __init__(self, launcher: Launcher, recipe: WorkerRecipe, halt: Connection):
+    def __init__(self, launcher: Launcher, recipe: WorkerRecipe, halt: Connection, *, unpack: bool = True):
         letter = ForkingPickler.dumps(recipe)
         theirs, self._orders = Pipe(duplex=False)
         self._tokens, self._token_source = Pipe(duplex=False)
@@ -59,7 +61,7 @@ class WorkerHandle:
             except BaseException:
                 os.close(self._marks)
                 raise
-        self._buffer = FrameBuffer(self.pid)
+        self._buffer = FrameBuffer(self.pid, unpack=unpack)
         self._readable = True
         with contextlib.suppress(OSError):  # it died, and its sentinel will say so
             self._orders.send(preparation())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Self
 
 from ..engine import Engine
@@ -16,11 +18,14 @@ _SETTINGS = {
     # scheduler, which would give a function that kills workers to one after the other.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.daemon": False,  # workers start processes
+    "distributed.worker.profile.enabled": False,  # it would look at our waiting function a hundred times a second
 }
-
 
 RECOUNT = 5.0
 """Seconds until the scheduler, whose workers may come and go, is asked again how many there are."""
+
+TELLING = 2.0
+"""Seconds in which all workers should have been told something."""
 
 
 class Dask(Engine):
@@ -39,6 +44,7 @@ class Dask(Engine):
     def __init__(self, address: str | None, workers: int):
         import distributed  # noqa: F401  says at once if it is missing
 
+        self.is_here = address is None
         self._address = address
         self._workers = workers
         self._cluster: Any = None
@@ -79,6 +85,15 @@ class Dask(Engine):
                 )
             self._client = Client(self._cluster or self._address, set_as_default=False, timeout="30s")
         self._executor = self._client.get_executor(pure=False, retries=0)
+
+    def tell_all(self, function: Callable[..., Any], /, *arguments: Any) -> None:
+        """Have a function called in each worker of a cluster that goes on."""
+        if self._client is None or self._cluster is not None:
+            return
+        call = partial(self._client.run, function, *arguments, on_error="ignore")
+        teller = threading.Thread(target=call, daemon=True)  # a worker may hang
+        teller.start()
+        teller.join(TELLING)
 
     def close(self) -> None:
         """Disconnect, and end the cluster that was started here."""

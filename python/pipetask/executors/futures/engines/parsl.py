@@ -38,7 +38,9 @@ class Parsl(Engine):
     def make(cls, argument: str | None, workers: int) -> Self:
         """Make one for a configuration, ``package.module.name``, or for this machine."""
         if argument is None:
-            return cls(lambda: _this_machine(workers), workers)
+            engine = cls(lambda: _this_machine(workers), workers)
+            engine.is_here = True
+            return engine
         module, _, name = argument.rpartition(".")
         if not module:
             raise UsageError(
