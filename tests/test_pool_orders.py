@@ -153,7 +153,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: len(self.pool.outcomes) > 2)
-    @rule(level=st.sampled_from([StopLevel.STOP, StopLevel.KILL]))
+    @rule(level=st.sampled_from([StopLevel.FINISH, StopLevel.STOP, StopLevel.KILL]))
     def the_user_stops_the_run(self, level: StopLevel) -> None:
         self.pool.context.stop.ask("enough", level)
         self.settle()

@@ -28,6 +28,12 @@ class ExitCode(IntEnum):
     OUT_OF_MEMORY = 76
     """Another attempt needs more memory."""
 
+    OUT_OF_TIME = 78
+    """No quantum has ended within the walltime: another attempt needs more."""
+
+    UNFINISHED = 79
+    """Some quanta have ended, and for the others no walltime was left: another attempt goes on with the same."""
+
     BLOCKED = 77
     """No quantum failed here, and some were not run because they need what failed elsewhere."""
 

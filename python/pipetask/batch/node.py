@@ -31,6 +31,7 @@ from .part import PartOfGraph
 from .run_directory import Recipe, RunDirectory
 from .systems import system_class_of
 from .upstream import failed_upstream
+from .walltime import Walltime
 
 __all__ = ["run_node"]
 
@@ -83,17 +84,23 @@ def run_node(
         todo = [quantum for quantum in todo if quantum.id not in outcomes]
         if todo:
             recipe.runner.prepare_process()
-        memory = system_class_of(directory).requested_memory()
-        lost = earlier.done - finished
+        system, lost = system_class_of(directory), earlier.done - finished
+        walltime = _walltime(job, earlier, todo, system.walltime_left())
+        memory = system.requested_memory()
         writer = AttemptWriter(directory.outcomes, job.node.number, socket.gethostname(), memory, lost)
         for outcome in outcomes.values():
             writer.outcome(outcome)
         killed_before, activity = oom_kills(), Activity()
-        with stop_on_signals() as stop, noting_starts(activity, writer.started):
-            for outcome in _run(job, todo, stop, activity, again=bool(earlier.attempts)) if todo else ():
+        with (
+            stop_on_signals() as stop,
+            walltime.interrupting(stop),
+            noting_starts(activity, writer.started),
+        ):
+            for outcome in _run(job, earlier, todo, stop, activity) if todo else ():
                 writer.outcome(outcome)
                 outcomes[outcome.id] = outcome
-        code = _exit_code(outcomes.values(), stop, out_of_memory=oom_kills() > killed_before)
+                walltime.note(outcome, activity.running(), stop)
+        code = _exit_code(outcomes.values(), stop, walltime, out_of_memory=oom_kills() > killed_before)
         writer.end(code)
         _say_what_failed(job, outcomes)
         return code
@@ -135,9 +142,16 @@ def _blocked(
     return {id: QuantumOutcome(id, Status.BLOCKED, blocked_by=root) for id, root in causes.items()}
 
 
+def _walltime(job: _Job, earlier: NodeRecord, todo: Sequence[IndexedQuantum], left: float | None) -> Walltime:
+    outcomes = (outcome for attempt in earlier.attempts for outcome in attempt.outcomes)
+    return Walltime(left, job.node.quanta, [quantum.id for quantum in todo], outcomes)
+
+
 def _run(
-    job: _Job, quanta: Sequence[IndexedQuantum], stop: StopRequest, activity: Activity, *, again: bool
+    job: _Job, earlier: NodeRecord, quanta: Sequence[IndexedQuantum], stop: StopRequest, activity: Activity
 ) -> Iterator[QuantumOutcome]:
+    again = bool(earlier.attempts)
+    isolate = any(attempt.exit_code != ExitCode.UNFINISHED for attempt in earlier.attempts)
     spec = job.recipe.runner.moved(str(job.directory.path))
     part = PartOfGraph(job.index, quanta)
     context = ExecutionContext(
@@ -149,7 +163,7 @@ def _run(
         activity=activity,
         retries=job.recipe.retries,
     )
-    with closing(_executor(job, isolate=again).execute(part, context)) as executed:
+    with closing(_executor(job, isolate=isolate).execute(part, context)) as executed:
         yield from executed
 
 
@@ -167,8 +181,11 @@ def _executor(job: _Job, *, isolate: bool) -> QuantumExecutor:
     return MultiprocessExecutor(job.processes)
 
 
-def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_of_memory: bool) -> int:
-    if stop.signal is not None:
+def _exit_code(
+    outcomes: Collection[QuantumOutcome], stop: StopRequest, walltime: Walltime, *, out_of_memory: bool
+) -> int:
+    cut_short = walltime.exit_code(outcomes, stop)
+    if stop.signal is not None and cut_short is None:
         return 128 + stop.signal
     codes = {outcome.error.exit_code for outcome in outcomes if outcome.error is not None}
     statuses = {outcome.status for outcome in outcomes}
@@ -178,6 +195,8 @@ def _exit_code(outcomes: Collection[QuantumOutcome], stop: StopRequest, *, out_o
         return ExitCode.INVALID
     if out_of_memory or any(map(raised_memory_error, outcomes)):
         return ExitCode.OUT_OF_MEMORY
+    if cut_short is not None:
+        return cut_short
     if any(status.transient for status in statuses):
         return ExitCode.INFRASTRUCTURE
     if ExitCode.REPEATABLE in codes:

@@ -15,6 +15,8 @@ A system's share of that
       ``final`` comes after all others, however they ended, and also when the run is cancelled.
     - It makes another attempt at a node when the job was killed or evicted, exits with `ExitCode.INFRASTRUCTURE`, or
       exits with `ExitCode.OUT_OF_MEMORY` and can be given more memory; within limits.
+    - Where it tells jobs their walltime: so it does after `ExitCode.OUT_OF_TIME`, if the job can be given more, and
+      after `ExitCode.UNFINISHED`, however often: each of these attempts has ended some of the node's quanta.
 """
 
 from __future__ import annotations
@@ -185,6 +187,14 @@ class BatchSystem(ABC):
     @staticmethod
     def requested_memory() -> int | None:
         """Return the memory that this process has asked for in megabytes; `None` if it is no job, or not known."""
+        return None
+
+    @staticmethod
+    def walltime_left() -> float | None:
+        """Return the seconds after which this process will be killed; `None` if it is no job, or not known.
+
+        Jobs ask this once, when they begin.  One that knows begins no quantum that will not fit.
+        """
         return None
 
     def for_run(self, labels: Sequence[str], retries: RetryPolicy) -> Self:

@@ -14,10 +14,13 @@ class StopLevel(IntEnum):
     """How urgently a run should end."""
 
     GO_ON = 0
-    STOP = 1
+    FINISH = 1
+    """Start nothing more; let running quanta end."""
+
+    STOP = 2
     """Start nothing more; interrupt running quanta, and let them clean up."""
 
-    KILL = 2
+    KILL = 3
     """End running quanta immediately."""
 
 
@@ -33,8 +36,8 @@ class StopRequest:
     signal
         The signal that caused it, if one did.
     on_ask
-        Called after each request, in the thread that makes it; a model that runs quanta in this process interrupts
-        them here.
+        Called after each request for more than `StopLevel.FINISH`, in the thread that makes it; a model that runs
+        quanta in this process interrupts them here.
     """
 
     on_ask: Callable[[], None] = staticmethod(lambda: None)
@@ -54,7 +57,8 @@ class StopRequest:
         if level > self.level:
             self.level = level
             os.write(self._write_end, b".")
-            self.on_ask()
+            if level >= StopLevel.STOP:
+                self.on_ask()
 
     def fileno(self) -> int:
         """Return a descriptor to wait on, which becomes readable with each new request."""

@@ -306,6 +306,8 @@ class Dispatch:
         else:
             for flight in self._flights.values():
                 flight.future.cancel()
+        if stop.level < StopLevel.STOP:
+            return
         if self._stop_deadline is None:
             self._stop_deadline = time.monotonic() + self._policy.grace + FAREWELL
         elif time.monotonic() >= self._stop_deadline:

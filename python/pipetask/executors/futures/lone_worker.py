@@ -162,12 +162,14 @@ class LoneWorker:
     def _stop_if_asked(self, shift: _Shift, level: StopLevel, now: float, grace: float) -> None:
         if not level:
             return
+        unbegun = set(self._started_handle.take_back())
+        kept = [ticket for ticket in shift.left if ticket.id not in unbegun]
+        shift.left.clear()
+        shift.left.extend(kept)
+        if level < StopLevel.STOP:
+            return
         if shift.stop_deadline is None:
             shift.stop_deadline = now + grace
-            unbegun = set(self._started_handle.take_back())
-            kept = [ticket for ticket in shift.left if ticket.id not in unbegun]
-            shift.left.clear()
-            shift.left.extend(kept)
             self._halt_source.close()  # which the worker sees, so that it takes the signal for an order
             self._started_handle.interrupt()
         if level is StopLevel.KILL or now > shift.stop_deadline:

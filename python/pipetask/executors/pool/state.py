@@ -365,10 +365,12 @@ class PoolState:
                 yield self._taken(worker)
 
     def _stop(self) -> Iterator[Instruction]:
-        """Interrupt what runs; kill it if it does not obey, or if that is asked for."""
+        """Take back what has not begun, and if that is asked for interrupt what runs; kill it if it does not obey."""
         for worker in list(self.workers.values()):
             if worker.held:
                 yield self._taken(worker)
+        if self._context.stop.level < StopLevel.STOP:
+            return
         busy = [worker for worker in self.workers.values() if worker.assigned]
         if self._stop_deadline is None:
             self.trace.note(0, "stop", self._context.stop.reason or "")

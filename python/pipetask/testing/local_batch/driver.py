@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -41,7 +42,9 @@ class Driver:
         self._stopped = False
         self._states: dict[str, NodeState] = {}
         self._memory: dict[str, int] = {}
+        self._walltime: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
+        self._counted: Counter[str] = Counter()
         self._jobs: dict[str, Job] = {}
         for event in self._journal.news():
             if event.get("run") == RunPhase.RUNNING.value:  # the last one is what started this driver
@@ -113,7 +116,10 @@ class Driver:
         self._attempts[name] = self._attempts.get(name, 0) + 1
         memory = self._memory.setdefault(name, self._settings.memory)
         part = None if self._settings.shared or name in (FIRST, FINAL) else self._settings.parts[name]
-        self._jobs[name] = Job(self._path, name, self._attempts[name], memory, part, loss)
+        end = None
+        if self._settings.walltime is not None and name not in (FIRST, FINAL):
+            end = time.time() + self._walltime.setdefault(name, self._settings.walltime)
+        self._jobs[name] = Job(self._path, name, self._attempts[name], memory, part, loss, end)
         self._set(name, NodeState.RUNNING)
 
     def _loss(self, name: str, attempt: int) -> Loss | None:
@@ -128,12 +134,15 @@ class Driver:
 
     def _ended(self, name: str, code: int | None) -> None:
         """Make another attempt at a node, if the exit code of its job says so and there may be one."""
-        final = code in FINAL_CODES or self._attempts[name] >= self._settings.attempts
+        self._counted[name] += code != ExitCode.UNFINISHED
+        final = code in FINAL_CODES or self._counted[name] >= self._settings.attempts
         if final:
             self._set(name, NodeState.after(code))
             return
         if code == ExitCode.OUT_OF_MEMORY:
             self._memory[name] *= 2
+        if code == ExitCode.OUT_OF_TIME:
+            self._walltime[name] *= 2
         self._set(name, NodeState.IDLE)
         if not self._stopped or name == FINAL:
             self._start(name)

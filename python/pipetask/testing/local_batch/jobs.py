@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from ...batch.graph_parts import FOLDER as PARTS
 from ...batch.node_commands import job_arguments
 from .losses import Loss, LossKind
-from .system import MEMORY_VARIABLE
+from .system import END_VARIABLE, MEMORY_VARIABLE
 
 __all__ = ["Job"]
 
@@ -39,21 +40,34 @@ class Job:
         The part of the graph that it needs, if it does not see the run directory.
     loss
         What goes wrong with it.
+    end
+        When it is asked to end, and soon afterwards killed, in seconds since 1970-01-01 UTC; `None` for never.
     """
 
-    def __init__(self, path: Path, node: str, attempt: int, memory: int, part: str | None, loss: Loss | None):
+    def __init__(
+        self,
+        path: Path,
+        node: str,
+        attempt: int,
+        memory: int,
+        part: str | None,
+        loss: Loss | None,
+        end: float | None = None,
+    ):
+        self._end = end
         self.is_forgotten = loss is not None and loss.kind is LossKind.FORGOTTEN
         self._path = path
         self._sandbox = _sandbox(path, part) if part is not None else None
         words = job_arguments(".", node)
         if loss is not None and loss.kind is LossKind.KILLED:
             words = ["-m", f"{__package__}.killed", str(loss.after), *words[2:]]
+        told = {} if end is None else {END_VARIABLE: str(end)}
         logs, name = path / "logs", f"{node}.{os.getpid()}-{attempt}"
         with (logs / f"{name}.out").open("w") as out, (logs / f"{name}.err").open("w") as err:
             self._process = subprocess.Popen(
                 [sys.executable, *words],
                 cwd=self._sandbox or path,
-                env={**os.environ, MEMORY_VARIABLE: str(memory)},
+                env={**os.environ, MEMORY_VARIABLE: str(memory), **told},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -63,6 +77,9 @@ class Job:
     def exit_code(self) -> int | None:
         """Return how it ended: 128 and the signal's number if it was killed; `None` while it runs."""
         code = self._process.poll()
+        if code is None and self._end is not None and time.time() >= self._end:
+            self.kill()
+            code = self._process.returncode
         if code is None:
             return None
         self._bring_back()

@@ -32,6 +32,9 @@ class RunSettings:
     memory: int
     """Megabytes that a job asks for at first."""
 
+    walltime: float | None
+    """Seconds that a job may take at first."""
+
     losses: tuple[Loss, ...]
     first: bool
     """Whether there is a node before all others."""

@@ -20,10 +20,13 @@ from .journal import Journal, RunSettings, acquire
 from .losses import Loss
 from .watch import LocalWatch
 
-__all__ = ["MEMORY_VARIABLE", "LocalBatchSystem", "without_shared_files"]
+__all__ = ["END_VARIABLE", "MEMORY_VARIABLE", "LocalBatchSystem", "without_shared_files"]
 
 MEMORY_VARIABLE = "PIPETASK_LOCAL_MEMORY"
 """Environment variable that tells a job how many megabytes it has asked for."""
+
+END_VARIABLE = "PIPETASK_LOCAL_END"
+"""Environment variable that tells a job when it will be ended, in seconds since 1970-01-01 UTC."""
 
 _PATIENCE = 120.0
 """Seconds that jobs, the final one among them, have to end when a run is cancelled."""
@@ -44,6 +47,9 @@ class LocalBatchSystem(BatchSystem):
         Attempts that go wrong.
     shared
         Whether jobs see the run directory.  Otherwise each runs in a folder of its own, with a copy of what it needs.
+    walltime
+        Seconds that a job may take at first; one in which nothing has ended within it gets twice as much at its next
+        attempt.
     """
 
     title = "the local batch system"
@@ -56,7 +62,9 @@ class LocalBatchSystem(BatchSystem):
         losses: Sequence[Loss] = (),
         *,
         shared: bool = True,
+        walltime: float | None = None,
     ):
+        self._walltime = walltime
         self._slots, self._attempts, self._memory = slots, attempts, memory
         self._losses, self._shared = tuple(losses), shared
 
@@ -66,6 +74,12 @@ class LocalBatchSystem(BatchSystem):
         text = os.environ.get(MEMORY_VARIABLE)
         return int(text) if text else None
 
+    @staticmethod
+    def walltime_left() -> float | None:
+        """Return what is left of what the driver has said to this job."""
+        text = os.environ.get(END_VARIABLE)
+        return float(text) - time.time() if text else None
+
     def shares_files(self, labels: Collection[str]) -> bool:
         """Return whether jobs see the run directory, whatever they run."""
         return self._shared
@@ -74,7 +88,14 @@ class LocalBatchSystem(BatchSystem):
         """Write settings; which nodes there are is in the index."""
         parts = {node_name(node): part.name for part in plan.parts for node in part.nodes}
         settings = RunSettings(
-            self._slots, self._attempts, self._memory, self._losses, plan.first, plan.shared, parts
+            slots=self._slots,
+            attempts=self._attempts,
+            memory=self._memory,
+            walltime=self._walltime,
+            losses=self._losses,
+            first=plan.first,
+            shared=plan.shared,
+            parts=parts,
         )
         Journal(plan.draft).create(settings)
 
