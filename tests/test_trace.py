@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from browser import Browser
 from forked import run_forked
+from made_runs import make_run
 from pipetask.batch.node import run_node
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.executors.stop import StopRequest
@@ -245,6 +247,50 @@ def test_a_trace_of_graphs_is_refused(repository: Repository) -> None:
     refused = run_forked("report", str(repository.root), str(repository.graph), "--trace", "t.json")
     assert refused.code == 2
     assert "--html and --trace are for a run" in refused.line
+
+
+IMPORT = """
+const [text, done] = arguments, address = "devtools://devtools/bundled/models/trace/trace.js";
+(async () => {
+  const {TraceModel} = await import(address).catch(() => ({}));
+  if (!TraceModel?.Model?.createWithAllHandlers) return null;
+  const model = TraceModel.Model.createWithAllHandlers();
+  await model.parse(JSON.parse(text).traceEvents, {metadata: {}});
+  const {Renderer, Meta} = model.parsedTrace(0).data;
+  const entries = thread => thread.entries.map(each => [each.name, each.ts, each.dur]);
+  return {
+    names: [...Meta.threadsInProcess].flatMap(([pid, all]) => [...all].map(([tid, e]) => [pid, tid, e.args.name])),
+    threads: [...Renderer.processes].flatMap(([pid, process]) =>
+      [...process.threads].map(([tid, thread]) => [pid, tid, entries(thread), thread.tree.maxDepth])),
+  };
+})().then(done, error => done(String(error.stack)));
+"""
+
+
+@pytest.mark.slow
+def test_the_importer_of_chromium_reads_it(browser: Browser) -> None:
+    """It belongs to its panel "Performance": the only other reader of the format that can be had without a network."""
+    made = make_run(seed=11, size=40, slots=4)
+    summary, out = made.summary(), io.StringIO()
+    transactions = [Transaction(summary.start + 1, summary.start + 2, 3, 9)]
+    write_trace(RunFacts.of(replace(summary, transactions=transactions)), out)
+    browser.driver.get("devtools://devtools/bundled/devtools_app.html")
+    try:
+        found = browser.driver.execute_async_script(IMPORT, out.getvalue())
+    finally:
+        browser.driver.get("about:blank")
+        browser.complaints(), browser.requests()  # they are not those of a page
+    if found is None:
+        pytest.skip("this chromium has another importer")
+    assert isinstance(found, dict), found
+    events = json.loads(out.getvalue())["traceEvents"]
+    names = [[e["pid"], e["tid"], e["args"]["name"]] for e in events if e["name"] == "thread_name"]
+    assert sorted(found["names"]) == sorted(names)
+    slices: dict[tuple[int, int], list[list[object]]] = defaultdict(list)
+    for event in (each for each in events if each["ph"] == "X"):
+        slices[event["pid"], event["tid"]].append([event["name"], event["ts"], event["dur"]])
+    assert {(pid, tid): entries for pid, tid, entries, _ in found["threads"]} == slices
+    assert {depth for *_, depth in found["threads"]} == {1}, "nothing is inside of something else"
 
 
 def test_collected_outcomes_are_enough() -> None:
