@@ -19,7 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from pipetask.testing import MockPipeline
 from pipetask_demo.repository import build_graph, make_repository
 
-WIDTH, HEIGHT = 1240, 940
+WIDTH, HEIGHT = 1240, 975
 
 FAILING = MockPipeline(
     exposures=12,
@@ -98,7 +98,7 @@ def main() -> None:
             show = "pipetask.select(b.position, true); document.getElementById('timeline').scrollIntoView();"
             photograph(driver, "survey.html", zoom + show, here / "page_timeline.png", 560)
             show = "document.getElementById('failures').scrollIntoView();"
-            photograph(driver, "failing.html", SHORT_PATHS + show, here / "page_failures.png", 760)
+            photograph(driver, "failing.html", SHORT_PATHS + show, here / "page_failures.png", 960)
             show = "document.getElementById('efficiency').scrollIntoView();"
             photograph(driver, "survey.html", show, here / "page_efficiency.png")
         finally:

@@ -130,7 +130,7 @@ class ModelCommand(click.Command):
             return 0
         sources = {name: ctx.get_parameter_source(name) for name in values}
         typed = frozenset(name for name, source in sources.items() if source is ParameterSource.COMMANDLINE)
-        given = {name: str(values[name]) for name in values if sources[name] not in _BY_DEFAULT}
+        given = {name: _as_text(values[name]) for name in values if sources[name] not in _BY_DEFAULT}
         options, logs = assemble(self.model, values), ctx.obj or LogOptions()
         line = CommandLine(ctx.meta.get(BEFORE, ()), self.name or "", ctx.meta[BEHIND], self.params)
         return self._run(Invocation(options, logs, typed, given, self.unusable, line))
@@ -187,6 +187,10 @@ def _check_once(ctx: click.Context, options: Sequence[Declared], order: Sequence
 def has_option(command: click.Command, flag: str) -> bool:
     """Return whether a command has an option of that name."""
     return any(flag in (*each.opts, *each.secondary_opts) for each in command.params)
+
+
+def _as_text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _no_such_option(command: click.Command, name: str) -> str:

@@ -120,6 +120,11 @@ class Attempts:
         return np.array([status.is_failure for status in STATUSES] + [False])[self.status]
 
     @cached_property
+    def is_cut_off(self) -> npt.NDArray[np.bool_]:
+        """Whether it has not ended, or was ended because the run was stopped or killed."""
+        return (self.status == RUNNING) | (self.status == NUMBERS[Status.CANCELLED])
+
+    @cached_property
     def _by_quantum(self) -> Integers:
         """Rows by quantum, and by the number of the attempt."""
         return np.lexsort((self.number, self.position)).astype(np.int64)

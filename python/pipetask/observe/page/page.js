@@ -139,7 +139,8 @@ function follow() {
 // The timeline.
 
 const canvas = $("canvas"), brush = canvas && canvas.getContext("2d");
-const AXIS = 20, GUTTER = 110, TALLEST = 16, HEIGHT = 560;
+const AXIS = 20, TALLEST = 16, HEIGHT = 560;
+let gutter = 110;  // where names of rows are
 let rows = [], order = null, drag = null;
 let style = {};
 
@@ -178,6 +179,7 @@ const rowHeight = () => (canvas.height / ratio() - AXIS) / Math.max(1, rows.leng
 function layOut() {
   const height = AXIS + Math.max(30, Math.min(HEIGHT, TALLEST * rows.length));
   canvas.style.height = height + "px";
+  gutter = Math.min(110, Math.round(canvas.clientWidth / 5));
   canvas.width = Math.round(canvas.clientWidth * ratio());
   canvas.height = Math.round(height * ratio());
   const css = getComputedStyle(document.documentElement);
@@ -209,7 +211,7 @@ function draw() {
 
 function paint() {
   const begun = performance.now();
-  const width = Math.max(1, canvas.width - Math.round(GUTTER * ratio())), top = Math.round(AXIS * ratio());
+  const width = Math.max(1, canvas.width - Math.round(gutter * ratio())), top = Math.round(AXIS * ratio());
   const height = Math.max(1, canvas.height - top);
   const image = new ImageData(width, height), pixels = new Uint32Array(image.data.buffer);
   const line = {colours: new Uint32Array(width), weights: new Float64Array(width), failed: false};
@@ -300,7 +302,7 @@ function hatch(pixels, width, from, to, ink) {
 }
 
 function annotate(named, each) {
-  const r = ratio(), left = GUTTER * r;
+  const r = ratio(), left = gutter * r;
   brush.font = `${11 * r}px system-ui, sans-serif`;
   brush.textBaseline = "middle";
   drawAxis(left, r);
@@ -336,7 +338,7 @@ function drawAxis(left, r) {
   const width = canvas.width - left, span = (view.to - view.from) * unit;
   const steps = [];
   for (let power = 1e-5; power < 10; power *= 10) steps.push(power, 2 * power, 5 * power);
-  steps.push(20, 30, 60, 120, 300, 600, 1200, 3600, 7200, 10800, 21600, 43200);
+  steps.push(10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200, 10800, 21600, 43200);
   for (let days = 86400; days < 1e9; days *= 2) steps.push(days);
   const step = steps.find(each => span / each <= width / (90 * r)) || 1e9;
   brush.textAlign = "center";
@@ -375,13 +377,13 @@ function barsOf(position) {
   return cached[1];
 }
 
-const timeAt = x => view.from + (x - GUTTER) / (canvas.clientWidth - GUTTER) * (view.to - view.from);
+const timeAt = x => view.from + (x - gutter) / (canvas.clientWidth - gutter) * (view.to - view.from);
 
 // The attempt at a place on the canvas, or -1; two pixels beside it will do.
 function hit(x, y) {
   const row = rows[Math.floor((y - AXIS) / rowHeight())];
-  if (!row || y < AXIS || x < GUTTER) return -1;
-  const time = timeAt(x), near = 2 * (view.to - view.from) / (canvas.clientWidth - GUTTER);
+  if (!row || y < AXIS || x < gutter) return -1;
+  const time = timeAt(x), near = 2 * (view.to - view.from) / (canvas.clientWidth - gutter);
   const n = firstIn(row, time - near);
   return n < row.to && data.start[bar(n)] <= time + near ? bar(n) : -1;
 }
@@ -389,8 +391,8 @@ function hit(x, y) {
 // The text about the transaction at a place on the canvas.
 function aboutTransaction(x, y) {
   const row = rows[Math.floor((y - AXIS) / rowHeight())];
-  if (!row || !row.registry || y < AXIS || x < GUTTER) return "";
-  const time = timeAt(x), near = 2 * (view.to - view.from) / (canvas.clientWidth - GUTTER);
+  if (!row || !row.registry || y < AXIS || x < gutter) return "";
+  const time = timeAt(x), near = 2 * (view.to - view.from) / (canvas.clientWidth - gutter);
   for (let n = 0; n < transactions; n++) {
     const start = data.registeredStart[n], seconds = data.registeredSeconds[n];
     if (start - near > time || start + seconds + near < time) continue;
@@ -406,7 +408,7 @@ function about(i) {
     + ` after ${duration(data.wait[i] * unit)} of waiting for a slot\nCPU ${cpu(i)}, memory ${memory(data.memory[i])}`;
 }
 
-function zoom(factor, x = GUTTER + (canvas.clientWidth - GUTTER) / 2) {
+function zoom(factor, x = gutter + (canvas.clientWidth - gutter) / 2) {
   const at = timeAt(x);
   setView(at - (at - view.from) * factor, at + (view.to - at) * factor);
   remember();
@@ -446,7 +448,7 @@ function listen() {
   });
   canvas.addEventListener("pointermove", event => {
     if (drag) {
-      drag.at = Math.max(GUTTER, event.offsetX);
+      drag.at = Math.max(gutter, event.offsetX);
       drag.moved ||= Math.abs(drag.at - drag.x) > 4;
       draw();
     } else showTip(...place(event));
@@ -456,7 +458,7 @@ function listen() {
     drag = null;
     if (!ended) return;
     if (ended.moved) {
-      setView(...[timeAt(Math.max(GUTTER, ended.x)), timeAt(ended.at)].sort((a, b) => a - b));
+      setView(...[timeAt(Math.max(gutter, ended.x)), timeAt(ended.at)].sort((a, b) => a - b));
       remember();
     } else choose(hit(...place(event)));
   });
@@ -619,6 +621,7 @@ function renderList() {
     row.setAttribute("role", "row");
     row.dataset.position = p;
     for (const [, text] of COLUMNS) row.append(element("span", text(p)));
+    row.children[1].title = row.children[1].textContent;  // it may be cut
     if (isFailure(data.quantumStatus[p])) row.children[2].className = "failed";
     return row;
   }));
@@ -693,9 +696,9 @@ Object.assign(pipetask, {
       number: data.number[i], start: data.start[i] * unit, seconds: data.seconds[i] * unit})),
   // The middle of an attempt at a quantum on the canvas.
   place: position => {
-    const i = lastBar[position], scale = (canvas.clientWidth - GUTTER) / (view.to - view.from);
+    const i = lastBar[position], scale = (canvas.clientWidth - gutter) / (view.to - view.from);
     const row = rows.findIndex(row => { for (let n = row.from; n < row.to; n++) if (bar(n) === i) return true; });
-    return [GUTTER + (data.start[i] + data.seconds[i] / 2 - view.from) * scale, AXIS + (row + .5) * rowHeight()];
+    return [gutter + (data.start[i] + data.seconds[i] / 2 - view.from) * scale, AXIS + (row + .5) * rowHeight()];
   },
   zoom: (from, to) => { setView(from / unit, to / unit); remember(); },
   dataId, commandOf, listed: () => Array.from(listed),

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ...outcome import Status, Transaction
-from ..facts.attempts import NUMBERS, Attempts
-from ..facts.attempts import RUNNING as RUNNING_STATUS
+from ...outcome import Transaction
+from ..facts.attempts import Attempts
 from .colours import FAILED, REGISTERED, RUNNING, label_colour, rgb
 
 __all__ = ["png", "timeline_picture"]
@@ -61,9 +60,16 @@ def timeline_picture(
         registered = np.repeat(_registered(transactions, begin, end, shown + 3), TALLEST // 2, axis=0)
         pixels = np.concatenate((pixels, np.zeros((_GAP, WIDTH), dtype=np.uint8), registered))
     colours = [rgb(label_colour(task)) for task in range(shown)]
-    colours += [rgb(FAILED), rgb(RUNNING), rgb(REGISTERED)]
+    colours += [rgb(FAILED), rgb(RUNNING), rgb(REGISTERED), (16, 16, 16)]
+    pixels[(pixels == shown + 1) & _stripes(pixels.shape)] = len(colours)
     data = base64.b64encode(png(pixels, [(255, 255, 255), *colours])).decode()
     return f"data:image/png;base64,{data}", len(pixels)
+
+
+def _stripes(shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return where failures are dark: their colour alone is not enough for everybody."""
+    y, x = np.indices(shape)
+    return (x + y) % 6 < 2
 
 
 def _registered(transactions: Sequence[Transaction], begin: float, end: float, colour: int) -> Pixels:
@@ -98,7 +104,7 @@ def paint(
     last = np.clip(np.ceil((attempts.end - begin) * scale) - 1, first, WIDTH - 1).astype(np.int64)
     shown = min(n_tasks, _MOST_COLOURS)
     colour = 1 + attempts.task % max(1, shown)
-    colour[(attempts.status == RUNNING_STATUS) | (attempts.status == NUMBERS[Status.CANCELLED])] = shown + 2
+    colour[attempts.is_cut_off] = shown + 2
     colour[attempts.is_failure] = shown + 1
     order = np.lexsort((attempts.seconds, attempts.is_failure))
     widths = (last - first + 1)[order]

@@ -89,7 +89,12 @@ def _line(start: tuple[float, float], end: tuple[float, float], count: int) -> M
     bend = (y2 - y1) / 2
     shape = f"M{x1:.0f} {y1:.0f}C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} {x2:.0f} {y2:.0f}"
     middle = tag(
-        "text", number(count), x=(x1 + x2) / 2, y=(y1 + y2) / 2 + 4, text_anchor="middle", class_="quiet"
+        "text",
+        number(count),
+        x=(x1 + x2) / 2,
+        y=(y1 + y2) / 2 + 4,
+        text_anchor="middle",
+        class_="quiet count",
     )
     return join(tag("path", d=shape, class_="edge"), middle)
 

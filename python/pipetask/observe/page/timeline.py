@@ -42,8 +42,11 @@ def timeline_section(subject: Subject) -> Markup:
 
 
 def _other_marks(subject: Subject) -> Iterable[Markup]:
-    yield tag("span", tag("i", "✕", class_="spot cross", style=f"background:{FAILED}"), "failed")
-    yield tag("span", tag("i", "", class_="spot", style=f"background:{RUNNING}"), "running, or cut off")
+    attempts = subject.facts.attempts
+    if attempts.is_failure.any():
+        yield tag("span", tag("i", "✕", class_="spot cross", style=f"background:{FAILED}"), "failed")
+    if attempts.is_cut_off.any():
+        yield tag("span", tag("i", "", class_="spot", style=f"background:{RUNNING}"), "running, or cut off")
     yield tag("span", tag("i", "", class_="spot dependency"), "slot idle, next quantum not ready")
     yield tag("span", tag("i", "", class_="spot slot"), "next quantum ready, not started")
     if subject.facts.transactions:
@@ -103,8 +106,19 @@ def quanta_section(subject: Subject) -> Markup:
                 tag("span", "", id="filter-count", role="status"),
                 class_="controls",
             ),
-            tag("div", "", id="head", class_="row head", role="row"),
-            tag("div", tag("div", "", id="spacer"), id="list", tabindex=0, role="grid", aria_label="Quanta"),
+            tag(
+                "div",
+                tag("div", "", id="head", class_="row head", role="row"),
+                tag(
+                    "div",
+                    tag("div", "", id="spacer"),
+                    id="list",
+                    tabindex=0,
+                    role="grid",
+                    aria_label="Quanta",
+                ),
+                class_="rows",
+            ),
             id="quanta-table",
             hidden=True,
         ),
