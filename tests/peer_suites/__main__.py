@@ -1,62 +1,71 @@
-"""Fetch LSST's tests from the source distribution of the installed version, and run them against our executor.
+"""Fetch LSST's tests from the source distributions of the installed version, and run them against our executors.
 
-``python -m peer_suites [PYTEST OPTIONS]``, with ``tests`` as the working directory or on ``PYTHONPATH``.
+``python -m peer_suites [PYTEST OPTIONS]``, with ``tests`` as the working directory or on ``PYTHONPATH``.  It ends with
+0 if exactly those tests fail that `peer_suites.known` lists.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
 from importlib.metadata import version
 from pathlib import Path
 
+from peer_suites.left_out_files import complete
+
 PLACE = Path(__file__).parent.parent.parent / "build" / "peer_suites"
-PACKAGE = "lsst-pipe-base"
-SUITES = ("test_separable_pipeline_executor.py",)
+SUITES = {
+    "lsst-pipe-base": (
+        "test_mp_graph_executor.py",
+        "test_separable_pipeline_executor.py",
+        "test_simple_pipeline_executor.py",
+    ),
+    "lsst-ctrl-mpexec": (
+        "test_build.py",
+        "test_cliCmdCleanup.py",
+        "test_cliCmdPurge.py",
+        "test_cliCmdReport.py",
+        "test_cliCmdUpdateGraphRun.py",
+        "test_qgraph.py",
+        "test_run.py",
+    ),
+}
+"""Distributions, with those of their tests that concern executors and the command."""
+
+PLUGINS = ("known", "graph_executors", "command")
 
 
-PIPELINE = """\
-description: Two tasks in a row; the first writes what the second reads.
-tasks:
-  a: {class: TASK, config: [{connections.output: intermediate}]}
-  b: {class: TASK, config: [{connections.input: intermediate, key: two, value: 2}]}
-""".replace("TASK", "lsst.pipe.base.tests.no_dimensions.NoDimensionsTestTask")
-"""What the tests read from a file that the source distribution lacks."""
-
-
-def fetch() -> Path:
-    """Return the folder of the package's tests; download them once."""
-    wanted = version(PACKAGE)
-    unpacked = PLACE / f"{PACKAGE.replace('-', '_')}-{wanted}"
+def fetch(package: str) -> Path:
+    """Return the unpacked source distribution; download it once."""
+    wanted = version("lsst-pipe-base")  # both are released together
+    unpacked = PLACE / f"{package.replace('-', '_')}-{wanted}"
     if not unpacked.exists():
         PLACE.mkdir(parents=True, exist_ok=True)
-        words = ["download", "--quiet", "--no-deps", "--no-binary", PACKAGE, f"{PACKAGE}=={wanted}"]
+        words = ["download", "--quiet", "--no-deps", "--no-binary", package, f"{package}=={wanted}"]
         subprocess.run([sys.executable, "-m", "pip", *words], cwd=PLACE, check=True)
         with tarfile.open(unpacked.with_name(f"{unpacked.name}.tar.gz")) as archive:
             archive.extractall(PLACE, filter="data")
-    tests = unpacked / "tests"
-    (tests / "pipelines").mkdir(exist_ok=True)
-    (tests / "pipelines" / "pipeline_separable.yaml").write_text(PIPELINE)
-    return tests
+    complete(unpacked / "tests")
+    return unpacked
 
 
 def main() -> int:
     """Run them; return the exit code of pytest."""
-    tests = fetch()
-    options = [
-        "-p",
-        "peer_suites.shim",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        "/dev/null",
-        "--rootdir",
-        str(tests.parent),
+    folders = {package: fetch(package) for package in SUITES}
+    files = [
+        str(folders[package] / "tests" / suite) for package, suites in SUITES.items() for suite in suites
     ]
-    words = ["-m", "pytest", "-q", "-rf", *options, *sys.argv[1:]]
+    options = ["-c", "/dev/null", "--rootdir", str(PLACE), "-p", "no:cacheprovider"]
+    for plugin in PLUGINS:
+        options += ["-p", f"peer_suites.{plugin}"]
+    # The suites of ctrl_mpexec need its own declarations of options.
+    path = [str(folders["lsst-ctrl-mpexec"] / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.run(
-        [sys.executable, *words, *(str(tests / suite) for suite in SUITES)], check=False
+        [sys.executable, "-m", "pytest", "-q", "-rfX", *options, *sys.argv[1:], *files],
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
     ).returncode
 
 

@@ -188,6 +188,7 @@ class _KeptReport(SummarySink):
             name: list(value) if isinstance(value, Iterator) else value
             for name, value in self.fields(summary)
         }
+        fields["exitCode"] = fields["exitCode"] or None  # pipe_base's reports have none after a success
         self.report = Report.model_validate(fields)
 
 

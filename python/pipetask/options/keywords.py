@@ -6,14 +6,15 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from enum import Enum
+from functools import wraps
 from os import PathLike, fspath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from ..errors import UsageError
+from ..errors import UsageError, did_you_mean
 from ..wording import in_own_words
 from .declaration import Declared, Option, declared, item_type
 
-__all__ = ["described_by", "keywords", "values_of"]
+__all__ = ["described_by", "keywords", "suggests_keywords", "values_of"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -69,6 +70,8 @@ def _one(item: Any, option: Option, value: Any) -> Any:
         value = fspath(value)
     if option.parse is not None and isinstance(value, str):
         value = option.parse(value)
+        if value is None:  # an empty text stands for the default
+            return None
     wanted = (int, float) if item is float else item
     if not isinstance(value, wanted) or (isinstance(value, bool) and item is not bool):
         raise TypeError(f"it must be {_ARTICLES.get(item, item.__name__)}")
@@ -90,6 +93,19 @@ def _member(kind: type[Enum], value: Any) -> Enum:
     except ValueError as error:
         words = ", ".join(repr(each.value) for each in kind)
         raise ValueError(f"choose one of {words}") from error
+
+
+def suggests_keywords(function: _Function) -> _Function:
+    """Let a function that is called with a misspelt keyword name the one that was meant."""
+    known = inspect.signature(function).parameters
+
+    @wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        for name in given.keys() - known.keys():
+            raise TypeError(f"{function.__name__}() has no argument {name!r}{did_you_mean(name, known)}")
+        return function(*args, **given)
+
+    return cast(_Function, checked)
 
 
 def described_by(groups: Sequence[type[Any]]) -> Callable[[_Function], _Function]:
