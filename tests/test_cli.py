@@ -214,6 +214,21 @@ def test_dry_run_prints_the_order_and_touches_nothing(repository: Repository) ->
     assert re.search(r"after \d+, \d+$", gather)
 
 
+def test_dry_run_says_what_the_run_itself_would_refuse_or_warn_of(repository: Repository) -> None:
+    words = ("run", "-b", str(repository.root), "-g", str(repository.graph), "-i", "input_chain")
+    words += ("--mode", "dry-run")
+    refused = run_forked(*words, "-o", "u/out")
+    assert refused.code == 0
+    assert "To execute this would be refused: Dataset types of the graph are not registered" in refused.err
+    assert "add --register-dataset-types" in refused.err
+    assert run_forked(*words, "-o", "u/out", "--register-dataset-types", "--init-only").line == (
+        "pipetask: --init-only writes to the repository, and a dry run does not: leave one of them out."
+    )
+    assert run_forked(*repository.arguments("--init-only")).code == 0
+    misspelt = run_forked(*words, "-o", "u/ouy", "--register-dataset-types", "--extend-run")
+    assert "'u/out/run' is not in 'u/ouy': it is put there when the graph is executed." in misspelt.err
+
+
 def test_plan_is_a_json_object_a_line(repository: Repository, tmp_path: Path) -> None:
     plan = read_plan(repository, tmp_path)
     assert [row["id"] for row in plan] == list(range(10))

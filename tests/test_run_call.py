@@ -8,10 +8,11 @@ import subprocess
 import sys
 import typing
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from pipetask.journal.places import journals_in
 from pipetask.monitor.local import LocalWatch
 from pipetask.options.declaration import Declared, Option, item_type
 from pipetask.options.execution import ExecutorOptions, RunOptions
-from pipetask.options.keywords import keywords
+from pipetask.options.keywords import keywords, values_of
 from pipetask.options.records import RecordOptions
 from pipetask.wording import speaking_of_flags
 
@@ -232,6 +233,88 @@ def test_the_last_job_of_a_batch_run_writes_what_shows_it(
     assert later is not None
     asked = RecordOptions(html=f"{tmp_path}/page.html", trace=f"{tmp_path}/trace.json")
     assert later.records == asked
+
+
+def test_a_misspelt_keyword_names_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match=r"^run\(\) has no argument 'procesess': did you mean 'processes'\?$"):
+        run("repo", "graph.qg", procesess=2)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: QuantumGraphExecutor("in-process", "repo", pipetask.OutputOptions()),
+            "options is of type OutputOptions: give RunOptions(collections=OutputOptions(…)).",
+        ),
+        (
+            lambda: QuantumGraphExecutor("in-process", "repo", pipetask.QuantumOptions()),
+            "options is of type QuantumOptions: give RunOptions(execution=ExecutionOptions("
+            "quantum=QuantumOptions(…))).",
+        ),
+        (
+            lambda: QuantumGraphExecutor(
+                "in-process", "repo", RunOptions(collections=pipetask.RetryOptions())
+            ),
+            "options.collections is of type RetryOptions: give OutputOptions(…).",
+        ),
+        (
+            lambda: pipetask.PipeBaseGraphExecutor("in-process", "repo", pipetask.OutputOptions()),
+            "options is of type OutputOptions: give RunOptions(collections=OutputOptions(…)).",
+        ),
+        (
+            lambda: QuantumBackedGraphExecutor("in-process", "repo", RunOptions()),
+            "options is of type RunOptions: give QuantumBackedOptions(…).",
+        ),
+        (
+            lambda: MultiprocessExecutor(pipetask.MultiprocessOptions()),
+            "processes is of type MultiprocessOptions: options are for from_options(…).",
+        ),
+        (lambda: MultiprocessExecutor("8"), "processes is of type str: give an integer."),
+        (
+            lambda: InProcessExecutor(pipetask.InProcessOptions()),
+            "debugger is of type InProcessOptions: options are for from_options(…).",
+        ),
+        *(
+            (
+                partial(model.from_options, RunOptions()),
+                f"options is of type RunOptions: give {model.options_group.__name__}(…).",
+            )
+            for model in map(pipetask.find_executor, ("in-process", "multiprocess", "futures", "dry-run"))
+        ),
+        (
+            lambda: pipetask.build_pipeline(pipetask.GraphBuildOptions()),
+            "options is of type GraphBuildOptions: give PipelineOptions(…).",
+        ),
+        (
+            lambda: pipetask.build_graph("repo", None, pipetask.OutputOptions()),
+            "building is of type OutputOptions: give GraphBuildOptions(…).",
+        ),
+        (
+            lambda: pipetask.CondorSystem(pipetask.BatchOptions()),
+            "options is of type BatchOptions: give CondorOptions(…).",
+        ),
+    ],
+)
+def test_options_of_another_class_are_refused_in_one_line(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        call()
+    assert str(refused.value) == message
+
+
+def test_reports_and_pipelines_take_paths(repository: Repository, tmp_path: Path) -> None:
+    graph = Path(repository.graph)
+    run(repository.root, graph, output="u/out", input="input_chain", register_dataset_types=True)
+    report = pipetask.report_on_graph(pipetask.ReportCommand(repo=Path(repository.root), qgraphs=(graph,)))
+    assert report.tasks
+    (file := tmp_path / "p.yaml").write_text(
+        "description: one\ntasks: {a: lsst.pipe.base.tests.mocks.DynamicTestPipelineTask}\n"
+    )
+    assert pipetask.build_pipeline(pipetask.PipelineOptions(pipeline=file))
+
+
+def test_an_empty_text_stands_for_the_default() -> None:
+    assert values_of([RunOptions], {"memory_per_quantum": ""}) == {"memory": None}
 
 
 def test_an_executor_may_be_a_name(shared_repository: Repository) -> None:

@@ -180,6 +180,31 @@ def test_a_run_without_a_word_is_told_as_such() -> None:
     assert "ended without a word at " in done.out
 
 
+def test_a_run_that_is_starting_is_not_taken_for_none(tmp_path: Path) -> None:
+    done = run_here("watch", str(tmp_path), "--once")
+    assert (done.code, done.line) == (
+        1,
+        f"pipetask: '{tmp_path}' has no journal yet: its run is starting, or has another folder.",
+    )
+    (tmp_path / "1.journal").touch()
+    assert "starting: its journal has no record yet" in run_here("watch", str(tmp_path), "--once").out
+
+
+def test_a_run_is_waited_for_while_it_starts(tmp_path: Path) -> None:
+    terminal = Terminal("watch", str(tmp_path), "--interval", "0.1", width=200)
+    terminal.read_until("its run is starting")
+    graph = enumerated({"isr": 1}, [])
+    for _ in graph:
+        pass
+    sink, outcome = JournalSink(tmp_path), QuantumOutcome(0, Status.SUCCEEDED, 1.0, 2.0)
+    sink.begin(graph, {"isr": 1}, Activity())
+    sink.note(outcome)
+    sink.end(summary_of(graph, [outcome]))
+    text = terminal.read_until(None)
+    assert terminal.close() == 0
+    assert "succeeded" in text
+
+
 def test_a_terminal_shows_a_run_until_it_ends(tmp_path: Path) -> None:
     graph, activity = enumerated({"isr": 2}, []), Activity()
     for _ in graph:

@@ -17,7 +17,7 @@ from ..executors.base import ExecutionContext, QuantumExecutor, Traits
 from ..graph.enumeration import QuantumData
 from ..graph.garbage import uncollected
 from ..options.batch import BatchOptions
-from ..options.declaration import section
+from ..options.declaration import check_group, section
 from ..outcome import QuantumOutcome, Status
 from .bundling import BundlingOptions, Node, NodeGraph, bundle, read_timings
 from .follow import follow
@@ -65,6 +65,7 @@ class BatchExecutor(QuantumExecutor):
         """What `execute` has written."""
 
         self._options = options or BatchOptions()
+        check_group(self._options, BatchOptions)
         timings = read_timings(self._options.timings) if self._options.timings else {}
         self._bundling = BundlingOptions(
             self._options.bundle_size, self._options.bundle_by, self._options.bundle_seconds, timings

@@ -22,7 +22,7 @@ __all__ = ["print_summary", "run", "write_summary"]
 def run(invocation: Invocation) -> int:
     """Report on executed graphs, or on a run."""
     options: ReportCommand = invocation.options
-    if not options.qgraphs and (found := _run_named(options.repo)) is not None:
+    if not options.qgraphs and (found := _run_named(str(options.repo))) is not None:
         configure_logging(invocation.logs)
         if isinstance(found, RunDirectory):
             return report_on_run(found, options.exports)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..batch.run_directory import RunDirectory
 from ..batch.status import RunPhase
-from ..monitor.find import find_run
+from ..monitor.find import NotBegunError, find_run
 from ..monitor.watcher import Watcher, watch_run
 from ..options.commands.watch import WatchCommand
 from .command import Invocation
@@ -37,7 +37,7 @@ def run(invocation: Invocation) -> int:
     options: WatchCommand = invocation.options
     if options.run is None:
         return _list(options)
-    found = find_run(options.run)
+    found = _wait_for(options.run, options)
     watch = watch_run(found)
     if options.as_json:
         view = watch.look()
@@ -48,6 +48,21 @@ def run(invocation: Invocation) -> int:
         configure_logging(invocation.logs)  # it imports the butler, and only the page may need that
         page = _Page(found, options.html)
     return _show(_views(watch, options, page), options)
+
+
+def _wait_for(name: str, options: WatchCommand) -> RunDirectory | Path:
+    """Find a run; wait for it if it is starting, unless one look is asked for."""
+    told = False
+    while True:
+        try:
+            return find_run(name)
+        except NotBegunError as error:
+            if options.once or options.as_json:
+                raise
+            if not told:
+                print(f"{error} Waiting for it; Ctrl-C ends that.", flush=True)
+            told = True
+        time.sleep(options.interval)
 
 
 def _list(options: WatchCommand) -> int:

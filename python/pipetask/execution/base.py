@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ..executors.base import QuantumExecutor
 from ..executors.modes import instance_of
@@ -13,6 +13,7 @@ from ..graph.file import GraphLike
 from ..graph.fixup import load_graph_fixup
 from ..observe.sink import Sink
 from ..observe.summary import RunSummary
+from ..options.declaration import check_group
 from ..options.execution import ExecutionOptions
 from .interruption import raise_if_interrupted
 
@@ -47,8 +48,11 @@ class GraphExecutor(ABC, Generic[Options]):
     Raises
     ------
     UsageError
-        If the options name a graph fixup that cannot be loaded.
+        If the options are of another class, or name a graph fixup that cannot be loaded.
     """
+
+    _group: ClassVar[type[Any]]
+    """The class of the options."""
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class GraphExecutor(ABC, Generic[Options]):
         sinks: Sequence[Sink] = (),
     ):
         self._executor = instance_of(executor)
+        check_group(options, self._group)
         self._config = str(butler_config)
         self._options = options
         self._sinks = tuple(sinks)

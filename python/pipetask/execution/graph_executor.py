@@ -59,6 +59,8 @@ class QuantumGraphExecutor(GraphExecutor[RunOptions]):
     >>> QuantumGraphExecutor(MultiprocessExecutor(8), "repo").execute("graph.qg")  # doctest: +SKIP
     """
 
+    _group = RunOptions
+
     def __init__(
         self,
         executor: QuantumExecutor | str,
@@ -97,6 +99,10 @@ class QuantumGraphExecutor(GraphExecutor[RunOptions]):
         self._options.check()
         if self._options.pre_update.when is PreUpdate.DEFERRED and not self._executor.traits.batch:
             raise UsageError("--registry-pre-update deferred is for batch runs: use 'now' here.")
+        if self._options.pre_update.init_only and not self._executor.traits.executes:
+            raise UsageError(
+                "--init-only writes to the repository, and a dry run does not: leave one of them out."
+            )
         self._executor.prepare()
         with (
             record_coverage(self._options.execution.coverage),
@@ -138,6 +144,8 @@ class QuantumGraphExecutor(GraphExecutor[RunOptions]):
             if self._executor.traits.executes:
                 self._make_ready(file, butler, collections)
                 forget_outdated(butler, file, earlier.outdated - execution.unwanted)
+            else:
+                self._foretell(file, butler, collections)
             registrar = self._registrar(file, butler, collections)
             return execution.run(self._sinks, registrar, init_only=self._options.pre_update.init_only)
 
@@ -167,6 +175,18 @@ class QuantumGraphExecutor(GraphExecutor[RunOptions]):
                 verify_registry(butler, file.init, collections, options)
             case other:
                 raise AssertionError(f"registry pre-update {other!r}?")
+
+    def _foretell(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> None:
+        """Warn of what the run itself would warn of, or be refused for, when it makes the registry ready."""
+        collections.say_what_is_odd("when the graph is executed")
+        options = self._options.pre_update
+        try:
+            if options.when is PreUpdate.SKIP:
+                verify_registry(butler, file.init, collections, options)
+            else:
+                check_registry(butler, file.init, options)
+        except PipetaskError as error:
+            _LOG.warning("To execute this would be refused: %s", error)
 
     def _collection_options(self, file: GraphFile) -> OutputOptions:
         options, in_graph = self._options.collections, file.header.output_run

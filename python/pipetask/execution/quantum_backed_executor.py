@@ -51,6 +51,8 @@ class QuantumBackedGraphExecutor(GraphExecutor[QuantumBackedOptions]):
     >>> QuantumBackedGraphExecutor(MultiprocessExecutor(8), "repo").execute("graph.qg")  # doctest: +SKIP
     """
 
+    _group = QuantumBackedOptions
+
     def __init__(
         self,
         executor: QuantumExecutor | str,

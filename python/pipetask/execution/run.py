@@ -14,7 +14,7 @@ from ..executors.base import QuantumExecutor
 from ..executors.modes import find_executor, instance_of
 from ..options.declaration import OwnedOptions, assemble, declared
 from ..options.execution import Durability, ExecutorOptions, OutputButler, PreUpdate, RunOptions
-from ..options.keywords import described_by, keywords, values_of
+from ..options.keywords import described_by, keywords, suggests_keywords, values_of
 from ..options.models import InProcessOptions, MultiprocessOptions
 from ..options.owners import BUILT_IN
 from ..options.records import RecordOptions
@@ -32,6 +32,7 @@ MODEL_GROUPS: tuple[type[Any], ...] = tuple(
 """Groups of options of the execution models that come with the package."""
 
 
+@suggests_keywords
 @described_by([RunOptions, *MODEL_GROUPS])
 def run(
     repo: str | Path,

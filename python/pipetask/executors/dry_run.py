@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ..graph.enumeration import EnumeratedGraph, QuantumData
+from ..options.declaration import check_group, refuse_group
 from ..options.models import DryRunOptions
 from ..outcome import QuantumOutcome, Status
 from .base import ExecutionContext, QuantumExecutor, Traits
@@ -29,11 +30,13 @@ class DryRunExecutor(QuantumExecutor):
     options_group = DryRunOptions
 
     def __init__(self, plan: str | None = None):
+        refuse_group(plan, "plan")
         self._plan = plan
 
     @classmethod
     def from_options(cls, options: DryRunOptions) -> DryRunExecutor:
         """Make an instance for the command line."""
+        check_group(options, DryRunOptions)
         return cls(options.plan)
 
     def execute(

@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 
 from ..errors import UsageError
 from ..graph.enumeration import QuantumData
+from ..options.declaration import check_group, refuse_group
 from ..options.models import InProcessOptions
 from ..outcome import QuantumOutcome, Status
 from ..runner import Interruption, Ticket
@@ -42,12 +43,14 @@ class InProcessExecutor(QuantumExecutor):
     options_group = InProcessOptions
 
     def __init__(self, debugger: str | None = None, *, implicit_threads: bool = False):
+        refuse_group(debugger, "debugger")
         self._debugger = debugger
         self.traits = replace(self.traits, implicit_threads=implicit_threads)
 
     @classmethod
     def from_options(cls, options: InProcessOptions) -> InProcessExecutor:
         """Make an instance for the command line."""
+        check_group(options, InProcessOptions)
         executor = cls(options.debugger, implicit_threads=options.implicit_threads)
         executor._hook()  # refuse a missing debugger now, and not after a graph has been built
         return executor

@@ -16,6 +16,7 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
 
 from ..errors import PipetaskError, UsageError, did_you_mean
 from ..options.collections import OutputOptions
+from ..options.declaration import check_group
 from ..options.graph import GraphBuildOptions
 from ..repository.access import open_repository
 from ..repository.output_collections import OutputCollections, collection_exists
@@ -72,6 +73,8 @@ def build_graph(
         If the graph cannot be built, for example because datasets are missing.
     """
     building, outputs = building or GraphBuildOptions(), outputs or OutputOptions()
+    check_group(building, GraphBuildOptions, "building")
+    check_group(outputs, OutputOptions, "outputs")
     _check(building)
     pipeline = source.graph(resolve=False)
     if not pipeline.tasks:

@@ -10,7 +10,11 @@ from ..journal.facts import RunBegin
 from ..journal.places import SUFFIX, journals_in, recent_runs, runs_folder
 from ..journal.records import first
 
-__all__ = ["begin_of", "find_run"]
+__all__ = ["NotBegunError", "begin_of", "find_run"]
+
+
+class NotBegunError(PipetaskError):
+    """Raised for a folder without a journal, as that of ``--journal`` is until the graph is read."""
 
 
 def find_run(name: str) -> RunDirectory | Path:
@@ -25,6 +29,8 @@ def find_run(name: str) -> RunDirectory | Path:
 
     Raises
     ------
+    NotBegunError
+        If it is an empty folder, so that its run may be starting.
     PipetaskError
         If there is no such run.
     """
@@ -35,6 +41,8 @@ def find_run(name: str) -> RunDirectory | Path:
         return RunDirectory(path)
     if (found := _named(name)) is not None:
         return found
+    if path.is_dir() and not any(path.iterdir()):
+        raise NotBegunError(f"{name!r} has no journal yet: its run is starting, or has another folder.")
     raise PipetaskError(
         f"{name!r} is no run: name a run directory, a folder with a journal, or the output run of a recent run; "
         "'pipetask watch' lists recent runs."

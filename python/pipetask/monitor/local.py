@@ -112,7 +112,9 @@ class LocalWatch:
         notes, end = [], self._reader.end
         if self._reader.begin is None:
             begun = phase is RunPhase.RUNNING
-            notes.append("its journal has not begun yet" if begun else "its journal has no beginning")
+            notes.append(
+                "starting: its journal has no record yet" if begun else "its journal has no beginning"
+            )
         if phase is RunPhase.DIED and last is not None:
             notes.append(
                 f"ended without a word at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(last))}"

@@ -14,8 +14,10 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from ..errors import UsageError
 from ..wording import keyword_of, note_option
 
 __all__ = [
@@ -26,10 +28,12 @@ __all__ = [
     "OwnedOptions",
     "argument",
     "assemble",
+    "check_group",
     "declared",
     "edits",
     "option",
     "owned",
+    "refuse_group",
     "section",
 ]
 
@@ -253,20 +257,67 @@ def assemble(model: type[_Model], values: Mapping[str, Any]) -> _Model:
     return typing.cast(_Model, model(**found))
 
 
+def check_group(value: object, group: type[Any], name: str = "options") -> None:
+    """Refuse what a program has given in the place of a group of options, also for the groups in it.
+
+    Parameters
+    ----------
+    value
+        What was given.
+    group
+        The class that it has to be of.
+    name
+        Name of the argument, for the message.
+
+    Raises
+    ------
+    UsageError
+        If it is of another class, with the way in which that class can be given, if there is one.
+    """
+    if not isinstance(value, group):
+        place = _place_of(type(value), group)
+        raise UsageError(f"{name} is of type {type(value).__name__}: give {group.__name__}({place or '…'}).")
+    for each in fields(value):
+        if "group" in each.metadata:
+            check_group(getattr(value, each.name), each.metadata["group"], f"{name}.{each.name}")
+
+
+def refuse_group(value: object, name: str) -> None:
+    """Refuse a group of options in the place of a single value."""
+    if is_dataclass(value):
+        raise UsageError(f"{name} is of type {type(value).__name__}: options are for from_options(…).")
+
+
+def _place_of(kind: type[Any], group: type[Any]) -> str | None:
+    """Return the keyword with which an instance of a class is given to a group; `None` if it has no place there."""
+    for each in fields(group):
+        inner = each.metadata.get("group")
+        if inner is kind:
+            return f"{each.name}={kind.__name__}(…)"
+        if inner is not None and (place := _place_of(kind, inner)):
+            return f"{each.name}={inner.__name__}({place})"
+    return None
+
+
 def item_type(annotation: Any) -> tuple[Any, type | None]:
     """Take an annotation apart.
 
     Returns
     -------
     item
-        The type of one value, without `None`.
+        The type of one value, without `None`; a path that may also be a `pathlib.Path` is a string.
     container
         `tuple` or `frozenset` if it holds several.
     """
+    annotation = _main_part(annotation)
     origin = typing.get_origin(annotation)
-    if origin in (types.UnionType, typing.Union):
-        (annotation,) = (part for part in typing.get_args(annotation) if part is not type(None))
-        origin = typing.get_origin(annotation)
     if origin in (tuple, frozenset):
-        return typing.get_args(annotation)[0], origin
+        return _main_part(typing.get_args(annotation)[0]), origin
     return annotation, None
+
+
+def _main_part(annotation: Any) -> Any:
+    if typing.get_origin(annotation) not in (types.UnionType, typing.Union):
+        return annotation
+    parts = [part for part in typing.get_args(annotation) if part not in (type(None), Path)]
+    return parts[0] if len(parts) == 1 else annotation  # edits are of several types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import UsageError
 from .declaration import Edit, edits, option
@@ -27,7 +28,7 @@ GRAPH_ITEMS = ("graph", "workflow", "uri")
 class PipelineOptions:
     """A pipeline: a file, and edits."""
 
-    pipeline: str | None = option(
+    pipeline: str | Path | None = option(
         "-p",
         "--pipeline",
         metavar="FILE[#LABELS]",

@@ -12,6 +12,7 @@ from lsst.pipe.base import Pipeline, PipelineGraph
 from lsst.resources import ResourcePath
 
 from ..errors import PipetaskError, UsageError, reason_of
+from ..options.declaration import check_group
 from ..options.edits import PipelineEdit
 from ..options.pipeline import PipelineOptions
 from .diagnosis import diagnose
@@ -39,8 +40,9 @@ def build_pipeline(options: PipelineOptions) -> PipelineSource:
     PipetaskError
         If the file is not a pipeline.
     """
+    check_group(options, PipelineOptions)
     options.check()
-    start = load_pipeline(options.pipeline) if options.pipeline else Pipeline("anonymous")
+    start = load_pipeline(str(options.pipeline)) if options.pipeline else Pipeline("anonymous")
     edited = edit_pipeline(start, options.edits)
     return PipelineSource(edited, options.select_tasks, start, options.edits)
 

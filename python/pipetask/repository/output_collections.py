@@ -150,7 +150,7 @@ class OutputCollections:
         """
         if self.complete:
             return
-        self._say_what_is_odd()
+        self.say_what_is_odd()
         collections = butler.collections
         collections.register(self.run, CollectionType.RUN)
         if self.chain is None:
@@ -214,11 +214,18 @@ class OutputCollections:
             # An earlier command was killed before it had deleted them, and it is unknown which they were.
             butler._datastore.emptyTrash()
 
-    def _say_what_is_odd(self) -> None:
+    def say_what_is_odd(self, when: str = "now") -> None:
+        """Warn of what may be a misspelt name, before collections change.
+
+        Parameters
+        ----------
+        when
+            When they change, for the message.
+        """
         if self.options.extend_run and not self.run_exists:
-            _LOG.warning("Output run %r has not been begun: it is begun now.", self.run)
+            _LOG.warning("Output run %r has not been begun: it is begun %s.", self.run, when)
         if self.run_exists and self.chain is not None:
-            _LOG.warning("Output run %r is not in %r: it is put there now.", self.run, self.chain)
+            _LOG.warning("Output run %r is not in %r: it is put there %s.", self.run, self.chain, when)
 
     def _members(self, butler: Butler) -> list[str]:
         """Return the children of the chain besides the run: its current ones, or the inputs."""

@@ -93,7 +93,7 @@ def _replaced_run_is_unused(butler: Butler, collections: OutputCollections) -> I
 
 
 def check_registry(butler: Butler, graph: PredictedQuantumGraph, options: PreUpdateOptions) -> None:
-    """Check what can be checked of a deferred pre-update.
+    """Check what can be checked of a pre-update that comes later, or in a dry run never.
 
     Raises
     ------

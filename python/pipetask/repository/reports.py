@@ -138,7 +138,7 @@ def report_on_graph(options: ReportCommand) -> ExecutionReport:
         If graph or repository cannot be read, or if the graph has not been executed there.
     """
     options.check()
-    with open_repository(options.repo, writeable=False) as butler, _said_plainly(options.repo):
+    with open_repository(str(options.repo), writeable=False) as butler, _said_plainly(str(options.repo)):
         (graph,) = map(_load, options.qgraphs)
         _check_executed(butler, graph, options)
         report = QuantumGraphExecutionReport.make_reports(butler, graph)
@@ -165,7 +165,7 @@ def report_on_attempts(options: ReportCommand) -> ProvenanceReport:
         datasets that none of the graphs predicts.
     """
     options.check()
-    with open_repository(options.repo, writeable=False) as butler, _said_plainly(options.repo):
+    with open_repository(str(options.repo), writeable=False) as butler, _said_plainly(str(options.repo)):
         graphs = sorted(map(_load, options.qgraphs), key=lambda graph: graph.metadata["time"])
         for graph in graphs:
             _check_executed(butler, graph, options)
@@ -203,8 +203,8 @@ def aggregate_reports(options: AggregateReportsCommand) -> Summary:
     return total
 
 
-def _load(path: str) -> QuantumGraph:
-    graph = load_whole(path)
+def _load(path: str | Path) -> QuantumGraph:
+    graph = load_whole(str(path))
     if not len(graph):
         raise PipetaskError(f"{path} has no quanta: there is nothing to report on.")
     return graph

@@ -12,6 +12,7 @@ from typing import Self
 from ...executors.resources import Resources
 from ...executors.retries import RetryPolicy
 from ...options.condor import CondorOptions
+from ...options.declaration import check_group
 from ..run_directory import RunDirectory
 from ..system import BatchSystem, Restarted, RunPlan, SystemWatch
 from .configuration import CondorConfiguration
@@ -43,6 +44,7 @@ class CondorSystem(BatchSystem):
 
     def __init__(self, options: CondorOptions | None = None):
         self._options = options or CondorOptions()
+        check_group(self._options, CondorOptions)
         # At once, so that a wrong setting is refused before anything is read.  Commands about a run that has been
         # written need none of this, and to read the YAML takes longer than to read their logs.
         self._loaded = self._load() if options is not None else None

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ...errors import MissingGuardError, PipetaskError, UsageError, one_line, reason_of
 from ...graph.enumeration import QuantumData
+from ...options.declaration import check_group
 from ...options.models import FuturesOptions
 from ...outcome import QuantumOutcome
 from ..base import ExecutionContext, QuantumExecutor, Traits
@@ -98,6 +99,7 @@ class FuturesExecutor(QuantumExecutor):
     @classmethod
     def from_options(cls, options: FuturesOptions) -> FuturesExecutor:
         """Make an instance for the command line."""
+        check_group(options, FuturesOptions)
         engine = find_engine(options.engine, options.processes)
         return cls(engine, folder=options.engine_folder, implicit_threads=options.implicit_threads)
 

@@ -10,6 +10,7 @@ from multiprocessing import current_process
 
 from ...errors import MissingGuardError, PipetaskError, UsageError
 from ...graph.enumeration import QuantumData
+from ...options.declaration import check_group, refuse_group
 from ...options.models import MultiprocessOptions
 from ...outcome import QuantumOutcome
 from ...settings.site import Settings
@@ -63,6 +64,9 @@ class MultiprocessExecutor(QuantumExecutor):
         preload: bool = True,
         implicit_threads: bool = False,
     ):
+        refuse_group(processes, "processes")
+        if not isinstance(processes, int):
+            raise UsageError(f"processes is of type {type(processes).__name__}: give an integer.")
         if processes < 1:
             raise UsageError(f"-j {processes}: there must be at least one process.")
         if start_method not in START_METHODS:
@@ -80,6 +84,7 @@ class MultiprocessExecutor(QuantumExecutor):
     @classmethod
     def from_options(cls, options: MultiprocessOptions) -> MultiprocessExecutor:
         """Make an instance for the command line."""
+        check_group(options, MultiprocessOptions)
         policy = BundlePolicy(**Settings.load().pool)
         start_method = options.start_method
         if start_method == "fork":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...errors import UsageError
 from ..declaration import argument, option, section
@@ -21,8 +22,8 @@ class ReportCommand:
     directory of a batch run, the folder with a journal, or the output run instead, and no graph.
     """
 
-    repo: str = argument("Butler repository, or run.", complete="files")
-    qgraphs: tuple[str, ...] = argument("Quantum graphs.", default=(), complete="files")
+    repo: str | Path = argument("Butler repository, or run.", complete="files")
+    qgraphs: tuple[str | Path, ...] = argument("Quantum graphs.", default=(), complete="files")
     full_output_filename: str = option(
         "--full-output-filename",
         metavar="FILE",
@@ -142,7 +143,7 @@ class AggregateReportsCommand:
     written.
     """
 
-    filenames: tuple[str, ...] = argument("Reports (JSON).", default=(), complete="files")
+    filenames: tuple[str | Path, ...] = argument("Reports (JSON).", default=(), complete="files")
     full_output_filename: str = option(
         "--full-output-filename",
         metavar="FILE",
