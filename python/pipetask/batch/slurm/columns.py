@@ -1,7 +1,7 @@
 """Levels and columns of nodes.
 
 Nodes of a column need nothing of other columns, so a slow one holds up only its own.  Columns end where something needs
-much of the graph: from that level on there is only one.
+much of the graph: from that level on there is only one.  Where that is the level after the first, there are none.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def columns(needs: Sequence[Sequence[int]], level: Sequence[int], most: int) -> 
         ):
             parents, top = saved, height
             break
+    if top == 1:
+        return [JOINED] * len(needs)
     numbers: dict[int, int] = {}
     for node in order:
         if level[node] < top:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...text import visible
 from ..names import FINAL, FIRST
 from ..node_commands import job_arguments
 from .arrays import JobArray
@@ -45,7 +46,7 @@ def script(array: JobArray, settings: JobSettings, run_directory: Path, round: i
     waits = _WAIT_FOR_FIRST if first and array.labels else ""
     return (
         "#!/bin/sh\n"
-        f"# {array.explain()}; written by pipetask\n"
+        f"# {visible(array.explain())}; written by pipetask\n"
         f"cd -- {shlex.quote(str(run_directory))} || exit 75\n"
         f'node=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {nodes})\n'
         '[ -n "$node" ] || exit 75\n'

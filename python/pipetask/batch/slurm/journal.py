@@ -69,7 +69,8 @@ class Journal:
 
     def note(self, step: str, round: int = 0, **more: Any) -> None:
         """Append a line, and return when it is on disk."""
-        line = json.dumps({"time": time.time(), "step": step, "round": round, **more}) + "\n"
+        # A line that was cut off before must not swallow this one.
+        line = "\n" + json.dumps({"time": time.time(), "step": step, "round": round, **more}) + "\n"
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             if os.write(file, line.encode()) != len(line):
