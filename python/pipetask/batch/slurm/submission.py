@@ -122,8 +122,8 @@ class _Submission:
     def _submit_all(self, interrupted: bool) -> dict[int, str]:
         """Submit what is not in the queue; held jobs cannot have ended, so those that are not there are not ours."""
         jobs = self._in_queue() if interrupted else {}
-        for array, job in jobs.items():
-            self._journal.note("submitted", self.round.number, array=array, job=job)
+        for number, job in jobs.items():
+            self._journal.note("submitted", self.round.number, array=number, job=job)
         full = False
         for array in self.round.arrays:
             if array.number in jobs:
