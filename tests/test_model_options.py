@@ -180,6 +180,61 @@ def test_options_are_made_without_reading_anything(monkeypatch: pytest.MonkeyPat
     assert ExecutorOptions().mode_for(None) == "in-process"
 
 
+# Routes.
+
+
+def test_routes_name_models_and_engines() -> None:
+    routes = ["isr=threads", "coadd*=multiprocess:3", "b=threads", "c=multiprocess"]
+    made = make("-j", "2", *(f"--route={route}" for route in routes))
+    default, by_pattern = made._default.model, {route.pattern: route.model for route in made._routes}
+    assert type(default).__name__ == "MultiprocessExecutor"
+    assert by_pattern["isr"] is by_pattern["b"], "the same name is the same model"
+    assert by_pattern["c"] is default
+    assert by_pattern["coadd*"]._processes == 3
+    assert by_pattern["isr"]._engine.slots == default._processes == 2
+
+
+def test_with_routes_one_process_is_a_process_of_its_own() -> None:
+    assert type(make("--route", "isr=threads")._default.model).__name__ == "MultiprocessExecutor"
+
+
+def test_options_of_routed_models_have_an_effect() -> None:
+    make("--route", "isr=futures", "--engine", "threads", "--engine-folder", "there")
+    Path("pipetask.yaml").write_text("run: {processes: 8, route: ['isr=threads', 'b=threads']}\n")
+    assert len(make()._routes) == 2
+    assert type(make("--mode", "dry-run", "--route", "isr=threads")).__name__ == "DryRunExecutor"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--route isr=dusk", r"--route isr=dusk: there is no such model or engine: did you mean 'dask'\?"),
+        (
+            "--route isr=in-process",
+            "--route isr=in-process: in-process can only run a whole graph; use multiproc",
+        ),
+        ("--route isr=condor", "--route isr=condor: condor can only run a whole graph"),
+        ("--route isr=multiprocess:x", "'x' is not a number of processes"),
+        (
+            "--mode condor --route isr=threads",
+            "--route needs another default than --mode condor, which can only",
+        ),
+        ("--mode in-process --route isr=threads", "needs another default than --mode in-process"),
+        ("--route isr=threads --bundle-size 5", "--bundle-size is an option of --mode condor"),
+        ("--route isr=no.such.Model", "no.such.Model: cannot be imported"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "run-qbb"])
+def test_routes_that_cannot_be_are_refused(command: str, arguments: str, line: str) -> None:
+    with pytest.raises(UsageError, match=line):
+        make(*arguments.split(), command=command)
+
+
+def test_a_route_without_a_model_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="'isr' is not of the form LABEL=MODEL"):
+        make("--route", "isr")
+
+
 # Plug-ins.
 
 

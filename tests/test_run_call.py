@@ -78,9 +78,9 @@ def accepted(each: Declared) -> Any:
 
 
 def test_keywords_are_the_options_of_the_command() -> None:
-    own = {"repo", "graph", "mode", "sinks"}
+    own = {"repo", "graph", "mode", "route", "sinks"}
     assert set(PARAMETERS) - own == OPTIONS.keys()
-    assert "mode" in keywords([ExecutorOptions])
+    assert {"mode", "route"} <= keywords([ExecutorOptions]).keys()
     assert keywords([RecordOptions]).keys() >= OF_THE_COMMAND, "no longer there: take it off the list"
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .executors.in_process import InProcessExecutor
     from .executors.modes import find_executor, mode_names
     from .executors.pool import MultiprocessExecutor
+    from .executors.routed import RoutedExecutor
     from .executors.stop import StopLevel, StopRequest
     from .graph.components import draw_graph, read_graph, update_output_run, write_graph
     from .graph.enumeration import EnumeratedGraph, QuantumData
@@ -145,6 +146,7 @@ __all__ = [
     "ReportCommand",
     "ResourceOptions",
     "RetryOptions",
+    "RoutedExecutor",
     "RunInterrupted",
     "RunOptions",
     "RunSummary",
@@ -197,6 +199,7 @@ _HOMES = {
     "executors.in_process": "InProcessExecutor",
     "executors.modes": "find_executor mode_names",
     "executors.pool": "MultiprocessExecutor",
+    "executors.routed": "RoutedExecutor",
     "executors.stop": "StopLevel StopRequest",
     "graph.components": "draw_graph read_graph update_output_run write_graph",
     "graph.enumeration": "EnumeratedGraph QuantumData",

@@ -36,6 +36,7 @@ def executor_for(invocation: Invocation, options: ExecutorOptions, timeout: floa
         Seconds that a quantum may take.
     """
     from ..executors import find_executor
+    from ..executors.routed.choice import with_routes
 
     mode = options.mode_for(timeout)
     if mode in invocation.unusable:
@@ -43,7 +44,8 @@ def executor_for(invocation: Invocation, options: ExecutorOptions, timeout: floa
     model = find_executor(mode)
     if model.traits.executes:  # a dry run accepts the options of any command
         _check_owners(invocation, options, mode, model)
-    return model.from_options(None if model.options_group is None else options.models.of(model.options_group))
+    made = model.from_options(None if model.options_group is None else options.models.of(model.options_group))
+    return with_routes(made, mode, options.routes, options.models.of) if model.traits.executes else made
 
 
 def _check_owners(
@@ -70,9 +72,12 @@ def _check_owners(
 def _typed_for_others(
     invocation: Invocation, options: ExecutorOptions, model: type[QuantumExecutor]
 ) -> Iterator[Declared]:
+    from ..executors.routed.choice import groups_of
+
     groups = [] if model.options_group is None else [model.options_group]
     if options.mode is None:  # -j decides between these two, in scripts often by a variable
         groups += [InProcessOptions, MultiprocessOptions]
+    groups += groups_of(options.routes)
     own = {each.identity for group in groups for each in declared(group)}
     for each in declared(ExecutorOptions):
         if each.name not in invocation.typed or each.identity in own:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 from astropy.units import Quantity, byte
@@ -120,6 +121,7 @@ class Execution:
                 activity=activity,
                 retries=RetryPolicy.from_options(options.retries, structure.labels),
                 resources=resources,
+                subsets=partial(_subsets, file),
                 later=later,
                 hand_over=hand_over,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from os import fspath
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import UUID
 from ..errors import UsageError
 from ..executors.base import QuantumExecutor
 from ..executors.modes import find_executor, instance_of
+from ..executors.routed.choice import groups_of, with_routes
 from ..options.declaration import OwnedOptions, assemble, declared
 from ..options.execution import Durability, ExecutorOptions, OutputButler, PreUpdate, RunOptions
 from ..options.keywords import described_by, keywords, suggests_keywords, values_of
@@ -39,6 +41,7 @@ def run(
     graph: GraphLike,
     *,
     mode: str | QuantumExecutor | None = None,
+    route: str | Iterable[str] = (),
     sinks: Sequence[Sink] = (),
     summary: str | Path | None = None,
     html: str | Path | None = None,
@@ -118,6 +121,8 @@ def run(
         Execution model: ``in-process``, ``multiprocess``, ``futures``, ``dry-run``, ``condor``, ``slurm``, an
         installed one, a class path, or an instance.  By default in-process for one process without a timeout, else
         multiprocess.
+    route
+        Labels, subsets or patterns that run with another model, as in ``isr=dask:tcp://HOST:PORT``.
     sinks
         What receives each outcome, and the summary at the end, for instance a progress display.
     summary, html, trace
@@ -145,19 +150,21 @@ def run(
     >>> pipetask.run("REPO", "graph.qg", output="u/me/out", processes=8, timeout=600)  # doctest: +SKIP
     """
     given = dict(locals())
-    return _run(fspath(repo), graph, mode, list(sinks), given)
+    routes = (route,) if isinstance(route, str) else tuple(route)
+    return _run(fspath(repo), graph, mode, routes, list(sinks), given)
 
 
 def _run(
     repo: str,
     graph: GraphLike,
     mode: str | QuantumExecutor | None,
+    routes: Sequence[str],
     sinks: list[Sink],
     given: Mapping[str, Any],
 ) -> RunSummary:
     values = values_of([RunOptions, RecordOptions, *MODEL_GROUPS], given)
     options = assemble(RunOptions, values)
-    executor = _executor(mode, values, options.execution.quantum.timeout)
+    executor = _executor(mode, routes, values, options.execution.quantum.timeout)
 
     from ..graph.file import named
     from ..observe.choice import record_sinks
@@ -188,28 +195,36 @@ def _journal(folder: str | None, executor: QuantumExecutor, repo: str, graph: st
 
 
 def _executor(
-    mode: str | QuantumExecutor | None, values: Mapping[str, Any], timeout: float | None
+    mode: str | QuantumExecutor | None,
+    routes: Sequence[str],
+    values: Mapping[str, Any],
+    timeout: float | None,
 ) -> QuantumExecutor:
     """Make the execution model; refuse options of other models, which would have no effect."""
     if mode is not None and not isinstance(mode, str):
         executor = instance_of(mode, "mode")
+        if routes:
+            raise UsageError("route has no effect where mode is an instance: use a RoutedExecutor.")
         if extra := next(_set_for_others(values, []), None):
             raise UsageError(f"{extra[0]} has no effect where mode is an instance: give it to that.")
         return executor
     models = OwnedOptions(
         {each.name: values[each.name] for group in MODEL_GROUPS for each in declared(group)}
     )
-    name = ExecutorOptions(mode=mode, models=models).mode_for(timeout)
+    chosen = assemble(ExecutorOptions, values_of([ExecutorOptions], {"mode": mode, "route": routes}))
+    name = replace(chosen, models=models).mode_for(timeout)
     model = find_executor(name)
     own = [] if model.options_group is None else [model.options_group]
     if mode is None:  # the number of processes decides between these two
         own += [InProcessOptions, MultiprocessOptions]
+    own += groups_of(routes)
     if model.traits.executes and (extra := next(_set_for_others(values, own), None)):
         raise UsageError(
             f"{extra[0]} is an option of mode={extra[1]!r}, and quanta run with mode={name!r}: leave it out, or use "
             "that mode."
         )
-    return model.from_options(None if model.options_group is None else models.of(model.options_group))
+    made = model.from_options(None if model.options_group is None else models.of(model.options_group))
+    return with_routes(made, name, routes, models.of) if model.traits.executes else made
 
 
 def _set_for_others(values: Mapping[str, Any], own: Sequence[type[Any]]) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from ..outcome import INVALID_QUANTUM, QuantumOutcome
 from ..runner import RunnerSpec, Ticket
 from .activity import Activity
 from .continuation import Continuation
+from .elsewhere import Elsewhere
 from .resources import Resources
 from .retries import NO_RETRIES, RetryPolicy
 from .stop import StopRequest
@@ -43,6 +44,10 @@ class Traits:
     resources: bool = False
     """Whether the model respects `ExecutionContext.resources`, or hands them on.  Otherwise a run that has some is
     refused."""
+
+    parts: bool = False
+    """Whether the model can run a part of a graph while others run the rest: it tells its frontier of
+    `ExecutionContext.elsewhere`, and waits for it, too."""
 
     batch: bool = False
     """Whether quanta run after `QuantumExecutor.execute` has returned.  Only then can the registry be made ready later,
@@ -91,6 +96,12 @@ class ExecutionContext:
 
     resources: Resources | None = None
     """What quanta need, by label; `None` if nothing was declared."""
+
+    elsewhere: Elsewhere | None = None
+    """What other models do of the same graph, if this one runs only a part of it."""
+
+    subsets: Callable[[], Mapping[str, Collection[str]]] = dict
+    """Returns the labels of each subset of the pipeline."""
 
     later: Continuation | None = None
     """What other processes need to begin and end this run; `None` where no registry takes part."""

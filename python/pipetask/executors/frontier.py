@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..graph.enumeration import QuantumData
 from ..outcome import QuantumOutcome, Status
+from .elsewhere import Elsewhere
 from .retries import NO_RETRIES, RetryPolicy, all_attempts
 
 __all__ = ["Frontier"]
@@ -24,6 +25,8 @@ class Frontier:
         Which failures are not the end: such a quantum becomes ready once more.
     clock
         Tells the time in seconds.
+    elsewhere
+        What other models have done of the same graph, if the stream is only a part of it.
 
     Notes
     -----
@@ -36,7 +39,9 @@ class Frontier:
         quanta: Iterable[QuantumData],
         retries: RetryPolicy = NO_RETRIES,
         clock: Callable[[], float] = time.monotonic,
+        elsewhere: Elsewhere | None = None,
     ):
+        self._elsewhere = elsewhere
         self._retries = retries
         self._clock = clock
         self._stream: Iterator[QuantumData] | None = iter(quanta)
@@ -87,6 +92,8 @@ class Frontier:
         """Read the stream until ``count`` quanta are ready, or as many as there are; return how many are."""
         if self._later:
             self._wake()
+        if self._elsewhere is not None:
+            self._hear(self._elsewhere)
         while len(self._ready) < count and self._stream is not None:
             quantum = next(self._stream, None)
             if quantum is None:
@@ -132,7 +139,7 @@ class Frontier:
             self._unblock(id)
         else:
             self._bad[id] = id
-            self._block(id)
+            self._block(id, id)
         return outcome
 
     def blocked(self) -> list[QuantumOutcome]:
@@ -179,6 +186,23 @@ class Frontier:
         last.earlier = all_attempts(before, last)[:-1]
         return last
 
+    def _hear(self, elsewhere: Elsewhere) -> None:
+        """Take note of prerequisites that have ended in other execution models."""
+        for ended in elsewhere.take():
+            if ended.unblocks:
+                if ended.skipped:
+                    self._skipped.add(ended.id)
+                self._reserve(ended.id)
+                self._unblock(ended.id)
+            else:
+                root = ended.id if ended.root is None else ended.root
+                self._bad[ended.id] = root
+                self._block(ended.id, root)
+
+    def _reserve(self, id: int) -> None:
+        if id >= len(self._done):
+            self._done.extend(bytes(id + 1 - len(self._done)))
+
     def _admit(self, quantum: QuantumData) -> None:
         done, bad = self._done, self._bad
         if quantum.id >= len(done):
@@ -207,8 +231,8 @@ class Frontier:
             else:
                 self._waiting[dependent] = (quantum, missing - 1)
 
-    def _block(self, root: int) -> None:
-        ids = [root]
+    def _block(self, id: int, root: int) -> None:
+        ids = [id]
         while ids:
             for dependent in self._dependents.pop(ids.pop(), ()):
                 if self._waiting.pop(dependent, None) is not None:

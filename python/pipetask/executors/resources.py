@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from ..errors import UsageError, did_you_mean
@@ -20,9 +20,12 @@ class Share:
     name: str
     used: int
     limit: int
+    model: str = ""
+    """The execution model, if there are several."""
 
     def __str__(self) -> str:
-        return f"{self.name} {_number(self.name, self.used)}/{_number(self.name, self.limit)}"
+        model = f"{self.model} " if self.model else ""
+        return f"{model}{self.name} {_number(self.name, self.used)}/{_number(self.name, self.limit)}"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class Resources:
             for label in chosen_labels(pattern, labels, subsets, f"--resources {text}"):
                 needs[label].update(amounts)
         return cls(needs, limits, cores)
+
+    def of(self, labels: Collection[str]) -> Resources:
+        """Return the needs of some labels only; the others then need nothing."""
+        return replace(self, needs={label: n if label in labels else {} for label, n in self.needs.items()})
 
     def asked(self) -> set[str]:
         """Return the names of what quanta of any label need, apart from the CPUs that each of them has anyway."""

@@ -73,6 +73,13 @@ def _memory(text: str) -> str | None:
     return text
 
 
+def _route(text: str) -> str:
+    label, _, model = text.partition("=")
+    if not (label and model):
+        raise ValueError(f"{text!r} is not of the form LABEL=MODEL")
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
     """Which execution model runs the quanta, and the options of all models, of which it takes its own."""
@@ -82,14 +89,27 @@ class ExecutorOptions:
         metavar="MODE",
         help="Execution model: in-process, multiprocess, futures, dry-run, condor, slurm, an installed one, or a class "
         "path.",
-        default_text="in-process at -j 1 without --timeout, else multiprocess",
+        default_text="in-process at -j 1 without --timeout and --route, else multiprocess",
         complete="modes",
+    )
+    routes: tuple[str, ...] = option(
+        "--route",
+        metavar="LABEL=MODEL",
+        default=(),
+        parse=_route,
+        split=False,
+        help="Run a label, subset or pattern with another execution model than the rest: multiprocess[:N], or an "
+        "engine, such as threads or dask:tcp://HOST:PORT. Later ones override earlier ones.",
+        complete="labels",
     )
     models: OwnedOptions = owned("Options of --mode {}", model_groups)
 
     def mode_for(self, timeout: float | None) -> str:
-        """Return the mode, or the default: in-process for one process, unless a timeout needs a process to kill."""
-        one = self.models.of(MultiprocessOptions).processes == 1 and timeout is None
+        """Return the mode, or the default: in-process for one process, unless more are needed.
+
+        A timeout needs a process to kill, and a model that runs only a part of the graph leaves this process to others.
+        """
+        one = self.models.of(MultiprocessOptions).processes == 1 and timeout is None and not self.routes
         return self.mode or ("in-process" if one else "multiprocess")
 
 

@@ -89,7 +89,7 @@ class Dispatch:
         self._variables = variables
         runner = context.runner.resuming() if engine.reruns else context.runner
         self._runner = pickle.dumps(runner)
-        self._frontier = Frontier(quanta, context.retries)
+        self._frontier = Frontier(quanta, context.retries, elsewhere=context.elsewhere)
         self._bundler = bundler_for(
             context, self._frontier, policy, engine.slots, self._flying, here=engine.is_here
         )
@@ -148,9 +148,11 @@ class Dispatch:
     def _wait(self) -> None:
         deadlines = [each for each in (self._frontier.next_due, self._stop_deadline) if each is not None]
         seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-        stop = self._context.stop
-        if stop.fileno() in wait([self._bell, stop.fileno()], seconds):
-            stop.acknowledge()
+        sources = [each for each in (self._context.stop, self._context.elsewhere) if each is not None]
+        ready = wait([self._bell, *(each.fileno() for each in sources)], seconds)
+        for each in sources:
+            if each.fileno() in ready:
+                each.acknowledge()
         with contextlib.suppress(BlockingIOError):
             while os.read(self._bell, 4096):
                 pass

@@ -70,7 +70,7 @@ class FuturesExecutor(QuantumExecutor):
         Whether libraries in the workers may start threads of their own.
     """
 
-    traits = Traits(retries=True, resources=True)
+    traits = Traits(retries=True, resources=True, parts=True)
     options_group = FuturesOptions
 
     def __init__(

@@ -23,6 +23,8 @@ from ...outcome import QuantumOutcome
 from ...runner.memory_kills import oom_kills
 from ..activity import RunningQuantum
 from ..base import ExecutionContext
+from ..elsewhere import Elsewhere
+from ..stop import StopRequest
 from .bundling import BundlePolicy
 from .death import Death
 from .ending import Ending
@@ -77,6 +79,8 @@ class Foreman:
         self._handles: dict[int, WorkerHandle] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(context.stop, selectors.EVENT_READ)
+        if context.elsewhere is not None:
+            self._selector.register(context.elsewhere, selectors.EVENT_READ)
         self._n_oom_kills = oom_kills()
         self._halt, self._halt_source = Pipe(duplex=False)
         self._scratch = _scratch_folder()
@@ -187,7 +191,8 @@ class Foreman:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         for key, _ in self._selector.select(timeout):
             if key.data is None:
-                self._context.stop.acknowledge()
+                assert isinstance(key.fileobj, StopRequest | Elsewhere)
+                key.fileobj.acknowledge()
                 continue
             number, is_dead = key.data
             if (handle := self._handles.get(number)) is None:

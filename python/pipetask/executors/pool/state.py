@@ -78,7 +78,7 @@ class PoolState:
         self._processes = processes
         self._policy = policy
         self._clock = clock
-        self._frontier = Frontier(quanta, context.retries, clock)
+        self._frontier = Frontier(quanta, context.retries, clock, context.elsewhere)
         self._bundler = bundler_for(context, self._frontier, policy, processes, self._assigned)
         self._left_behind = LeftBehindLog(context.graph, "its worker is replaced")
         self._outcomes: list[QuantumOutcome] = []

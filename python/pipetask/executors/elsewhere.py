@@ -1,0 +1,67 @@
+"""What other execution models have made of the same graph."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["Elsewhere", "Ended"]
+
+
+class Ended(NamedTuple):
+    """A quantum that has ended in another execution model."""
+
+    id: int
+    """Position in the enumeration."""
+
+    unblocks: bool
+    """Whether quanta that need it may run."""
+
+    skipped: bool = False
+    """Whether it was found done."""
+
+    root: int | None = None
+    """The quantum whose failure blocks those that need it, if that is another one."""
+
+
+class Elsewhere:
+    """What an execution model is told of quanta that others run, if it runs only a part of a graph.
+
+    A `~pipetask.executors.frontier.Frontier` takes note of it; the model waits for it together with everything else
+    that it waits for, since it can make quanta ready.
+    """
+
+    def __init__(self) -> None:
+        self._ended: deque[Ended] = deque()
+        self._read_end, self._write_end = os.pipe()
+        for end in (self._read_end, self._write_end):
+            os.set_blocking(end, False)
+
+    def tell(self, ended: Ended) -> None:
+        """Tell of a quantum that has ended; may be called from any thread."""
+        self._ended.append(ended)
+        with contextlib.suppress(BlockingIOError):  # it is full, and so readable anyway
+            os.write(self._write_end, b".")
+
+    def take(self) -> Iterator[Ended]:
+        """Yield what is new since the last call."""
+        while self._ended:
+            yield self._ended.popleft()
+
+    def fileno(self) -> int:
+        """Return a descriptor to wait on, which becomes readable when there is something new."""
+        return self._read_end
+
+    def acknowledge(self) -> None:
+        """Make the descriptor unreadable until there is something new."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read_end, 4096):
+                pass
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        os.close(self._read_end)
+        os.close(self._write_end)

@@ -1,0 +1,271 @@
+"""One graph on several execution models at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipetask.errors import PipetaskError, UsageError
+from pipetask.executors.base import ExecutionContext, QuantumExecutor, Traits
+from pipetask.executors.elsewhere import Elsewhere, Ended
+from pipetask.executors.frontier import Frontier
+from pipetask.executors.futures import FuturesExecutor
+from pipetask.executors.futures.engines.local import Threads
+from pipetask.executors.in_process import InProcessExecutor
+from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.executors.resources import Resources
+from pipetask.executors.retries import RetryPolicy, RetryRule
+from pipetask.executors.routed import RoutedExecutor
+from pipetask.graph.enumeration import EnumeratedGraph, QuantumData
+from pipetask.outcome import QuantumOutcome, Status
+from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.conformance import ModelConformance, execute
+from pipetask.testing.work import Misbehaviour, NotedWork
+
+from test_enumeration import random_graphs  # isort: skip
+
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
+
+class Serial(QuantumExecutor):
+    """Decides the status of one quantum after the other, without running anything."""
+
+    traits = Traits(retries=True, resources=True, parts=True)
+
+    def __init__(self, decide: Callable[[int], Status] = lambda id: Status.SUCCEEDED):
+        self.decide = decide
+        self.seen: list[int] = []
+        self.threads: set[threading.Thread] = set()
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        frontier = Frontier(quanta, context.retries, elsewhere=context.elsewhere)
+        self.threads.add(threading.current_thread())
+        while not context.stop and not frontier.exhausted:
+            if (quantum := frontier.take()) is not None:
+                self.seen.append(quantum.id)
+                ended = frontier.finish(
+                    QuantumOutcome(quantum.id, self.decide(quantum.id), start=0.0, end=0.0)
+                )
+                if ended is not None:
+                    context.note_failure(ended)
+                    yield ended
+            yield from frontier.blocked()
+            if quantum is None and not frontier.exhausted and not context.stop:
+                assert context.elsewhere is not None
+                wait([context.elsewhere, context.stop])  # type: ignore[list-item]
+                context.elsewhere.acknowledge()
+        yield from frontier.cancel(context.stop.reason or "")
+
+
+# What a frontier makes of what it is told
+
+
+def numbered(count: int, edges: list[tuple[int, int]]) -> tuple[EnumeratedGraph, list[QuantumData]]:
+    graph = enumerated({"a": count}, edges)
+    return graph, list(graph)
+
+
+@pytest.fixture
+def told() -> Iterable[Elsewhere]:
+    elsewhere = Elsewhere()
+    yield elsewhere
+    elsewhere.close()
+
+
+def test_a_quantum_waits_for_one_that_runs_elsewhere(told: Elsewhere) -> None:
+    _, quanta = numbered(3, [(0, 1), (1, 2)])
+    frontier = Frontier(quanta[1:], elsewhere=told)
+    assert frontier.take() is None
+    told.tell(Ended(0, unblocks=True))
+    taken = frontier.take()
+    assert taken is quanta[1]
+    assert frontier.has_new_inputs(quanta[1])
+
+
+def test_it_may_be_told_first(told: Elsewhere) -> None:
+    _, quanta = numbered(2, [(0, 1)])
+    told.tell(Ended(0, unblocks=True, skipped=True))
+    frontier = Frontier(quanta[1:], elsewhere=told)
+    assert frontier.take() is quanta[1]
+    assert not frontier.has_new_inputs(quanta[1]), "what it needs was found done"
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("root", "blocked_by"), [(None, 1), (0, 0)])
+def test_a_failure_elsewhere_blocks(told: Elsewhere, first: bool, root: int | None, blocked_by: int) -> None:
+    _, quanta = numbered(4, [(0, 1), (1, 2), (2, 3)])
+    frontier = Frontier(quanta[2:], elsewhere=told)
+    if not first:
+        assert frontier.take() is None
+    told.tell(Ended(1, unblocks=False, root=root))
+    assert frontier.take() is None
+    assert [(each.id, each.blocked_by) for each in frontier.blocked()] == [(2, blocked_by), (3, blocked_by)]
+    assert frontier.exhausted
+
+
+# Several models
+
+
+@given(
+    drawn=random_graphs(),
+    owners=st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    bad=st.integers(2, 9),
+    retries=st.integers(0, 1),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_end_is_that_of_one_model(
+    drawn: tuple[dict, list], owners: list[int], bad: int, retries: int
+) -> None:
+    """The same quanta succeed, fail and are blocked, by the same failures, whoever runs them."""
+
+    def decide(id: int) -> Status:
+        return Status.FAILED if id % bad == 1 else Status.SKIPPED if id % bad == 0 else Status.SUCCEEDED
+
+    policy = RetryPolicy(RetryRule(error_retries=retries))
+    alone = execute(Serial(decide), enumerated(*drawn), print, retries=policy)
+    models = [Serial(decide) for _ in range(3)]
+    graph = enumerated(*drawn)
+    routes = {
+        label: models[owner] for label, owner in zip(graph.structure.labels, owners, strict=False) if owner
+    }
+    together = execute(RoutedExecutor(routes, models[0]), graph, print, retries=policy)
+    assert {id: each.status for id, each in together.items()} == {id: e.status for id, e in alone.items()}
+    for outcome in together.values():
+        if outcome.status is Status.BLOCKED:
+            assert outcome.blocked_by is not None
+            assert together[outcome.blocked_by].status is Status.FAILED
+    for label, model in routes.items():
+        ids = {quantum.id for quantum in graph if quantum.label == label}
+        for other in models:
+            assert other is model or ids.isdisjoint(other.seen)
+
+
+def test_each_model_has_a_thread_of_its_own() -> None:
+    first, second = Serial(), Serial()
+    execute(RoutedExecutor({"a": first}, second), enumerated({"a": 2, "b": 2}), print)
+    assert len(first.threads | second.threads) == 2
+    assert threading.current_thread() not in first.threads | second.threads
+
+
+def test_a_failure_that_ends_one_ends_all() -> None:
+    """`--fail-fast`: the other model waits for something that it will never be told of."""
+    graph = enumerated({"a": 2, "b": 2}, [(1, 2), (1, 3)])
+    fails = Serial(lambda id: Status.FAILED)
+    outcomes = execute(RoutedExecutor({"b": Serial()}, fails), graph, print, fail_fast=True)
+    counts = Counter(outcome.status for outcome in outcomes.values())
+    assert counts[Status.FAILED] == 1
+    assert counts[Status.SUCCEEDED] == 0
+
+
+class Broken(Serial):
+    """Raises after its first outcome."""
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        yield next(super().execute(quanta, context))
+        raise PipetaskError("it is broken")
+
+
+class Forgetful(Serial):
+    """Returns although there is more to do."""
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        stream = iter(quanta)
+        next(stream)
+        yield QuantumOutcome(next(stream).id, Status.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"), [(Broken, "it is broken"), (Forgetful, "has not said what became of 1 quanta")]
+)
+def test_an_error_of_one_model_ends_the_run_and_is_raised(model: type[Serial], message: str) -> None:
+    graph = enumerated({"a": 2, "b": 50}, [(a, b) for a in (0, 1) for b in range(2, 52)])
+    context = ExecutionContext(graph, CallSpec(print))
+    got = []
+    with pytest.raises(PipetaskError, match=message):
+        got.extend(RoutedExecutor({"a": model()}, Serial()).execute(graph, context))
+    context.stop.close()
+    assert Counter(outcome.status for outcome in got)[Status.CANCELLED] >= 49, "the others are accounted for"
+
+
+def test_abandoning_the_run_ends_the_threads() -> None:
+    before, files = threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    graph = enumerated({"a": 5000, "b": 5000})
+    context = ExecutionContext(graph, CallSpec(print))
+    outcomes = RoutedExecutor({"a": Serial()}, Serial()).execute(graph, context)
+    next(outcomes)
+    outcomes.close()
+    context.stop.close()
+    assert threading.active_count() == before
+    assert len(os.listdir("/proc/self/fd")) <= files  # noqa: PTH208
+
+
+def test_models_that_cannot_run_parts_are_refused() -> None:
+    with pytest.raises(
+        UsageError, match="--route a=InProcessExecutor: this execution model cannot run a part"
+    ):
+        RoutedExecutor({"a": InProcessExecutor()}, Serial())
+    with pytest.raises(UsageError, match="cannot run a part"):
+        RoutedExecutor({"a": Serial()}, InProcessExecutor("pdb"))
+
+
+def test_unknown_labels_are_refused_and_subsets_are_labels() -> None:
+    graph = enumerated({"isr": 2, "coadd": 2})
+    context = ExecutionContext(graph, CallSpec(print), subsets=lambda: {"step1": {"isr", "elsewhere"}})
+    with pytest.raises(
+        UsageError, match="--route isrr=Serial: there is no label or subset 'isrr': did you mean"
+    ):
+        RoutedExecutor({"isrr": Serial()}, Serial()).check(context)
+    one, other = Serial(), Serial()
+    model = RoutedExecutor({"step1": one}, other)
+    model.check(context)
+    list(model.execute(graph, context))
+    assert {graph.label(id) for id in one.seen} == {"isr"}
+    context.stop.close()
+
+
+def test_a_label_must_fit_only_where_it_runs() -> None:
+    graph = enumerated({"small": 1, "large": 1})
+    needs = {"small": {"cpus": 1}, "large": {"cpus": 8}}
+    context = ExecutionContext(graph, CallSpec(print), resources=Resources(needs, {}))
+    RoutedExecutor({"large": Serial()}, MultiprocessExecutor(2)).check(context)
+    with pytest.raises(UsageError, match="A quantum of large needs 8 CPUs"):
+        RoutedExecutor({"small": Serial()}, MultiprocessExecutor(2)).check(context)
+    context.stop.close()
+
+
+# With processes
+
+
+@pytest.mark.slow
+class TestPoolAndThreads(ModelConformance):
+    @pytest.fixture(params=["characterize", "a"])
+    def model(self, request: pytest.FixtureRequest) -> QuantumExecutor:
+        return RoutedExecutor({request.param: FuturesExecutor(Threads(2))}, MultiprocessExecutor(2))
+
+
+@pytest.mark.slow
+def test_a_timeout_and_a_failure_are_told_across_models(tmp_path: Path) -> None:
+    """A quantum of the pool takes too long, and one of the engine that needs it is blocked."""
+    graph = enumerated({"a": 3, "b": 3}, [(0, 3), (1, 4), (2, 5)])
+    ids = {quantum.position: quantum.id for quantum in graph}
+    work = NotedWork(tmp_path, {ids[0]: Misbehaviour.HANG_UNTIL_MENDED, ids[1]: Misbehaviour.FAIL})
+    model = RoutedExecutor({"b": FuturesExecutor(Threads(1))}, MultiprocessExecutor(2))
+    outcomes = execute(model, graph, work, timeout=8.0)
+    statuses = [outcomes[ids[position]].status for position in range(6)]
+    assert statuses[:3] == [Status.TIMED_OUT, Status.FAILED, Status.SUCCEEDED]
+    assert statuses[3:] == [Status.BLOCKED, Status.BLOCKED, Status.SUCCEEDED]
+    assert outcomes[ids[3]].blocked_by == ids[0]
