@@ -247,6 +247,19 @@ def test_a_label_must_fit_only_where_it_runs() -> None:
     context.stop.close()
 
 
+def test_a_limit_holds_for_one_model_only() -> None:
+    graph = enumerated({"one": 1, "other": 1, "rest": 1})
+    needs = {"one": {"cpus": 1, "db": 1}, "other": {"cpus": 1, "db": 1}, "rest": {"cpus": 1}}
+    context = ExecutionContext(graph, CallSpec(print), resources=Resources(needs, {"db": 2}))
+    RoutedExecutor({"rest": Serial()}, Serial()).check(context)
+    message = (
+        "--limit db holds within one execution model, and labels that need 'db' run on Serial and Serial"
+    )
+    with pytest.raises(UsageError, match=message):
+        RoutedExecutor({"one": Serial()}, Serial()).check(context)
+    context.stop.close()
+
+
 # With processes
 
 

@@ -10,7 +10,7 @@ from ...errors import UsageError, one_line
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome
 from ..base import ExecutionContext, QuantumExecutor, Traits
-from ..resources import chosen_labels
+from ..resources import Resources, chosen_labels
 from .part import Part, PartEnd
 from .switchboard import Switchboard
 
@@ -80,7 +80,10 @@ class RoutedExecutor(QuantumExecutor):
 
     def check(self, context: ExecutionContext) -> None:
         """Refuse labels that the graph does not have, and what one of the models refuses."""
-        for part in self._parts(context, strict=True):
+        parts = self._parts(context, strict=True)
+        if context.resources is not None:
+            _check_shared(parts, context.resources)
+        for part in parts:
             part.model.check(part.context(context))
 
     def prepare(self) -> None:
@@ -142,6 +145,17 @@ class RoutedExecutor(QuantumExecutor):
         for label, route in chosen.items():
             by_model.setdefault(id(route.model), (route, []))[1].append(label)
         return [Part(route.name, route.model, found) for route, found in by_model.values()]
+
+
+def _check_shared(parts: Sequence[Part], resources: Resources) -> None:
+    """Refuse a limit that several models would each keep to by themselves, and so not together."""
+    for name in resources.limits:
+        users = [part for part in parts if any(resources.needs[label].get(name) for label in part.labels)]
+        if len(users) > 1:
+            raise UsageError(
+                f"--limit {name} holds within one execution model, and labels that need {name!r} run on "
+                f"{' and '.join(part.name for part in users)}: route them to the same one."
+            )
 
 
 def _outcomes(
