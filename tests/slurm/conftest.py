@@ -11,6 +11,8 @@ import pytest
 from needs import check_marked, not_tested
 from slurm.machine import Machine, MachineError, MachineOptions, missing_programs
 
+from conftest import environment  # isort: skip
+
 PACKAGES = "slurmctld slurmd slurm-client"
 
 
@@ -27,6 +29,12 @@ def machine(session_machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("SLURM_CONF", str(session_machine.configuration))
     yield session_machine
     session_machine.clear()
+
+
+@pytest.fixture
+def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands and jobs find what tests import."""
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
 
 
 @pytest.fixture

@@ -140,6 +140,10 @@ class Machine:
                 start_new_session=True,
             )
 
+    def pid(self, name: str = "slurmctld") -> int:
+        """Return the process id of a daemon."""
+        return self._daemons[name].pid
+
     def kill(self, name: str) -> None:
         """Kill a daemon, as when its machine loses power; jobs of a node live on unless `kill_jobs` ends them."""
         daemon = self._daemons[name]
@@ -160,7 +164,11 @@ class Machine:
         try:
             yield
         finally:
-            os.kill(self._daemons[name].pid, signal.SIGCONT)
+            self.wake(name)
+
+    def wake(self, name: str = "slurmctld") -> None:
+        """Let a daemon that hangs go on."""
+        self._daemons[name].send_signal(signal.SIGCONT)
 
     def wait_for_nodes(self) -> None:
         """Wait until all nodes can take jobs."""

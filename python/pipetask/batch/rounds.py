@@ -28,6 +28,9 @@ class Cause(Enum):
     TIME = "time"
     """Its last attempt had too little time: the next one asks for more."""
 
+    UNFINISHED = "unfinished"
+    """Its last attempt had no time for all of its quanta, and has ended some: the next one goes on."""
+
     INFRASTRUCTURE = "infrastructure"
     """Its job was killed, or has vanished, or something around it was broken."""
 

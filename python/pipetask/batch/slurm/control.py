@@ -30,6 +30,9 @@ __all__ = ["Run", "cancel", "continue_run", "restart", "submit_new"]
 _PATIENCE = 300.0
 """Seconds that jobs have to leave the queue."""
 
+_AGAIN = 5.0
+"""Seconds after which jobs that are still in the queue are removed once more."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -152,11 +155,13 @@ def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
     # First of all, so that the final job submits nothing any more.
     run.journal.note("cancelled")
     deadline = time.monotonic() + patience
-    told: set[str] = set()
+    told, last = set[str](), 0.0
     while left := run.in_queue():
-        if new := {each.job for each in left} - told:
-            call("scancel", sorted(new), patience=run.configuration.run.patience)
-            told |= new
+        jobs = {each.job for each in left}
+        # Once more now and then: one that was just ending may have put itself back into the queue.
+        if jobs - told or time.monotonic() - last > _AGAIN:
+            call("scancel", sorted(jobs), patience=run.configuration.run.patience)
+            told, last = told | jobs, time.monotonic()
         if time.monotonic() > deadline:
             raise PipetaskError(
                 f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0].id}): try scancel "

@@ -12,6 +12,7 @@ from ..names import FINAL, FIRST
 from ..node_commands import job_arguments
 from .arrays import JobArray
 from .configuration import JobSettings
+from .in_place import after_program, before_program
 from .layout import FOLDER
 
 __all__ = ["script", "submit_options"]
@@ -52,8 +53,15 @@ def script(array: JobArray, settings: JobSettings, run_directory: Path, round: i
         '[ -n "$node" ] || exit 75\n'
         f"{''.join(_links())}"
         f"{waits}"
-        f"exec {_command(array, settings, run_directory, round)}\n"
+        f"{_run(array, settings, _command(array, settings, run_directory, round))}"
     )
+
+
+def _run(array: JobArray, settings: JobSettings, command: str) -> str:
+    """Return the lines that run the program; the first and the final node are not tried again in place."""
+    if not array.labels:
+        return f"exec {command}\n"
+    return f"{before_program(array.demand)}{command}\n{after_program(array.demand, settings)}"
 
 
 def _links() -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["FOLDER", "Layout", "RunRecord"]
 
-FOLDER = "slurm"
+FOLDER, ASKED = "slurm", "asked"
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Layout:
     def error_file(self, job: str, task: int) -> Path:
         """The standard error of an element."""
         return self.logs / f"{job}_{task}.err"
+
+    def asked(self, job: str, task: int) -> Path:
+        """What an element asks for that has put itself back into the queue: megabytes and minutes."""
+        return self.folder / ASKED / f"{job}_{task}"
 
     def record(self) -> RunRecord:
         """Read what does not change."""

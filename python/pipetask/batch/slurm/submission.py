@@ -104,6 +104,7 @@ class _Submission:
             jobs = self._submit_all(progress is not None)
             if journal.read().cancelled:
                 raise PipetaskError(f"{self.directory.path} was cancelled meanwhile: nothing is released.")
+            self._remove_doubles(jobs)
             journal.note("releasing", number)
         else:
             jobs = progress.jobs  # some may have begun, and even have ended
@@ -186,6 +187,12 @@ class _Submission:
         self._journal.note("left out", self.round.number, array=array)
         call("scancel", [jobs.pop(array)], patience=self._patience)
         return self._submit(final, jobs)
+
+    def _remove_doubles(self, jobs: Mapping[int, str]) -> None:
+        """Remove arrays that came of a request which Slurm carried out long after it was given up."""
+        ours = [each for each in self._elements() if each.round == self.round.number and not each.is_over]
+        if doubles := {each.job for each in ours} - set(jobs.values()):
+            call("scancel", sorted(doubles), patience=self._patience)
 
     def _in_queue(self) -> dict[int, str]:
         found = self._elements()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Collection, Sequence
 from copy import copy
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..run_directory import RunDirectory
 from ..system import BatchSystem, Restarted, RunPlan, SystemWatch
 from .configuration import SlurmConfiguration
 from .control import cancel, restart, submit_new
+from .in_place import END_VARIABLE
 from .watch import SlurmWatch
 from .writer import check_run, write_run
 
@@ -60,6 +62,12 @@ class SlurmSystem(BatchSystem):
             return whole
         each = _number("SLURM_MEM_PER_CPU")
         return None if each is None else each * (_number("SLURM_CPUS_ON_NODE") or 1)
+
+    @staticmethod
+    def walltime_left() -> float | None:
+        """Return what the script of this job has found out."""
+        end = os.environ.get(END_VARIABLE)
+        return float(end) - time.time() if end else None
 
     def for_run(self, labels: Sequence[str], retries: RetryPolicy) -> Self:
         """Let what the run itself asks for go before the settings for Slurm."""

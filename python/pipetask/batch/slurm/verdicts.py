@@ -123,9 +123,18 @@ class History:
         """Return what a node asked for the last time, or what the settings say if that is more."""
         settings = self._configuration.for_labels(node.labels)
         first, last = demand_of(settings), self._demands.get(node.name)
-        if last is None:
-            return first
-        return Demand(max(first.memory, last.memory), max(first.time, last.time))
+        memory, time = self._asked_in_place(node.name)
+        if last is not None:
+            memory, time = max(memory, last.memory), max(time, last.time)
+        return Demand(max(first.memory, memory), max(first.time, time))
+
+    def _asked_in_place(self, node: str) -> tuple[int, int]:
+        """Return the megabytes and minutes that a job has asked for when it put itself back into the queue."""
+        try:
+            memory, time = map(int, self._layout.asked(*self._last[node]).read_text().split())
+        except (KeyError, OSError, ValueError):
+            return 0, 0
+        return memory, time
 
     def next_demand(self, node: UnfinishedNode, cause: Cause) -> Demand:
         """Return what a node is to ask for."""
@@ -145,7 +154,9 @@ class History:
         how, demand = self.how(node.name), self.demand(node)
         if node.exit_code == ExitCode.OUT_OF_MEMORY or how == "memory":
             cause = Cause.MEMORY
-        elif how == "time":
+        elif node.exit_code == ExitCode.UNFINISHED:
+            return Cause.UNFINISHED
+        elif node.exit_code == ExitCode.OUT_OF_TIME or how == "time":
             cause = Cause.TIME
         elif how == "cancelled" and node.exit_code != ExitCode.INFRASTRUCTURE:
             return None  # a person has done that

@@ -12,10 +12,10 @@ from ..job_settings import passed_on
 from ..names import FINAL, FIRST, plain_name
 from ..system import RunPlan
 from .arrays import Nodes, single
-from .client import call, scrubbed
+from .client import SlurmUnknownError, call, scrubbed
 from .configuration import JobSettings, SlurmConfiguration
 from .job_script import submit_options
-from .layout import Layout, RunRecord
+from .layout import ASKED, Layout, RunRecord
 from .limits import Limits
 from .planning import Plan, demand_of, make_round
 from .round import write_round
@@ -49,6 +49,8 @@ def check_run(configuration: SlurmConfiguration, labels: Sequence[str]) -> None:
         asked.add(words)
         try:
             call("sbatch", words, patience=configuration.run.patience)
+        except SlurmUnknownError:
+            raise
         except PipetaskError as error:
             raise PipetaskError(
                 f"Jobs of {name} cannot be submitted: {error}  Change the settings (--slurm, --slurm-config), or "
@@ -75,6 +77,7 @@ def write_run(configuration: SlurmConfiguration, plan: RunPlan) -> None:
     """
     layout = Layout(plan.draft)
     layout.logs.mkdir(parents=True)
+    (layout.folder / ASKED).mkdir()
     layout.configuration.write_text(configuration.dump(), encoding="utf-8")
     with NodeIndex(plan.draft / "index.sqlite") as index:
         nodes = Nodes(index)

@@ -1,0 +1,82 @@
+"""Other attempts in place: an element puts itself back into the queue, with more memory or time if it needs that.
+
+What waits for its array goes on waiting, so nothing of the rest of the run is held up or submitted again.  The script
+does that, and not the program, which may run in a container without Slurm's commands.  Where it is refused, because the
+site forbids it, say, the element ends, and the last job of the round sees to it.
+
+::
+
+    exit code of the program        put back with
+    ──────────────────────────      ────────────────────────────────────────
+    76  out of memory               more memory, up to the limit in the settings
+    78  out of time                 more time, up to the limit
+    79  unfinished                  the same
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..exit_codes import ExitCode
+from .arrays import Demand
+from .configuration import JobSettings
+from .layout import ASKED, FOLDER
+
+__all__ = ["END_VARIABLE", "after_program", "before_program"]
+
+END_VARIABLE = "PIPETASK_WALLTIME_END"
+"""Tells the program when its walltime ends, in seconds since 1970-01-01 UTC."""
+
+
+def before_program(demand: Demand) -> str:
+    """Return the lines of a script before the program: what the element has asked for, and until when it may run.
+
+    Parameters
+    ----------
+    demand
+        What its array asks for.
+    """
+    return (
+        f"asked={FOLDER}/{ASKED}/$element  # what it asks for, if that is no longer what its array does\n"
+        f'[ -e "$asked" ] && read -r memory minutes <"$asked" || {{ memory={demand.memory}; minutes={demand.time}; }}\n'
+        f"{END_VARIABLE}=$(($(date +%s) + 60 * minutes))\n"
+        f"export {END_VARIABLE}\n"
+        "trap : TERM  # the program ends in order, and then this script goes on\n"
+    )
+
+
+def after_program(demand: Demand, settings: JobSettings) -> str:
+    """Return the lines of a script after the program.
+
+    Parameters
+    ----------
+    demand
+        What its array asks for.
+    settings
+        What holds for its jobs.
+    """
+    memory = "".join(_steps("memory", demand.memory, settings.more_memory))
+    minutes = "".join(_steps("minutes", demand.time, settings.more_time))
+    return (
+        "code=$?\n"
+        "trap '' TERM  # Slurm ends a job that is put back; what comes now is soon over\n"
+        "case $code in\n"
+        f"{int(ExitCode.OUT_OF_MEMORY)}) case $memory in {memory}*) exit $code ;; esac ;;\n"
+        f"{int(ExitCode.OUT_OF_TIME)}) case $minutes in {minutes}*) exit $code ;; esac ;;\n"
+        f"{int(ExitCode.UNFINISHED)}) ;;\n"
+        "*) exit $code ;;\n"
+        "esac\n"
+        '[ ! -e "$asked.refused" ] || exit $code\n'
+        'scontrol requeue "$element" || exit $code\n'
+        'scontrol update "jobid=$element" "MinMemoryNode=$memory" "TimeLimit=$minutes" ||'
+        ' touch "$asked.refused"\n'
+        'echo "$memory $minutes" >"$asked"\n'
+        "exit $code\n"
+    )
+
+
+def _steps(name: str, value: int, more: Callable[[int], int]) -> Iterator[str]:
+    """Yield a branch for each value that a next one follows."""
+    while (after := more(value)) != value:
+        yield f"{value}) {name}={after} ;; "
+        value = after

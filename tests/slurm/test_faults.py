@@ -1,0 +1,180 @@
+"""What goes wrong with jobs on a real Slurm, and what becomes of the run then."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipetask.batch.exit_codes import ExitCode
+from pipetask.batch.outcomes import attempts_of
+from pipetask.batch.run_directory import RunDirectory
+from pipetask.outcome import Status
+from pipetask.testing.plain_runs import LocalBench, PlainRun, wait_until
+from pipetask.testing.work import Misbehaviour
+from slurm.machine import Machine
+from slurm.plain_systems import SETTINGS
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_path")]
+
+Make = Callable[..., PlainRun]
+PAIRS = [(i, 4 + i) for i in range(4)]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Return a function that describes a run: settings of Slurm, and then what `PlainRun` takes."""
+
+    def make(settings: Sequence[str] = (), counts: Mapping[str, int] | None = None, *more: Any) -> PlainRun:
+        monkeypatch.setenv(SETTINGS, json.dumps(settings))
+        bench = LocalBench("slurm.plain_systems:system", tmp_path, timeout=240)
+        return PlainRun(bench, counts or {"a": 1}, *more)
+
+    return make
+
+
+def rounds(run: PlainRun) -> int:
+    return len(list((run.path / "slurm").glob("round-*")))
+
+
+def exit_codes(run: PlainRun, node: int = 0) -> list[int | None]:
+    return [attempt.exit_code for attempt in attempts_of(RunDirectory(run.path).outcomes, node)]
+
+
+def test_a_job_that_needs_more_memory_asks_for_it_in_place(machine: Machine, make_run: Make) -> None:
+    run = make_run((), {"a": 2, "b": 2}, [(0, 2), (1, 3)], {0: Misbehaviour.RUN_OUT_OF_MEMORY_ONCE})
+    run.submit()
+    assert run.wait()["phase"] == "succeeded"
+    assert exit_codes(run) == [ExitCode.OUT_OF_MEMORY, ExitCode.DONE]
+    asked = [attempt.memory for attempt in attempts_of(RunDirectory(run.path).outcomes, 0)]
+    assert asked == [400, 800]
+    assert (rounds(run), run.attempts(2)) == (1, 1), "nothing else was submitted or run again"
+
+
+def test_a_job_that_reaches_its_walltime_gets_more(machine: Machine, make_run: Make) -> None:
+    bad = {1: Misbehaviour.HANG_UNTIL_MENDED}
+    run = make_run(["time=1min"], {"a": 2}, (), bad, {"bundle_size": 2})
+    run.submit()
+    wait_until(lambda: exit_codes(run)[:1] not in ([], [None]), "the first attempt has ended", 200)
+    run.work.mend()
+    assert run.wait()["phase"] == "succeeded"
+    assert exit_codes(run) == [ExitCode.UNFINISHED, ExitCode.DONE]
+    assert [run.attempts(id) for id in range(2)] == [1, 2]
+    assert rounds(run) == 1
+
+
+def test_a_job_that_is_killed_for_its_memory_is_told_apart_and_gets_more(
+    make_machine: Callable[..., Machine], make_run: Make
+) -> None:
+    make_machine(settings={"JobAcctGatherParams": "OverMemoryKill"})
+    run = make_run(["memory=10MB", "memory_factor=50", "nodes.final.memory=400MB", "retries=0"])
+    run.submit()
+    assert run.wait()["phase"] == "succeeded"
+    assert rounds(run) == 2
+    causes = json.loads((run.path / "slurm" / "round-002" / "round.json").read_text())["causes"]
+    assert causes == {"a-0": "memory"}
+
+
+def test_a_job_that_is_preempted_runs_again(machine: Machine, make_run: Make) -> None:
+    run = make_run(["cpus=4"], {"a": 1}, (), {0: Misbehaviour.HANG_UNTIL_MENDED})
+    run.submit()
+    run.wait_until_begun(0)
+    urgent = machine.submit("true", "-p", "urgent", "-c", "4")
+    wait_until(lambda: set(machine.states(urgent).values()) == {"COMPLETED"}, "the urgent job has run", 60)
+    run.work.mend()
+    assert run.wait()["phase"] == "succeeded"
+    assert (run.attempts(0), rounds(run)) == (2, 1)
+
+
+def test_a_node_that_fails_takes_nothing_with_it(
+    make_machine: Callable[..., Machine], make_run: Make
+) -> None:
+    machine = make_machine()
+    run = make_run((), {"a": 2, "b": 1}, [(0, 2), (1, 2)], {1: Misbehaviour.HANG_UNTIL_MENDED})
+    run.submit()
+    run.wait_until_begun(1)
+    wait_until(lambda: run.statuses().get(0) is Status.SUCCEEDED, "the other one is done", 60)
+    machine.kill("n1")
+    machine.kill_jobs()
+    # The controller would see that by itself, in a minute or two.
+    machine.run("scontrol", "update", "nodename=n1", "state=down", "reason=dead")
+    run.work.mend()
+    machine.start("n1")
+    machine.run("scontrol", "update", "nodename=n1", "state=resume")
+    assert run.wait()["phase"] == "succeeded"
+    assert [run.attempts(position) for position in range(3)] == [1, 2, 1]
+
+
+def test_a_slurm_with_small_limits_that_forgets_jobs_at_once_runs_all(
+    make_machine: Callable[..., Machine], make_run: Make
+) -> None:
+    make_machine(settings={"MaxArraySize": "5", "MaxJobCount": "14", "MinJobAge": "2"})
+    edges = [(i, 20 + i) for i in range(20)]
+    run = make_run((), {"a": 20, "b": 20}, edges, {0: Misbehaviour.FAIL}, {"bundle_size": 1})
+    done = run.submit()
+    assert "Slurm has room for " in done.stdout + done.stderr
+    assert run.wait()["phase"] == "failed"
+    statuses = run.statuses()
+    assert (statuses.pop(0), statuses.pop(20)) == (Status.FAILED, Status.BLOCKED)
+    assert set(statuses.values()) == {Status.SUCCEEDED}
+    assert len(statuses) == 38
+    assert [run.attempts(position) for position in range(40)] == [1] * 20 + [0] + [1] * 19
+
+
+def test_a_controller_that_hangs_doubles_nothing_and_ends_nothing(
+    machine: Machine, make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(
+        ["slurm.patience=5"],
+        {"a": 4, "b": 4},
+        PAIRS,
+        {2: Misbehaviour.HANG_UNTIL_MENDED},
+        {"bundle_size": 1, "submit": False},
+    )
+    run.submit()
+    with monkeypatch.context() as paths:
+        paths.setenv("PATH", f"{_hanging_at_second(machine, tmp_path)}{os.pathsep}{os.environ['PATH']}")
+        done = run.command("restart")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "hung").exists()
+    run.wait_until_begun(2)
+    with machine.paused():
+        assert run.status()["phase"] == "running"
+        assert "What runs is not known: Slurm does not answer" in run.command("status").stdout
+    run.work.mend()
+    assert run.wait()["phase"] == "succeeded"
+    assert [run.attempts(position) for position in range(8)] == [1] * 8
+    ours = {
+        job
+        for job in machine.jobs()
+        if job.comment.startswith(f"pipetask {RunDirectory(run.path).facts.id} ")
+    }
+    assert {job.state for job in ours} <= {"COMPLETED", "CANCELLED"}, "none is left behind"
+    ran = [job for job in ours if job.state == "COMPLETED"]
+    assert len({job.array for job in ran}) == len({job.comment for job in ran}), "none has run twice"
+
+
+HANGING = """#!/bin/sh
+echo >>{folder}/calls
+if [ $(wc -l <{folder}/calls) = 2 ]; then
+  kill -STOP {pid}
+  touch {folder}/hung
+  (sleep 8; kill -CONT {pid}) >/dev/null 2>&1 &
+fi
+exec {sbatch} "$@"
+"""
+
+
+def _hanging_at_second(machine: Machine, folder: Path) -> Path:
+    """Return a folder with an ``sbatch`` at whose second call the controller hangs for a while."""
+    script = folder / "bin" / "sbatch"
+    script.parent.mkdir()
+    sbatch = shutil.which("sbatch")
+    script.write_text(HANGING.format(folder=folder, pid=machine.pid(), sbatch=sbatch))
+    script.chmod(0o755)
+    return script.parent
