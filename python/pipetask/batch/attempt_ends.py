@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class AttemptEnds:
         if (known := self._codes.get(entry.name)) is not None:
             return known
         self.changed = max(self.changed, entry.stat().st_mtime)
-        match last(Path(entry.path)):
+        match last(Path(entry.path), pickle.loads):
             case {"record": "end", "exit_code": int(code)}:
                 self._codes[entry.name] = code
                 return code

@@ -149,8 +149,15 @@ def first(path: Path) -> dict[str, Any] | None:
     return None if place is None else plain_loads(content[slice(*place)])
 
 
-def last(path: Path) -> dict[str, Any] | None:
+def last(path: Path, loads: Callable[[bytes], Any] = plain_loads) -> dict[str, Any] | None:
     """Return the last record of a journal, without reading all of it; `None` if it is not complete, or is a large one.
+
+    Parameters
+    ----------
+    path
+        The journal.
+    loads
+        Unpickles the body of the record.
 
     Raises
     ------
@@ -165,7 +172,7 @@ def last(path: Path) -> dict[str, Any] | None:
         length, checksum = _HEAD.unpack_from(content, at)
         body = content[at + _HEAD.size :]
         if length == len(body) and zlib.crc32(body) == checksum:
-            return plain_loads(body) if body else None
+            return loads(body) if body else None
     return None
 
 
