@@ -115,9 +115,13 @@ class History:
             return ""
         return said_by_slurm(self._layout.error_file(*self._last[node]))
 
-    def sentence(self, node: UnfinishedNode) -> str:
-        """Return in one sentence why a node has no final attempt."""
-        return _SENTENCES[self.how(node.name)]
+    def sentence(self, node: str, exit_code: int | None) -> str:
+        """Return why a node has no final attempt, as the end of a sentence."""
+        if exit_code == ExitCode.OUT_OF_MEMORY:
+            return _SENTENCES["memory"]
+        if exit_code == ExitCode.INFRASTRUCTURE:
+            return "something around its job was broken (see its log)"
+        return _SENTENCES[self.how(node)]
 
     def demand(self, node: UnfinishedNode) -> Demand:
         """Return what a node asked for the last time, or what the settings say if that is more."""

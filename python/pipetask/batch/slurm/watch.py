@@ -19,11 +19,15 @@ from .journal import Journal, Progress, State
 from .layout import Layout
 from .queue import Element
 from .round import Round, read_rounds
+from .verdicts import History
 
 __all__ = ["SlurmWatch"]
 
 _LOST = 60.0
 """Seconds that the final job has to be absent from the queue until it counts as lost."""
+
+_MOST = 5
+"""Nodes that a note names."""
 
 _PAUSE = 30.0
 """Seconds between two looks at the queue of one who only asks for the phase."""
@@ -79,6 +83,8 @@ class SlurmWatch(SystemWatch):
         states = seen.states()
         if self._directory.begun.exists():
             states[FIRST] = NodeState.DONE
+        if phase is RunPhase.FAILED:
+            notes += self._given_up(state, attempts)
         since = next((p.released for p in reversed(state.rounds.values()) if p.released), None)
         changed = max(self._ends.changed, state.changed)
         return Snapshot(
@@ -90,6 +96,22 @@ class SlurmWatch(SystemWatch):
             done_before=self._rounds[-1].done if self._rounds else (),
             notes=notes,
         )
+
+    def _given_up(self, state: State, attempts: Mapping[int, LastAttempt]) -> Iterator[str]:
+        """Yield in one sentence each why nodes of a run that is over have no final attempt."""
+        run = self._run = self._run or Run.open(self._directory)
+        history = History(self._layout, run.configuration, self._rounds, state)
+        reasons: dict[str, list[str]] = {}
+        for name, number in self._numbers.items():
+            last = attempts.get(number)
+            if last is not None and last.exit_code in FINAL_CODES:
+                continue
+            if history.was_submitted(name):
+                why = history.sentence(name, None if last is None else last.exit_code)
+                reasons.setdefault(why, []).append(name)
+        for why, names in reasons.items():
+            more = f", and {len(names) - _MOST} more" if len(names) > _MOST else ""
+            yield f"Given up, because {why}: {', '.join(names[:_MOST])}{more}."
 
     def _queue(self) -> list[Element]:
         self._looked = time.monotonic()
@@ -182,7 +204,8 @@ class _Seen:
     def _by_outcome(self, name: str) -> NodeState | None:
         last = self.attempts.get(self.numbers[name])
         if last is None:
-            return None
+            # What is blocked writes that down, so this node's job never began to run it.
+            return NodeState.FAILED if self.phase is RunPhase.FAILED else None
         if last.exit_code in FINAL_CODES:
             return NodeState.after(last.exit_code)
         if self.phase.over:
