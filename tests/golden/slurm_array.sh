@@ -12,4 +12,22 @@ until [ -e registry.ready ]; do
   tries=$((tries + 1))
   sleep 2
 done
-exec run 'the image' '/opt/my python' -m pipetask.cli run-node '/a run'"'"'s "folder" $HOME %A `x` \ é' "$node" -j 4
+asked=slurm/asked/$element  # what it asks for, if that is no longer what its array does
+[ -e "$asked" ] && read -r memory minutes <"$asked" || { memory=4000; minutes=90; }
+PIPETASK_WALLTIME_END=$(($(date +%s) + 60 * minutes))
+export PIPETASK_WALLTIME_END
+trap : TERM  # the program ends in order, and then this script goes on
+run 'the image' '/opt/my python' -m pipetask.cli run-node '/a run'"'"'s "folder" $HOME %A `x` \ é' "$node" -j 4
+code=$?
+trap '' TERM  # Slurm ends a job that is put back; what comes now is soon over
+case $code in
+76) case $memory in 4000) memory=8000 ;; 8000) memory=16000 ;; 16000) memory=32000 ;; 32000) memory=32768 ;; *) exit $code ;; esac ;;
+78) case $minutes in 90) minutes=180 ;; 180) minutes=360 ;; 360) minutes=720 ;; 720) minutes=1440 ;; *) exit $code ;; esac ;;
+79) ;;
+*) exit $code ;;
+esac
+[ ! -e "$asked.refused" ] || exit $code
+scontrol requeue "$element" || exit $code
+scontrol update "jobid=$element" "MinMemoryNode=$memory" "TimeLimit=$minutes" || touch "$asked.refused"
+echo "$memory $minutes" >"$asked"
+exit $code

@@ -119,6 +119,8 @@ class History:
         """Return why a node has no final attempt, as the end of a sentence."""
         if exit_code == ExitCode.OUT_OF_MEMORY:
             return _SENTENCES["memory"]
+        if exit_code in (ExitCode.OUT_OF_TIME, ExitCode.UNFINISHED):
+            return _SENTENCES["time"]
         if exit_code == ExitCode.INFRASTRUCTURE:
             return "something around its job was broken (see its log)"
         return _SENTENCES[self.how(node)]
