@@ -392,6 +392,20 @@ def test_what_had_failed_before_its_worker_died_has_failed(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["c\n", "q\n", "\x04"], ids=["continue", "quit", "end of input"])
+def test_however_a_debugger_is_left_the_task_is_not_blamed(
+    how: str, make_repository: MakeRepository, tmp_path: Path
+) -> None:
+    terminal = Terminal(*make_repository(bombed(tmp_path, "exposure=0")).arguments("--pdb"))
+    assert "(instrument='Mock', " in terminal.read_until("(Pdb) ").partition(" raised ValueError: bomb")[0]
+    terminal.press(how)
+    shown = terminal.read_until(None)
+    assert terminal.close() == 1
+    assert "leaves behind" not in shown
+    assert "\n" in shown.partition("mean")[0], "the table of results begins on a line of its own"
+
+
+@pytest.mark.slow
 def test_a_debugger_that_fails_does_not_hide_the_failure(
     make_repository: MakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import signal
 import subprocess
 import sys
 import typing
@@ -32,6 +34,7 @@ from pipetask.batch.status import RunPhase
 from pipetask.errors import one_line
 from pipetask.execution.graph_executor import _warn_of_kept_outputs
 from pipetask.execution.run import MODEL_GROUPS, run
+from pipetask.execution.whole_imports import whole_imports
 from pipetask.journal.places import journals_in
 from pipetask.monitor.local import LocalWatch
 from pipetask.options.declaration import Declared, Option, item_type
@@ -315,6 +318,20 @@ def test_reports_and_pipelines_take_paths(repository: Repository, tmp_path: Path
 
 def test_an_empty_text_stands_for_the_default() -> None:
     assert values_of([RunOptions], {"memory_per_quantum": ""}) == {"memory": None}
+
+
+def test_an_interruption_waits_for_the_end_of_imports() -> None:
+    handler, imported = signal.getsignal(signal.SIGINT), []
+
+    def interrupted_imports() -> None:
+        with whole_imports():
+            os.kill(os.getpid(), signal.SIGINT)
+            imported.append("the rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_imports()
+    assert imported == ["the rest"]
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_an_executor_may_be_a_name(shared_repository: Repository) -> None:

@@ -20,6 +20,7 @@ from ..options.keywords import described_by, keywords, suggests_keywords, values
 from ..options.models import InProcessOptions, MultiprocessOptions
 from ..options.owners import BUILT_IN
 from ..options.records import RecordOptions
+from .whole_imports import whole_imports
 
 if TYPE_CHECKING:
     from ..graph.file import GraphLike
@@ -166,11 +167,12 @@ def _run(
     options = assemble(RunOptions, values)
     executor = _executor(mode, routes, values, options.execution.quantum.timeout)
 
-    from ..graph.file import named
-    from ..observe.choice import record_sinks
-    from ..observe.report import debug_command
-    from ..repository.access import open_graph
-    from .graph_executor import QuantumGraphExecutor
+    with whole_imports():
+        from ..graph.file import named
+        from ..observe.choice import record_sinks
+        from ..observe.report import debug_command
+        from ..repository.access import open_graph
+        from .graph_executor import QuantumGraphExecutor
 
     run_alone = partial(debug_command, repo, named(graph))
     records = assemble(RecordOptions, values)

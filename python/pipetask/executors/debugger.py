@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 
 from ..errors import UsageError, reason_of
@@ -33,9 +34,14 @@ def debugger_hook(module: str) -> ExceptionHook:
 
     def debug(quantum: str, error: BaseException) -> None:
         print(f"\n{quantum} raised {type(error).__name__}: {error}", file=sys.stderr)
+        handler = signal.getsignal(signal.SIGINT)
         try:
             enter(error.__traceback__)
         except BaseException as other:
             print(f"the debugger ended with {type(other).__name__}: {other}", file=sys.stderr)
+        finally:
+            sys.stdout.flush()  # the end of the line after Ctrl-D
+            if handler is not None:  # pdb's "continue" puts its own there, which would be blamed on the task
+                signal.signal(signal.SIGINT, handler)
 
     return debug
