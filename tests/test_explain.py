@@ -32,7 +32,7 @@ from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import MockPipeline
 from pipetask.testing.local_batch.journal import Journal, acquire
 from test_batch_runs import Write, write  # noqa: F401  a fixture
-from test_journal import until, written
+from test_journal import until, with_clock_back, written
 from watch_samples import EXAMPLES
 
 QUANTA = [
@@ -97,6 +97,13 @@ def test_what_a_journal_says_before_it_was_cut_off_is_explained(tmp_path: Path) 
         for quantum in book.quanta():
             states.add(explain(book, book.known(quantum)).state)
     assert states == {"succeeded", "failed", "blocked"}
+
+
+def test_a_clock_that_jumps_back_is_no_matter_to_explain(tmp_path: Path) -> None:
+    book = LocalBook(with_clock_back(tmp_path))
+    explained = [explain(book, book.known(quantum)) for quantum in book.quanta()]
+    assert [each.state for each in explained] == ["succeeded", "succeeded", "running"]
+    assert all(each.reasons for each in explained)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -237,20 +237,30 @@ def test_the_process_decides_whether_a_run_lives(tmp_path: Path) -> None:
     assert LocalWatch(journal).look().phase is RunPhase.DIED
 
 
-def test_a_clock_that_jumps_back_is_no_reason_to_fail(tmp_path: Path) -> None:
+def with_clock_back(folder: Path) -> Path:
+    """Write the journal of a run that goes on, and whose clock was set back several times."""
     later = time.time() + 5000
     outcomes = [
         QuantumOutcome(0, Status.SUCCEEDED, later, later - 4000, "host", 7),
         QuantumOutcome(1, Status.SUCCEEDED, later - 9000, later - 9001, "host", 7),
     ]
-    journal = written(tmp_path, outcomes)
+    journal = written(folder, outcomes)
     without_end(journal)
     head = first(journal)
     assert head is not None
     content = journal.read_bytes()
     rest = content[len(FIRST_LINE) + len(packed(head)) :]
-    started = Started(2, 1, later, "host", 1).to_record() | {"label": 1, "data": [2], "quantum": bytes(16)}
-    journal.write_bytes(FIRST_LINE + packed(head | {"start": later}) + rest + packed(started))
+    name = {"label": 1, "data": [2], "quantum": graph_of_four().quantum_id(2).bytes}
+    started = Started(2, 1, later, "host", 1).to_record() | name
+    registered = {"record": "registered", **asdict(Transaction(later - 3000, later - 3001, 2, 5))}
+    journal.write_bytes(
+        FIRST_LINE + packed(head | {"start": later}) + rest + packed(started) + packed(registered)
+    )
+    return journal
+
+
+def test_a_clock_that_jumps_back_is_no_reason_to_fail(tmp_path: Path) -> None:
+    journal = with_clock_back(tmp_path)
     view = LocalWatch(journal).look()
     assert view.phase is RunPhase.RUNNING
     assert view.status.rate is None or view.status.rate > 0

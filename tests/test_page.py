@@ -30,7 +30,7 @@ from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.graph.structure import GraphStructure
 from pipetask.journal import sink
 from pipetask.journal.reader import JournalReader
-from pipetask.journal.records import Started, packed
+from pipetask.journal.records import FIRST_LINE, Started, first, packed
 from pipetask.journal.replay import replay as replay_journal
 from pipetask.journal.sink import JournalFacts, JournalSink
 from pipetask.monitor.local import LocalWatch
@@ -44,9 +44,11 @@ from pipetask.observe.page.subject import Subject
 from pipetask.observe.page.units import duration
 from pipetask.observe.summary import RunSummary
 from pipetask.observe.summary_file import SummaryFile
+from pipetask.observe.trace import TraceFile
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, Transaction
 from pipetask.testing import MockPipeline, enumerated
-from test_journal import OUTCOMES, graph_of_four, summary_of, until, written
+from test_journal import OUTCOMES, graph_of_four, summary_of, until, with_clock_back, written
+from test_trace import check_format
 
 from conftest import Repository  # isort: skip
 
@@ -418,6 +420,22 @@ def test_the_page_of_a_run_that_goes_on_has_what_runs(tmp_path: Path) -> None:
     assert [row[0] for row in page.rows["tasks"][1:3]] == ["isr", "warp"]
     journal.end(summary_of(graph, []))
     assert "refresh" not in replayed(journal.path, tmp_path / "page.html", refresh=5).text
+
+
+def test_a_clock_that_jumps_back_leaves_a_page_and_a_trace(tmp_path: Path) -> None:
+    journal = with_clock_back(tmp_path)
+    facts, columns = replayed(journal, tmp_path / "page.html").data()
+    assert sorted(facts["statuses"][s] for s in columns["status"]) == ["running", "succeeded", "succeeded"]
+    assert all(columns["start"] + columns["seconds"] <= round(facts["span"] / facts["unit"]) + 1)
+    replay_journal(JournalReader(journal), [TraceFile(str(tmp_path / "trace.json"))])
+    assert len(check_format(json.loads((tmp_path / "trace.json").read_text()))) >= 3
+    content, head = journal.read_bytes(), first(journal)
+    assert head is not None
+    dead = packed(head | {"process": "1"})
+    journal.write_bytes(FIRST_LINE + dead + content[len(FIRST_LINE) + len(packed(head)) :])
+    os.utime(journal, (1000.0, 1000.0))  # before it began
+    facts, columns = replayed(journal, tmp_path / "page.html").data()
+    assert sorted(facts["statuses"][s] for s in columns["status"]) == ["cancelled", "succeeded", "succeeded"]
 
 
 def test_any_beginning_of_a_journal_has_a_page(tmp_path: Path) -> None:
