@@ -113,7 +113,8 @@ def _of_outcome(book: Book, outcome: QuantumOutcome, near: Neighbours | None) ->
             if measures := _measures(outcome):
                 yield f"It ran{measures}."
         case _:
-            yield f"It was not run to its end: {outcome.reason or 'the run was stopped'}."
+            what = "not run" if outcome.start is None else "not run to its end"
+            yield f"It was {what}: {(outcome.reason or 'the run was stopped').removeprefix('not started: ')}."
     for before in outcome.earlier:
         yield f"Attempt {before.attempt} {before.status.value}: {what_failed(before)}"
 
