@@ -451,7 +451,7 @@ def test_a_damaged_index_is_refused(write: Write) -> None:
 @pytest.mark.parametrize(
     ("system", "said"),
     [
-        ("slurm", "which is not installed here: install the package that has it"),
+        ("nonesuch", "which is not installed here: install the package that has it"),
         ("no_such.package:System", "which cannot be imported here (No module named 'no_such')"),
         ("in-process", "is no BatchSystem: install the package that has it"),
     ],

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pipetask.batch.exit_codes import FINAL_CODES
 from pipetask.batch.node import _exit_code
+from pipetask.batch.walltime import Walltime
 from pipetask.executors.activity import Activity
 from pipetask.executors.frontier import Frontier
 from pipetask.executors.retries import RetryRule
@@ -81,7 +82,7 @@ def test_a_summary_says_so_to_lsst_and_in_our_own_word(status: Status) -> None:
 def test_a_node_exits_with_zero_only_if_all_went_well(status: Status) -> None:
     """And a batch system tries again what may pass by itself."""
     stop = StopRequest()
-    code = _exit_code([QuantumOutcome(0, status)], stop, out_of_memory=False)
+    code = _exit_code([QuantumOutcome(0, status)], stop, Walltime(None, [], []), out_of_memory=False)
     stop.close()
     assert (code == 0) == status.unblocks
     assert (code not in FINAL_CODES) == status.transient
