@@ -224,7 +224,7 @@ class OutputCollections:
         """
         if self.options.extend_run and not self.run_exists:
             _LOG.warning("Output run %r has not been begun: it is begun %s.", self.run, when)
-        if self.run_exists and self.chain is not None:
+        if self.run_exists and not self.complete:
             _LOG.warning("Output run %r is not in %r: it is put there %s.", self.run, self.chain, when)
 
     def _members(self, butler: Butler) -> list[str]:
