@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import commands, condor, engines, growth, imports, inside, journal, report_page
+from . import commands, condor, engines, growth, imports, inside, journal, report_page, slurm
 from .harness import Bench, Figure
 
 BENCHES: dict[str, Bench] = {
@@ -31,6 +31,7 @@ BENCHES: dict[str, Bench] = {
     "condor_writing": condor.condor_writing,
     "condor_status": condor.condor_status,
     "condor_90": condor.condor_90,
+    "slurm_large": slurm.slurm_large,
     "report_page": report_page.report_page,
     "growth": growth.growth,
     "journal": journal.journal,
