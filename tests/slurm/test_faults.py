@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from pipetask import ExecutionContext
 from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.outcomes import attempts_of
+from pipetask.batch.replay import ReplayExecutor, Standing
 from pipetask.batch.run_directory import RunDirectory
+from pipetask.batch.systems import system_of
 from pipetask.outcome import Status
+from pipetask.testing import CallSpec, enumerated
 from pipetask.testing.plain_runs import LocalBench, PlainRun, wait_until
 from pipetask.testing.work import Misbehaviour
 from slurm.machine import Machine
@@ -72,12 +76,47 @@ def test_a_job_that_is_killed_for_its_memory_is_told_apart_and_gets_more(
     make_machine: Callable[..., Machine], make_run: Make
 ) -> None:
     make_machine(settings={"JobAcctGatherParams": "OverMemoryKill"})
-    run = make_run(["memory=10MB", "memory_factor=50", "nodes.final.memory=400MB", "retries=0"])
+    settings = ["memory=10MB", "memory_factor=50", "nodes.final.memory=400MB", "retries=0"]
+    run = make_run(settings, {"a": 1}, (), {0: Misbehaviour.HANG_UNTIL_MENDED})
     run.submit()
+    wait_until(lambda: rounds(run) == 2, "it is submitted again", 120)
+    run.work.mend()
     assert run.wait()["phase"] == "succeeded"
     assert rounds(run) == 2
     causes = json.loads((run.path / "slurm" / "round-002" / "round.json").read_text())["causes"]
     assert causes == {"a-0": "memory"}
+
+
+def test_each_way_to_end_is_told_in_one_sentence(
+    make_machine: Callable[..., Machine], make_run: Make
+) -> None:
+    machine = make_machine(settings={"JobAcctGatherParams": "OverMemoryKill"})
+    settings = ["labels.a.memory=10MB", "labels.a.memory_limit=10MB", "labels.c.requeue=false", "retries=0"]
+    bad = dict.fromkeys(range(3), Misbehaviour.HANG_UNTIL_MENDED)
+    run = make_run([*settings, "labels.c.cpus=2"], {"a": 1, "b": 1, "c": 1}, (), bad)
+    run.submit()
+    for position in (1, 2):
+        run.wait_until_begun(position)
+    (cancelled,) = (job.id for job in machine.jobs() if job.comment.endswith(" 1 1"))
+    machine.run("scancel", cancelled)
+    wait_until(lambda: machine.states(cancelled.partition("_")[0])[cancelled] == "CANCELLED", "it ends", 60)
+    machine.submit("true", "-p", "urgent", "-c", "4")
+    assert run.wait()["phase"] == "failed"
+    assert run.status()["reasons"] == {
+        "a-0": "its job used more memory than it had asked for",
+        "b-1": "its job was cancelled with scancel",
+        "c-2": "its job was preempted",
+    }
+    assert "Given up, because its job was preempted: c-2." in run.command("status").stdout
+    assert rounds(run) == 1
+    directory = RunDirectory(run.path)
+    graph = enumerated({"a": 1, "b": 1, "c": 1})
+    context = ExecutionContext(graph, CallSpec(run.work))
+    standing = Standing(how_ended=system_of(directory).watch(directory).how_ended)
+    executor = ReplayExecutor(directory, register=False, standing=standing)
+    reasons = {outcome.id: outcome.reason for outcome in executor.execute(graph, context)}
+    context.stop.close()
+    assert reasons[0] == f"its node a-0 did not get to its end: {run.status()['reasons']['a-0']}"
 
 
 def test_a_job_that_is_preempted_runs_again(machine: Machine, make_run: Make) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import RegistrationError
@@ -26,6 +26,9 @@ class Standing:
 
     refused: Mapping[str, str] = field(default_factory=dict)
     """Nodes that never got into the queue, by name, with the reason."""
+
+    how_ended: Callable[[str], str | None] = lambda node: None
+    """Tells how the last job of a node ended, if it was ended from outside."""
 
     goes_on: bool = False
     unregistered: str | None = None
@@ -104,5 +107,9 @@ class ReplayExecutor(QuantumExecutor):
         if (reason := self._standing.refused.get(node)) is not None:
             return QuantumOutcome(
                 id, Status.CANCELLED, reason=f"not started: {node} never got into the queue: {reason}"
+            )
+        if (how := self._standing.how_ended(node)) is not None:
+            return QuantumOutcome(
+                id, Status.CANCELLED, reason=f"its node {node} did not get to its end: {how}"
             )
         return QuantumOutcome(id, Status.CANCELLED, reason=f"not started: its node {node} has not run")

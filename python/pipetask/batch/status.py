@@ -122,6 +122,9 @@ class RunStatus:
     """Quanta per second since the run was submitted."""
 
     seconds_left: float | None = None
+    ended: Mapping[str, str] = field(default_factory=dict)
+    """For failed nodes whose job was ended from outside: how."""
+
     notes: Sequence[str] = ()
     """What else is to be said, one line each."""
 
@@ -138,7 +141,7 @@ class RunStatus:
             "nodes": {state.value: number for state, number in self.nodes.items()},
             "held": [hold.__dict__ for hold in self.holds],
             "failed": self.failed,
-            "reasons": dict(self.reasons),
+            "reasons": {**self.reasons, **self.ended},
             "disconnected": self.disconnected,
             "unregistered": self.unregistered,
             "rate": self.rate,

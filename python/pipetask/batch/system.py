@@ -134,6 +134,13 @@ class SystemWatch(ABC):
         """Return why the job of a node never got into the queue, if that was so."""
         return None
 
+    def how_ended(self, node: str) -> str | None:
+        """Return how the last job of a node ended, if it was ended from outside and nothing else tells that.
+
+        It is a clause such as "its job reached its walltime".
+        """
+        return None
+
 
 class BatchSystem(ABC):
     """A batch system, with the settings for one run.

@@ -59,20 +59,26 @@ class RunWatch:
         counts = tabulate(self._directory, self._sizes, self.states)
         total = sum(counts.values(), Counter[NodeState]())
         rate = self._rate(seen, total[NodeState.DONE])
+        failed = [name for name, state in self.states.items() if state is NodeState.FAILED]
         left = total[NodeState.WAITING] + total[NodeState.IDLE] + total[NodeState.RUNNING]
         return RunStatus(
             phase,
             counts,
             Counter(self.states.values()),
             sorted(seen.holds, key=lambda hold: hold.node),
-            [name for name, state in self.states.items() if state is NodeState.FAILED],
+            failed,
             seen.refused,
             sorted(seen.disconnected),
             self._unregistered(phase, seen),
             rate,
             left / rate if rate and phase is RunPhase.RUNNING else None,
+            {name: said for name in failed if (said := self.how_ended(name)) is not None},
             seen.notes,
         )
+
+    def how_ended(self, node: str) -> str | None:
+        """Return how the last job of a node ended, if it was ended from outside and nothing else tells that."""
+        return self._watch.how_ended(node)
 
     def _verdict(self, seen: Snapshot) -> RunPhase:
         """Return the phase of the run, from what the system reports of the whole run and of all its nodes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from ..batch.replay import ReplayExecutor, Standing
 from ..batch.requests import requested_memory
 from ..batch.run_directory import RunDirectory
 from ..batch.status import ENDED, NodeState, RunPhase, RunStatus
+from ..batch.systems import system_of
 from ..batch.watch import RunWatch
 from ..errors import PipetaskError
 from ..journal.facts import RunBegin
@@ -89,7 +90,7 @@ def write_page(found: RunDirectory | Path, uri: str, refresh: float | None) -> N
 
     requested = partial(requested_memory, found)
     sink = PageSink(uri, recipe.later.command, partial(_commands, found), None, requested, refresh=refresh)
-    standing = _standing(found, status, watch.states)
+    standing = _standing(found, status, watch)
     end(recipe.later, str(found.graph), ReplayExecutor(found, register=False, standing=standing), [sink])
 
 
@@ -113,21 +114,21 @@ def report_on_run(directory: RunDirectory, exports: ExportOptions | None = None)
         print(f"{status.phase.value}: the first job has not made the registry ready yet", file=sys.stderr)
         return 0
     records = RecordOptions(**asdict(exports)) if exports is not None else None
-    standing = _standing(directory, status, watch.states)
+    standing = _standing(directory, status, watch)
     summary, _ = replay(directory, register=False, standing=standing, records=records)
     if summary.exit_code and not summary.goes_on and summary.error is None:  # an error says what to do
         say(batch_command(summary, directory.path))
     return summary.exit_code
 
 
-def _standing(directory: RunDirectory, status: RunStatus, states: Mapping[str, NodeState]) -> Standing:
+def _standing(directory: RunDirectory, status: RunStatus, watch: RunWatch) -> Standing:
     registered, written = directory.summary.exists(), status.phase is RunPhase.WRITTEN
     if status.phase.over or registered:
         why = None if registered else status.unregistered
-        return Standing(refused=status.reasons, unregistered=why)
+        return Standing(refused=status.reasons, unregistered=why, how_ended=watch.how_ended)
     word = Status.WRITTEN if written else Status.SUBMITTED
-    pending = {name: word for name, state in states.items() if state not in ENDED}
-    return Standing(pending, status.reasons, goes_on=not written)
+    pending = {name: word for name, state in watch.states.items() if state not in ENDED}
+    return Standing(pending, status.reasons, watch.how_ended, goes_on=not written)
 
 
 def replay(
@@ -163,6 +164,7 @@ def replay(
     if register:
         summary_file = RegisteredSummary(str(directory.summary), sys.argv)
         sinks = [summary_file, *_last_sinks(directory, later)]
+        standing = standing or Standing(how_ended=system_of(directory).watch(directory).how_ended)
     else:
         sinks = _sinks(directory, records or RecordOptions(), later.command)
     executor = ReplayExecutor(directory, register=register, standing=standing)

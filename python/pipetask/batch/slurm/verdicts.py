@@ -69,6 +69,16 @@ def said_by_slurm(path: Path) -> str:
     return ""
 
 
+_AT_EXIT = {
+    int(ExitCode.OUT_OF_MEMORY): "it ran out of memory, and may not ask for more (memory_limit)",
+    int(
+        ExitCode.OUT_OF_TIME
+    ): "no quantum ended within its walltime, and it may not ask for more (time_limit)",
+    int(ExitCode.UNFINISHED): "its walltime was too short for all of its quanta",
+    int(ExitCode.INFRASTRUCTURE): "something around its job was broken (see its log)",
+}
+
+
 class History:
     """What the rounds of a run have asked for, and how the elements of nodes have ended.
 
@@ -116,13 +126,19 @@ class History:
         return said_by_slurm(self._layout.error_file(*self._last[node]))
 
     def sentence(self, node: str, exit_code: int | None) -> str:
-        """Return why a node has no final attempt, as the end of a sentence."""
-        if exit_code == ExitCode.OUT_OF_MEMORY:
-            return _SENTENCES["memory"]
-        if exit_code in (ExitCode.OUT_OF_TIME, ExitCode.UNFINISHED):
-            return _SENTENCES["time"]
-        if exit_code == ExitCode.INFRASTRUCTURE:
-            return "something around its job was broken (see its log)"
+        """Return why a node has no final attempt, as the end of a sentence.
+
+        Parameters
+        ----------
+        node
+            Name of the node.
+        exit_code
+            What its last attempt exited with, if it came to its end.
+        """
+        if exit_code in _AT_EXIT:
+            return _AT_EXIT[exit_code]
+        if node not in self._last:
+            return "there was no room in the queue for its job"
         return _SENTENCES[self.how(node)]
 
     def demand(self, node: UnfinishedNode) -> Demand:

@@ -55,6 +55,7 @@ class SlurmWatch(SystemWatch):
         self._run: Run | None = None
         self._rounds: list[Round] = []
         self._looked = 0.0
+        self._told: tuple[Mapping[int, LastAttempt], History] | None = None
         with directory.index() as index:
             self._numbers = {name: number for number, name in enumerate(index.counts())}
 
@@ -69,6 +70,7 @@ class SlurmWatch(SystemWatch):
 
     def look(self) -> Snapshot:
         """Read what jobs have written, and ask for the queue once, unless the run is over."""
+        self._told = None
         state = self._journal.read()
         phase, queue, notes = _phase(state), list[Element](), list(_notes(state))
         if phase is RunPhase.RUNNING or (state.rounds and phase is RunPhase.WRITTEN):
@@ -112,6 +114,18 @@ class SlurmWatch(SystemWatch):
         for why, names in reasons.items():
             more = f", and {len(names) - _MOST} more" if len(names) > _MOST else ""
             yield f"Given up, because {why}: {', '.join(names[:_MOST])}{more}."
+
+    def how_ended(self, node: str) -> str | None:
+        """Return what Slurm's daemon has written about the last job of a node, if its last attempt is not final."""
+        if self._told is None:
+            state = self._journal.read()
+            self._run = self._run or Run.open(self._directory)
+            history = History(self._layout, self._run.configuration, self._all_rounds(state), state)
+            self._told = self._ends.look(), history
+        attempts, history = self._told
+        last = attempts.get(self._numbers[node])
+        code = None if last is None else last.exit_code
+        return None if code in FINAL_CODES else history.sentence(node, code)
 
     def _queue(self) -> list[Element]:
         self._looked = time.monotonic()
