@@ -42,7 +42,7 @@ def gains(
     seconds
         How long each quantum takes, by position.
     order
-        All positions, in an order in which prerequisites come first.
+        Positions of the quanta that were run, in an order in which prerequisites come first.
     chain
         The longest chain.
     slots

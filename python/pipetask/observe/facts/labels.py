@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ...outcome import Usage
-from .attempts import RUNNING, Attempts, Floats, Integers
+from .attempts import Attempts, Floats, Integers
 
 __all__ = ["Distribution", "LabelFacts", "label_facts"]
 
@@ -66,7 +66,7 @@ class LabelFacts:
     """Attempts that were started."""
 
     seconds: Distribution
-    """From start to end, of the last attempts."""
+    """From start to end, of the last attempts; without those that were cut off, whose time says nothing."""
 
     usage: Mapping[str, Distribution]
     """The fields of `~pipetask.outcome.Usage`, of the last attempts."""
@@ -85,7 +85,7 @@ def label_facts(attempts: Attempts, labels: tuple[str, ...], last: Integers) -> 
         The row of the last attempt at each quantum, or -1.
     """
     rows = last[last >= 0]
-    rows = rows[attempts.status[rows] != RUNNING]
+    rows = rows[~attempts.is_cut_off[rows]]
     found = []
     for task, label in enumerate(labels):
         mine = rows[attempts.task[rows] == task]

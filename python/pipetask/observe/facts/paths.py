@@ -62,7 +62,7 @@ def longest_chain(structure: GraphStructure, seconds: Floats, order: Iterable[in
     seconds
         How long each quantum takes, by position.
     order
-        All positions, in an order in which prerequisites come first.
+        Positions in an order in which prerequisites come first; no chain goes through those that are left out.
     """
     taken, starts, predecessors = seconds.tolist(), structure.predecessor_starts, structure.predecessors
     length, came_from = [0.0] * len(taken), array("i", [-1]) * len(taken)

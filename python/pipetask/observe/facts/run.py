@@ -71,8 +71,8 @@ class RunFacts:
 
     @cached_property
     def _order(self) -> list[int]:
-        """All positions, prerequisites first."""
-        return list(self.structure.depth_first())
+        """Positions of the quanta that were run, prerequisites first: what was not run made none of them wait."""
+        return [position for position in self.structure.depth_first() if self.last[position] >= 0]
 
     @cached_property
     def last(self) -> Integers:

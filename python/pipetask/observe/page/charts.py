@@ -68,7 +68,7 @@ def concurrency_chart(means: Floats, span: float, slots: int) -> Markup:
         time_axis(span, HEIGHT),
         areas,
         tag("line", x1=0, x2=WIDTH, y1=line, y2=line, class_="limit"),
-        tag("text", f"{slots} slots", x=WIDTH - 4, y=line + 14, text_anchor="end"),
+        tag("text", f"{slots} slots", x=WIDTH - 4, y=line + 14, text_anchor="end", class_="count"),
         title="Number of quanta that ran at the same time",
     )
 
