@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from ...errors import PipetaskError
 from ..job_settings import retried_in_jobs
 from ..ledger import Ledger, UnfinishedNode
 from ..names import FINAL
-from ..rounds import to_run_again
+from ..rounds import Cause, to_run_again
 from ..run_directory import RunDirectory
 from ..system import Restarted
 from .arrays import Demand, Nodes
@@ -55,9 +56,16 @@ class Run:
         return Journal(self.layout.journal)
 
     def in_queue(self) -> list[Element]:
-        """Return what is in the queue and has not ended."""
+        """Return what is in the queue and has not ended.
+
+        A final job that has noted the end of the run counts as ended, although Slurm still sees it for a moment.
+        """
         found = look(self.record.name, self.record.id, self.configuration.run.patience)
-        return [each for each in found if not each.is_over]
+        rounds = self.journal.read().rounds
+        ended = {
+            (number, progress.final) for number, progress in rounds.items() if progress.ended is not None
+        }
+        return [each for each in found if not each.is_over and (each.round, each.job) not in ended]
 
     def nodes(self) -> Nodes:
         """Read what there is to run."""
@@ -70,7 +78,8 @@ class Run:
         if new.left_out:
             print(
                 f"Slurm has room for {new.nodes:,} of {new.nodes + new.left_out:,} jobs now; the final job of "
-                "these submits the others."
+                "these submits the others.",
+                file=sys.stderr,
             )
         return called(jobs)
 
@@ -274,4 +283,6 @@ def _again(run: Run, rounds: list[Round], state: State) -> tuple[Mapping[str, st
 
 
 def _rounds_since_start(rounds: list[Round]) -> int:
-    return len(rounds) - max(position for position, each in enumerate(rounds) if each.starts)
+    """Return the number of rounds, without those for which there was no room before."""
+    start = max(position for position, each in enumerate(rounds) if each.starts)
+    return sum(Cause.LEFT_OUT.value not in each.causes.values() for each in rounds[start:])

@@ -38,6 +38,11 @@ class Progress:
     trouble: str | None = None
     """Why what has to run again was not submitted."""
 
+    @property
+    def final(self) -> str | None:
+        """Number of the array with the final node, which comes last."""
+        return self.jobs[max(self.jobs)] if self.jobs else None
+
 
 @dataclass
 class State:

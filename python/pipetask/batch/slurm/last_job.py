@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 from ...errors import PipetaskError
 from ..exit_codes import ExitCode
@@ -17,6 +18,9 @@ from ..run_directory import RunDirectory
 from .control import Run, continue_run
 
 __all__ = ["main"]
+
+_PAUSES = (10.0, 60.0)
+"""Seconds to wait before the outputs are registered again, where that may help."""
 
 
 def main(path: str, number: int) -> int:
@@ -38,10 +42,20 @@ def main(path: str, number: int) -> int:
         why = f"what has to run again was not submitted from a job ({error})"
         print(f"{why}; submit it with: pipetask restart {path}", file=sys.stderr)
         run.journal.note("trouble", number, why=why)
-    code = subprocess.call([sys.executable, *job_arguments(path, FINAL)])
+    code = _register(path)
     if not run.journal.read().cancelled:
         run.journal.note("ended", number, code=code)
     return code
+
+
+def _register(path: str) -> int:
+    """Run the final step, more than once if something around it is broken."""
+    for pause in _PAUSES:
+        code = subprocess.call([sys.executable, *job_arguments(path, FINAL)])
+        if code != ExitCode.INFRASTRUCTURE:
+            return code
+        time.sleep(pause)
+    return subprocess.call([sys.executable, *job_arguments(path, FINAL)])
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ class SlurmWatch(SystemWatch):
 
     def _after_a_look(self, state: State, queue: Sequence[Element]) -> RunPhase:
         """Return the phase; a run is over without a word if nothing of it was in the queue twice, a minute apart."""
-        if queue or not state.rounds[state.last].releasing:
+        if queue:
             self._layout.absent.unlink(missing_ok=True)
             return _phase(state)
         # The final job may have written its last words while we looked.
