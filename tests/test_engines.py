@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,14 +30,19 @@ from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.futures import FuturesExecutor
 from pipetask.executors.futures.engine import Engine, _remedy, find_engine
-from pipetask.executors.futures.far_side import Answer, Order
+from pipetask.executors.futures.engines.parsl import Parsl
+from pipetask.executors.futures.far_side import Answer, Order, note_end, run_bundle
+from pipetask.executors.futures.lone_worker import Limits
 from pipetask.executors.futures.probe import versions
+from pipetask.executors.futures.shared_folder import SharedFolder
+from pipetask.executors.futures.warm_workers import WARM_WORKERS
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.stop import StopLevel
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.outcome import QuantumOutcome, Status
+from pipetask.runner import Ticket
 from pipetask.testing import CallSpec, MockPipeline, enumerated
-from toy_work import Recorder
+from toy_work import Recorder, UnpicklableError
 
 from conftest import TESTS, Repository, environment  # isort: skip
 from test_enumeration import random_graphs  # isort: skip
@@ -93,6 +103,137 @@ def test_a_worker_of_the_engine_that_is_killed_costs_nothing(name: str, tmp_path
     outcomes = execute(find_engine(name, 2), enumerated({"a": 12}), work)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     assert work.attempts(5) == 2, "what is tested must have happened"
+
+
+@contextmanager
+def running_dask(folder: Path) -> Iterator[tuple[str, int]]:
+    """Start a scheduler and a worker; give its address and its process ID."""
+    file = folder / "scheduler.json"
+    words = ["--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1"]
+    env = {**os.environ, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    commands = {"dask_scheduler": ["--port", "0"], "dask_worker": ["--nthreads", "1"]}
+    with ExitStack() as stack:
+        processes = []
+        for name, more in commands.items():
+            command = [sys.executable, "-m", f"distributed.cli.{name}", *words, *more]
+            output = stack.enter_context((folder / f"{name}.log").open("w"))
+            process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
+            processes.append(process)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            while not file.exists():
+                assert process.poll() is None, (folder / f"{name}.log").read_text()
+                time.sleep(0.05)
+        yield json.loads(file.read_text())["address"], processes[0].pid
+
+
+def stages_of_death(engine: Engine, victim: int | None, tmp_path: Path) -> dict[int, QuantumOutcome]:
+    """Execute a graph of which quantum 5 kills what the engine cannot do without; each quantum has one outcome."""
+    graph = enumerated({"a": 20})
+    context = ExecutionContext(graph, CallSpec(Recorder(tmp_path, bombs=((5, "kill_victim"),))))
+    model = FuturesExecutor(engine)
+    model.check(context)
+    if isinstance(engine, Parsl):
+        (executor,) = (
+            each for each in engine._kernel.executors.values() if hasattr(each, "interchange_proc")
+        )
+        victim = executor.interchange_proc.pid
+    (tmp_path / "victim").write_text(str(victim))
+    outcomes: list[QuantumOutcome] = []
+    with pytest.raises(
+        PipetaskError, match=r"^The engine (is gone|takes no more work): .* (lost|has ended)\.$"
+    ):
+        outcomes.extend(_noted(model.execute(graph, context), outcomes))
+    context.stop.close()
+    assert sorted(outcome.id for outcome in outcomes) == list(range(20))
+    return {outcome.id: outcome for outcome in outcomes}
+
+
+def _noted(found: Iterable[QuantumOutcome], noted: list[QuantumOutcome]) -> Iterator[QuantumOutcome]:
+    for outcome in found:
+        noted.append(outcome)
+        yield from ()
+
+
+def none_is_left(folder: Path) -> None:
+    """Wait until all processes that have run quanta are gone."""
+    pids = {int(line.split()[0]) for path in folder.glob("*.start") for line in path.read_text().splitlines()}
+    while any(psutil.pid_exists(pid) for pid in pids):
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_scheduler_of_dask_that_is_killed_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipetask.executors.futures.engines.dask.CONNECTING", "5s")
+    with running_dask(tmp_path) as (address, pid):
+        outcomes = stages_of_death(find_engine(f"dask:{address}", 2), pid, tmp_path)
+        none_is_left(tmp_path)
+    assert {outcomes[id].status for id in range(5)} == {Status.SUCCEEDED}
+    assert {outcome.status for outcome in outcomes.values()} <= {Status.SUCCEEDED, Status.CANCELLED}
+
+
+@pytest.mark.slow
+def test_an_interchange_of_parsl_that_is_killed_ends_the_run(tmp_path: Path) -> None:
+    outcomes = stages_of_death(find_engine("parsl", 1), None, tmp_path)
+    none_is_left(tmp_path)
+    assert {outcomes[id].status for id in range(5)} == {Status.SUCCEEDED}
+    assert {outcome.status for outcome in outcomes.values()} <= {Status.SUCCEEDED, Status.CANCELLED}
+
+
+@pytest.mark.slow
+def test_a_full_shared_folder_costs_the_record_only(tmp_path: Path) -> None:
+    graph = enumerated({"a": 12})
+    work = Recorder(tmp_path, bombs=((5, "kill_driver_once"),))
+    context = ExecutionContext(graph, CallSpec(work))
+    model = FuturesExecutor(find_engine("processes", 2))
+    model.check(context)
+    assert model._folder is not None
+    for number in range(1, 40):  # none can be made
+        (model._folder.path / f"bundle-{number}.outcomes").symlink_to(tmp_path / "gone" / "file")
+    outcomes = {outcome.id: outcome for outcome in model.execute(graph, context)}
+    context.stop.close()
+    assert {id: outcome.status for id, outcome in outcomes.items()} == dict.fromkeys(
+        range(12), Status.SUCCEEDED
+    )
+    assert work.attempts(5) == 2, "what is tested must have happened"
+
+
+def test_a_disk_that_gets_full_in_the_middle_of_an_outcome_leaves_those_before(tmp_path: Path) -> None:
+    folder = SharedFolder.make(tmp_path)
+    outcomes = [QuantumOutcome(id, Status.SUCCEEDED) for id in range(10)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with folder.recording(1) as record:
+        record(outcomes[0])
+        size = (folder.path / "bundle-1.outcomes").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, hard))
+        try:
+            record(outcomes[1])
+            record(outcomes[2])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        record(outcomes[3])
+    assert (folder.path / "bundle-1.outcomes").stat().st_size == 2 * size + size // 2
+    assert folder.recorded(1) == outcomes[:2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["message", "folder"])
+def test_idle_workers_notice_the_end_of_their_run(tmp_path: Path, sign: str) -> None:
+    folder = SharedFolder.make(tmp_path / "shared")
+    work = pickle.dumps(CallSpec(Recorder(tmp_path)))
+    order = Order("a run", 1, work, (Ticket(0, bytes(16)),), Limits(None, 5.0), folder, {})
+    answer = run_bundle(order)
+    assert QuantumOutcome.from_wire(answer.outcomes[0]).status is Status.SUCCEEDED
+    assert "a run" not in WARM_WORKERS._over
+    if sign == "message":
+        note_end("a run")
+    else:
+        folder.remove()
+    none_is_left(tmp_path)  # long before they would end for want of work
+    WARM_WORKERS._over.clear()
+    assert not answer.failure
 
 
 @pytest.mark.slow
@@ -177,9 +318,22 @@ class CruelEngine(Engine):
             if self.random.random() < 0.3:
                 outcomes *= 2
             if loses:
-                future.set_exception(OSError("the worker is gone"))
+                self._lose(future)
             else:
                 future.set_result(Answer(tuple(outcome.to_wire() for outcome in outcomes)))
+
+    def _lose(self, future: Future[Answer]) -> None:
+        """Say so as engines do: by an exception of theirs, by one that has no text, or by a cancellation."""
+        match self.random.choice(["exception", "no text", "cancelled", "cancellation as exception"]):
+            case "exception":
+                future.set_exception(OSError("the worker is gone"))
+            case "no text":
+                future.set_exception(UnpicklableError(self._lock))
+            case "cancelled":
+                future.cancel()
+                future.set_running_or_notify_cancel()
+            case _:
+                future.set_exception(CancelledError())
 
 
 @settings(max_examples=40, deadline=None)

@@ -211,6 +211,14 @@ def kill_driver_once(folder: Path) -> None:
         hang(folder)
 
 
+def kill_victim(folder: Path) -> None:
+    """Kill the process that a file names, and wait until it is dead."""
+    victim = psutil.Process(int((folder / "victim").read_text()))
+    victim.kill()
+    while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+
+
 def hang_with_family(folder: Path) -> None:
     """Hang together with a child, a grandchild that was orphaned, and one in a session of its own."""
     orphan = "import os, time; os.fork() and os._exit(0); time.sleep(3600)"

@@ -65,7 +65,10 @@ def reason_of(error: BaseException) -> str:
         The exception.  If SQLAlchemy wraps an exception of the database, the message of the latter is used.
     """
     error = getattr(error, "orig", None) or error
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    try:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    except Exception:  # the class may have any fault
+        text = ""
     return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
-from ...errors import PipetaskError, one_line
+from ...errors import PipetaskError, one_line, reason_of
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome, Status
 from ..base import ExecutionContext
@@ -35,19 +35,24 @@ _LOG = logging.getLogger(__name__)
 MOST_LOSSES = 3
 """Times that an engine may lose a quantum until it is given up."""
 
-MOST_REFUSALS = 5
-"""Times in a row that an engine may refuse work until the run is given up."""
+MOST_REFUSALS = 20
+"""Times that an engine may refuse work, without an answer in between, until the run is given up."""
+
+PULSE = 5.0
+"""Seconds between two looks at whether an engine that says nothing is dead."""
 
 FAREWELL = 15.0
 """Seconds, beyond the grace of a quantum, in which bundles must come back when the run stops."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Flight:
     """A bundle that the engine has."""
 
     future: Future[Answer]
     quanta: Mapping[int, QuantumData]
+    given_up: bool = False
+    """Whether it is not waited for any more."""
 
 
 class Dispatch:
@@ -100,6 +105,8 @@ class Dispatch:
         self._lost: deque[QuantumData] = deque()
         """Quanta that were lost, to be run once more, each alone."""
         self._losses: Counter[int] = Counter()
+        self._again: set[int] = set()
+        """Quanta of bundles that were lost before they had begun, as far as is recorded; they may have left files."""
         self._n_refusals = 0
         self._failure: PipetaskError | None = None
         self._stop_deadline: float | None = None
@@ -147,12 +154,15 @@ class Dispatch:
 
     def _wait(self) -> None:
         deadlines = [each for each in (self._frontier.next_due, self._stop_deadline) if each is not None]
-        seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        seconds = min([PULSE, *(max(0.0, each - time.monotonic()) for each in deadlines)])
         sources = [each for each in (self._context.stop, self._context.elsewhere) if each is not None]
         ready = wait([self._bell, *(each.fileno() for each in sources)], seconds)
         for each in sources:
             if each.fileno() in ready:
                 each.acknowledge()
+        if not ready and (reason := self._engine.end_of_life()) is not None:
+            self._fail(PipetaskError(f"The engine is gone: {reason}."))
+            self._give_up()
         with contextlib.suppress(BlockingIOError):
             while os.read(self._bell, 4096):
                 pass
@@ -169,7 +179,11 @@ class Dispatch:
 
     def _send(self) -> None:
         """Give the engine as many bundles as it has slots, and short ones that wait there for the next."""
-        slots = self._engine.slots
+        try:
+            slots = self._engine.slots
+        except Exception as error:
+            self._refused((), error)
+            return
         while len(self._flights) < 2 * slots and not self._context.stop:
             idle = len(self._flights) < slots
             if self._lost and idle and self._bundler.may_share(slots, {0: self._lost[0]}):
@@ -185,11 +199,7 @@ class Dispatch:
         self._n_flights += 1
         number, frontier = self._n_flights, self._frontier
         tickets = tuple(
-            self._context.ticket(
-                each,
-                frontier.attempt(each.id) + self._losses[each.id],
-                new_inputs=frontier.has_new_inputs(each),
-            )
+            self._context.ticket(each, self._attempt(each.id), new_inputs=frontier.has_new_inputs(each))
             for each in bundle
         )
         limits = Limits(self._context.timeout, self._policy.grace)
@@ -199,9 +209,11 @@ class Dispatch:
         except Exception as error:
             self._refused(bundle, error)
             return
-        self._n_refusals = 0
         self._flights[number] = _Flight(future, {each.id: each for each in bundle})
         future.add_done_callback(lambda _: self._ring(number))
+
+    def _attempt(self, id: int) -> int:
+        return self._frontier.attempt(id) + (self._losses[id] or int(id in self._again))
 
     def _refused(self, bundle: Sequence[QuantumData], error: Exception) -> None:
         for each in bundle:
@@ -209,7 +221,7 @@ class Dispatch:
         self._n_refusals += 1
         _LOG.debug("The engine takes no work: %s", one_line(error), exc_info=error)
         if self._n_refusals >= MOST_REFUSALS:
-            self._fail(PipetaskError(f"The engine takes no more work: {one_line(error)}"))
+            self._fail(PipetaskError(f"The engine takes no more work: {reason_of(error)}."))
         else:
             self._engine.renew()
 
@@ -230,9 +242,8 @@ class Dispatch:
             number = self._landed.popleft()
             if (flight := self._flights.pop(number, None)) is None:
                 continue
-            if flight.future.cancelled() and self._context.stop:
-                for quantum in flight.quanta.values():  # it was not begun, or its engine cannot say
-                    self._frontier.give_back(quantum)
+            if self._context.stop and (flight.given_up or flight.future.cancelled()):
+                yield from self._called_off(number, flight)
                 continue
             try:
                 answer = flight.future.result(0)
@@ -245,7 +256,17 @@ class Dispatch:
             if self._folder is not None:
                 self._folder.forget(number)
 
+    def _called_off(self, number: int, flight: _Flight) -> Iterator[QuantumOutcome]:
+        """Take what is recorded of a bundle that was cancelled, which may have been running all the same."""
+        missing = dict(flight.quanta)
+        if self._folder is not None:
+            yield from self._ended(missing, self._folder.recorded(number))
+            self._folder.forget(number)
+        for quantum in missing.values():
+            self._frontier.give_back(quantum)
+
     def _arrived(self, flight: _Flight, answer: Answer) -> Iterator[QuantumOutcome]:
+        self._n_refusals = 0
         for id, left in answer.left_behind:
             self._left_behind.note(id, left)
         missing = dict(flight.quanta)
@@ -283,6 +304,7 @@ class Dispatch:
         if self._folder is not None:
             suspects, innocent = suspects[:1], suspects[1:]
             for quantum in innocent:
+                self._again.add(quantum.id)
                 self._frontier.give_back(quantum)
         for quantum in suspects:
             self._losses[quantum.id] += 1
@@ -307,15 +329,22 @@ class Dispatch:
             self._folder.ask(stop.level)
         else:
             for flight in self._flights.values():
-                flight.future.cancel()
+                with contextlib.suppress(Exception):  # as below
+                    flight.future.cancel()
         if stop.level < StopLevel.STOP:
             return
         if self._stop_deadline is None:
             self._stop_deadline = time.monotonic() + self._policy.grace + FAREWELL
         elif time.monotonic() >= self._stop_deadline:
-            for number in list(self._flights):
-                self._flights[number].future.cancel()
-                self._landed.append(number)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Wait no longer for what is on its way; what it has recorded counts."""
+        for number, flight in self._flights.items():
+            with contextlib.suppress(Exception):  # Parsl cannot cancel anything, and raises
+                flight.future.cancel()
+            flight.given_up = True
+            self._landed.append(number)
 
 
 def _cancelled(id: int, reason: str) -> QuantumOutcome:

@@ -64,6 +64,10 @@ class Engine(ABC):
     def renew(self) -> None:  # noqa: B027  most engines replace their workers themselves
         """Begin again after a future or `submit` has raised an exception that the function has not."""
 
+    def end_of_life(self) -> str | None:
+        """Return why nothing will come back any more, if that is known; asked every few seconds."""
+        return None
+
     def tell_all(self, function: Callable[..., Any], /, *arguments: Any) -> None:  # noqa: B027  as above
         """Have a function called in each process of the engine, soon or not at all."""
 

@@ -49,14 +49,21 @@ class SharedFolder:
         not the quantum: the answer has the outcome, too.
         """
         with contextlib.ExitStack() as stack:
-            file = None
+            file: io.FileIO | None = None
             with contextlib.suppress(OSError):
                 file = stack.enter_context(self._bundle(bundle).open("ab", buffering=0))
 
             def record(outcome: QuantumOutcome) -> None:
-                if file is not None:
-                    with contextlib.suppress(OSError):
-                        file.write(pickle.dumps(outcome.to_wire(), pickle.HIGHEST_PROTOCOL))
+                nonlocal file
+                if file is None:
+                    return
+                data = pickle.dumps(outcome.to_wire(), pickle.HIGHEST_PROTOCOL)
+                try:
+                    complete = file.write(data) == len(data)
+                except OSError:
+                    complete = False
+                if not complete:
+                    file = None  # what came behind half an outcome could not be read
 
             yield record
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from typing import Any, Self
 
 from ..engine import Engine
@@ -23,6 +23,9 @@ _SETTINGS = {
 
 RECOUNT = 5.0
 """Seconds until the scheduler, whose workers may come and go, is asked again how many there are."""
+
+CONNECTING = "30s"
+"""How long it may take to reach a scheduler, in the beginning and after the connection was lost."""
 
 TELLING = 2.0
 """Seconds in which all workers should have been told something."""
@@ -63,14 +66,20 @@ class Dask(Engine):
         self._connect()
         if self._cluster is not None:
             return self._workers
-        if time.monotonic() >= self._counted + RECOUNT:
+        if time.monotonic() >= self._counted + RECOUNT and self._connected:
             self._threads, self._counted = max(1, sum(self._client.nthreads().values())), time.monotonic()
         return self._threads
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a function called on any worker."""
         self._connect()
+        if not self._connected:
+            raise ConnectionError("the connection to Dask's scheduler is lost")
         return self._executor.submit(function, *arguments)
+
+    @property
+    def _connected(self) -> bool:
+        return self._client is not None and self._client.status in ("running", "connecting")
 
     def _connect(self) -> None:
         if self._client is not None:
@@ -83,15 +92,19 @@ class Dask(Engine):
                 self._cluster = LocalCluster(
                     n_workers=self._workers, threads_per_worker=1, processes=True, dashboard_address=None
                 )
-            self._client = Client(self._cluster or self._address, set_as_default=False, timeout="30s")
+            self._client = Client(self._cluster or self._address, set_as_default=False, timeout=CONNECTING)
         self._executor = self._client.get_executor(pure=False, retries=0)
 
     def tell_all(self, function: Callable[..., Any], /, *arguments: Any) -> None:
         """Have a function called in each worker of a cluster that goes on."""
-        if self._client is None or self._cluster is not None:
+        if not self._connected or self._cluster is not None:
             return
-        call = partial(self._client.run, function, *arguments, on_error="ignore")
-        teller = threading.Thread(target=call, daemon=True)  # a worker may hang
+
+        def tell() -> None:
+            with contextlib.suppress(Exception):  # a worker or the scheduler goes at this moment
+                self._client.run(function, *arguments, on_error="ignore")
+
+        teller = threading.Thread(target=tell, daemon=True)  # a worker may hang
         teller.start()
         teller.join(TELLING)
 

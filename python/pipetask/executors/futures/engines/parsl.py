@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
+import multiprocessing
+import os
 import shlex
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from typing import Any, Self
 
 from ....errors import UsageError
 from ..engine import Engine
 
 __all__ = ["Parsl"]
+
+CLEANING = 5.0
+"""Seconds in which Parsl ends what there is without its interchange."""
 
 
 class Parsl(Engine):
@@ -32,6 +40,8 @@ class Parsl(Engine):
 
         self._config = config
         self._workers = workers
+        self._kernel: Any = None
+        self._interchange_died = False
         self._executor: Any = None
 
     @classmethod
@@ -59,18 +69,68 @@ class Parsl(Engine):
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a function called."""
         if self._executor is None:
+            import parsl
             from parsl.concurrent import ParslPoolExecutor
 
             config = self._config()
             config.retries = 0  # what was lost is run again here, which knows what it was
-            self._executor = ParslPoolExecutor(config).__enter__()
-        return self._executor.submit(function, *arguments)
+            self._kernel = parsl.load(config)
+            self._executor = ParslPoolExecutor(dfk=self._kernel)
+        if any(getattr(each, "bad_state_is_set", False) for each in self._kernel.executors.values()):
+            raise BrokenExecutor("Parsl's blocks have ended")  # otherwise all functions would fail at once
+        return self._executor.submit(_attended, os.getpid(), function, *arguments)
+
+    def end_of_life(self) -> str | None:
+        """Return that an interchange has ended, which Parsl does not look at."""
+        for executor in self._kernel.executors.values() if self._kernel is not None else ():
+            interchange = getattr(executor, "interchange_proc", None)
+            if interchange is not None and interchange.poll() is not None:
+                self._interchange_died, reason = True, "Parsl's interchange has ended"
+                # Otherwise Parsl would ask it to end the blocks, and wait for an answer for ever.
+                executor.set_bad_state_and_fail_all(RuntimeError(reason))
+                with contextlib.suppress(
+                    Exception
+                ):  # a manager ends by itself, too, when it misses heartbeats
+                    executor.provider.cancel(list(executor.blocks_to_job_id.values()))
+                return reason
+        return None
+
+    def renew(self) -> None:
+        """Start new blocks: those of before have ended too often for Parsl to go on."""
+        self.close()
 
     def close(self) -> None:
         """End all blocks."""
-        if self._executor is not None:
-            self._executor.__exit__(None, None, None)
-            self._executor = None
+        if self._kernel is None:
+            return
+        import parsl
+
+        kernel, self._kernel, self._executor = self._kernel, None, None
+        parsl.clear()
+        if self._interchange_died:  # which Parsl would wait for
+            cleaner = threading.Thread(target=kernel.cleanup, daemon=True)
+            cleaner.start()
+            cleaner.join(CLEANING)
+        else:
+            kernel.cleanup()
+
+
+def _attended(command: int, function: Callable[..., Any], /, *arguments: Any) -> Any:
+    """Call a function in a worker that ends with its manager; otherwise it would wait for the next for ever."""
+    if os.getpid() != command:  # there are executors that run functions in the process of the command
+        _end_with_manager()
+    return function(*arguments)
+
+
+@functools.cache
+def _end_with_manager() -> None:
+    if (manager := multiprocessing.parent_process()) is not None:
+
+        def wait() -> None:
+            manager.join()
+            os._exit(1)  # our own workers end with this process
+
+        threading.Thread(target=wait, daemon=True, name="pipetask-manager").start()
 
 
 def _this_machine(workers: int) -> Any:
