@@ -66,7 +66,7 @@ class Node:
     labels: tuple[str, ...]
     """The tasks that it runs, in pipeline order."""
 
-    ids: array[int]
+    ids: Sequence[int]
     """The quanta, in topological order."""
 
     needs: tuple[int, ...]
