@@ -74,6 +74,8 @@ class Run:
 
     def submit(self, new: Round) -> str:
         """Submit a round, and return what it is called."""
+        # What was absent before says nothing of these.
+        self.layout.absent.unlink(missing_ok=True)
         jobs = submit_round(self.directory, self.configuration, self.record, new)
         if new.left_out:
             print(
