@@ -54,6 +54,24 @@ def test_options_and_models_do_not_import_lsst() -> None:
     assert int(number) > 50, "they were imported"
 
 
+def test_an_interrupt_waits_until_a_name_is_imported() -> None:
+    code = """
+import os, signal, sys, pipetask
+
+class Interrupts:
+    def find_spec(self, name, path, target=None):
+        if name == "pipetask.graph.structure":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+try:
+    from pipetask import EnumeratedGraph
+except KeyboardInterrupt:
+    print("interrupted", "EnumeratedGraph" in vars(pipetask))
+"""
+    assert python(code).stdout.split() == ["interrupted", "True"]
+
+
 def test_completion_offers_all_names() -> None:
     code = """
 import rlcompleter, pipetask

@@ -255,8 +255,11 @@ if not TYPE_CHECKING:  # or else any name would be right to a type checker
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-        globals()[name] = value  # the next look-up finds it without this function
+        from .execution.whole_imports import whole_imports
+
+        with whole_imports():
+            value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+            globals()[name] = value  # the next look-up finds it without this function
         return value
 
 
