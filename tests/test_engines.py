@@ -448,6 +448,7 @@ def test_workers_that_do_not_see_the_folder_are_told_of_once(caplog: pytest.LogC
             "no_such_module.Engine",
             "cannot be imported .*: install its package, or put the folder .* PYTHONPATH",
         ),
+        ("pipetask.text:Engine", "has no attribute 'make': write .* package.module.Class:ARGUMENT"),
         (
             "pipetask.no_such_module.Engine:x",
             r"cannot be imported \(No module named 'pipetask.no_such_module'\)\.",

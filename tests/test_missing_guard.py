@@ -67,6 +67,23 @@ def test_a_missing_guard_is_one_line(tmp_path: Path, method: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_script_from_standard_input_needs_no_guard(tmp_path: Path, method: str) -> None:
+    script = WITHOUT_REPOSITORY.replace("FOLDER", str(tmp_path)).replace("METHOD", method)
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=textwrap.dedent(script),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.glob("*.start"))) == 20
+
+
+@pytest.mark.slow
 def test_a_missing_guard_is_one_line_for_a_graph(
     make_repository: Callable[..., Repository], tmp_path: Path
 ) -> None:

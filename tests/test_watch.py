@@ -22,6 +22,7 @@ from pipetask.batch.outcomes import AttemptWriter
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.status import NodeState, RunPhase, RunStatus
 from pipetask.cli.watch import _Page
+from pipetask.errors import PipetaskError
 from pipetask.executors.activity import Activity
 from pipetask.journal.facts import RunBegin, RunEnd
 from pipetask.journal.places import default_folder, new_journal, note_batch_run
@@ -150,6 +151,14 @@ def test_recent_runs_are_listed_newest_first() -> None:
     assert lines[2].split()[2:5] == ["running", "1/3", "1"]
     assert lines[3].split()[2:4] == ["succeeded", "3/3"]
     assert [each["name"] for each in json.loads(run_here("watch", "--json").out)[1:]] == ["u/two", "u/one"]
+
+
+def test_a_run_is_found_by_its_output_run_or_collection() -> None:
+    run = journal_of_a_run("u/run/20260101T000000Z", options={"output": "u/chain"})
+    for name in ("u/run/20260101T000000Z", "u/run", "u/chain"):
+        assert find_run(name) == run
+    with pytest.raises(PipetaskError, match="'u/cha' is no run"):
+        find_run("u/cha")
 
 
 def test_without_runs_the_folder_is_named(state_folder: Path) -> None:

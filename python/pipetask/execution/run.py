@@ -110,7 +110,7 @@ def run(
     """Execute a quantum graph in a repository, and return how each quantum ended.
 
     The keywords are the options of ``pipetask run``, with underscores.  Unlike the command, this reads no option files,
-    and prints nothing.
+    and prints nothing but the list of a dry run.
 
     Parameters
     ----------

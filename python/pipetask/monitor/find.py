@@ -24,8 +24,8 @@ def find_run(name: str) -> RunDirectory | Path:
     ----------
     name
         A run directory; a folder with journals, of which the newest is taken; a journal; the name of a folder in the
-        state folder; or the output run of a recent run, or the collection that it is in (``u/me/out`` for
-        ``u/me/out/20260101T000000Z``).
+        state folder; or, of a recent run, its output run, what that begins with (``u/me/out`` for
+        ``u/me/out/20260101T000000Z``), or the ``-o`` of its command.
 
     Raises
     ------
@@ -67,16 +67,17 @@ def _named(name: str) -> RunDirectory | Path | None:
         if journals := journals_in(folder):
             return journals[-1]
     for place in recent_runs():
-        if f"{_output_run(place)}/".startswith(f"{name}/"):
+        if any(f"{each}/".startswith(f"{name}/") for each in _outputs(place)):
             return place if _is_journal(place) else RunDirectory(place)
     return None
 
 
-def _output_run(place: Path) -> str | None:
+def _outputs(place: Path) -> list[str]:
+    """Return the output run, and the collection that the command has put it into, if that is known."""
     if _is_journal(place):
         begin = begin_of(place)
-        return begin.output_run if begin is not None else None
+        return [each for each in (begin.output_run, begin.options.get("output")) if each] if begin else []
     try:
-        return RunDirectory(place).facts.output_run
+        return [RunDirectory(place).facts.output_run]
     except PipetaskError:  # it is of another version
-        return None
+        return []

@@ -116,8 +116,7 @@ def find_engine(text: str, workers: int) -> Engine:
     Parameters
     ----------
     text
-        A name or a class path, and, behind a colon, what only the engine understands.  A class path must be followed by
-        a colon if there is nothing else: ``package.module.Class:``.
+        A name or a class path with dots, and, behind a colon, what only the engine understands.
     workers
         How many workers to start, if the engine starts workers.
 
@@ -134,6 +133,10 @@ def find_engine(text: str, workers: int) -> Engine:
         return load_class(path).make(argument or None, workers)
     except UsageError as error:
         raise UsageError(f"--engine {text}: {error}") from error
+    except AttributeError as error:
+        raise UsageError(
+            f"--engine {text}: {reason_of(error)}: write a class of an engine as package.module.Class:ARGUMENT."
+        ) from error
     except (ImportError, RuntimeError) as error:  # mpi4py raises the latter without a library of MPI
         remedy = _remedy(name, argument, error)
         raise UsageError(f"--engine {text}: it cannot be imported ({reason_of(error)}){remedy}.") from error

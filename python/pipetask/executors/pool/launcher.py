@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import get_all_start_methods, spawn
+from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import PipetaskError, reason_of
@@ -244,6 +245,8 @@ def preparation() -> dict[str, Any]:
     data = spawn.get_preparation_data("pipetask-worker")
     if data.get("start_method") not in get_all_start_methods():
         del data["start_method"]  # of a library that this process has imported, and the worker has not
+    if not Path(data.get("init_main_from_path", ".")).exists():
+        data.pop("init_main_from_path", None)  # of a script from standard input, which no worker can import
     return data | {"authkey": bytes(data["authkey"])}
 
 
