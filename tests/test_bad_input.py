@@ -213,6 +213,9 @@ CASES = {
     "a run that is no run": Case(
         "'u/out/run'|TAGGED|not RUN", prepare=a_collection("u/out/run", CollectionType.TAGGED)
     ),
+    "an output with the name of the run": Case(
+        "'u/out/run'|also|update-graph-run", "-o u/out/run -i input_chain"
+    ),
     "an output that is no chain": Case("'input_run'|RUN|not CHAINED", "-o input_run"),
     "an input that does not exist": Case("--input|'nowhere'", "-o u/out -i input_chain,nowhere"),
     "an output with other inputs": Case(

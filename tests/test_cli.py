@@ -227,7 +227,7 @@ def test_dry_run_says_what_the_run_itself_would_refuse_or_warn_of(repository: Re
     assert run_forked(*repository.arguments("--init-only")).code == 0
     assert "pipetask:" not in run_forked(*repository.arguments("--extend-run", "--mode", "dry-run")).err
     misspelt = run_forked(*words, "-o", "u/ouy", "--register-dataset-types", "--extend-run")
-    assert "'u/out/run' is not in 'u/ouy': it is put there when the graph is executed." in misspelt.err
+    assert "'u/out/run' is not in 'u/ouy': it is added to it when the graph is executed." in misspelt.err
 
 
 def test_plan_is_a_json_object_a_line(repository: Repository, tmp_path: Path) -> None:

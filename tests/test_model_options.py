@@ -122,7 +122,7 @@ def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
         (
             "-j 8 --bundle-size 5",
             "--bundle-size is an option of --mode condor and slurm, and quanta run with --mode multiprocess: leave it "
-            "out, or use that mode.",
+            "out, or use one of those modes.",
         ),
         (
             "--no-submit --wait",

@@ -126,6 +126,15 @@ STORIES = {
 }
 
 
+@pytest.mark.parametrize("name", ["TypeError", "builtins.TypeError"])
+def test_a_mock_raises_an_exception_that_is_built_in(name: str, copy: Callable[..., Path]) -> None:
+    folder = copy("real")
+    failure = ["--mock-failure", f"flatten:{name}:visit = 1"]
+    finished = run_forked(*running(folder, *ONE, *NEW, *MOCK, *failure))
+    assert finished.code == 1
+    assert "TypeError: Simulated failure" in finished.err
+
+
 @pytest.mark.parametrize("name", STORIES)
 def test_repository_is_as_the_peer_leaves_it(name: str, copy: Callable[..., Path], peer: Command) -> None:
     story = STORIES[name]

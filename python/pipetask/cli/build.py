@@ -31,7 +31,7 @@ def run(invocation: Invocation) -> int:
     if request.graph_items:
         item = request.graph_items[0].name
         raise UsageError(
-            f"--show {item} is about quantum graphs: pipetask qgraph and pipetask run make such."
+            f"--show {item} shows a quantum graph, and build makes none: use pipetask qgraph or pipetask run."
         )
     source = build_pipeline(options.pipeline)
     only_checked = not (request.items or options.pipeline.drawn or options.pipeline.save_pipeline)

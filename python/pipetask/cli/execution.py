@@ -63,9 +63,10 @@ def _check_owners(
     flags = " and ".join(_flag(each, options) for each in same)
     hints = [model.instead_of(each.name, options.models.values[each.name]) for each in same]
     what, it = ("is an option", "it") if len(same) == 1 else ("are options", "them")
+    those = "that mode" if len(owners) == 1 else "one of those modes"
     raise UsageError(
         f"{flags} {what} of --mode {' and '.join(owners)}, and quanta run with --mode {mode}: "
-        f"{'; '.join(filter(None, hints)) or f'leave {it} out, or use that mode'}."
+        f"{'; '.join(filter(None, hints)) or f'leave {it} out, or use {those}'}."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -45,14 +46,22 @@ def mocked(pipeline: PipelineGraph, building: GraphBuildOptions) -> PipelineGrap
 
 
 def _forced(failure: MockFailure, labels: Iterable[str]) -> Any:
-    from lsst.pipe.base.tests.mocks import DataIdMatch, ForcedFailure
+    from lsst.pipe.base.tests.mocks import DataIdMatch, ForcedFailure, MockPipelineTaskConfig
+
+    class Importable(ForcedFailure):
+        """A failure whose exception is named so that it can be imported, built-in ones, too."""
+
+        def set_config(self, config: MockPipelineTaskConfig) -> None:
+            super().set_config(config)
+            if self.exception_type is not None and self.exception_type.__module__ == "builtins":
+                config.fail_exception = f"builtins.{self.exception_type.__name__}"
 
     if failure.label not in labels:
         raise UsageError(
             f"--mock-failure: there is no task {failure.label!r}{did_you_mean(failure.label, labels)}"
         )
     try:
-        exception = doImportType(failure.exception) if failure.exception else None
+        exception = _imported(failure.exception) if failure.exception else None
         DataIdMatch(failure.where)
         if failure.memory is not None:
             Quantity(failure.memory).to(byte)
@@ -60,7 +69,12 @@ def _forced(failure: MockFailure, labels: Iterable[str]) -> Any:
         raise UsageError(f"--mock-failure of {failure.label}: {reason_of(error)}.") from error
     if exception is not None and not issubclass(exception, BaseException):
         raise UsageError(f"--mock-failure of {failure.label}: {failure.exception} is no exception.")
-    return ForcedFailure(failure.where, exception, failure.memory)
+    return Importable(failure.where, exception, failure.memory)
+
+
+def _imported(name: str) -> type:
+    """Import an exception; a built-in one needs no module."""
+    return doImportType(name if "." in name or not hasattr(builtins, name) else f"builtins.{name}")
 
 
 def _warn_of_unknown(pipeline: PipelineGraph, names: Iterable[str]) -> None:

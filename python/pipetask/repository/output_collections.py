@@ -223,9 +223,9 @@ class OutputCollections:
             When they change, for the message.
         """
         if self.options.extend_run and not self.run_exists:
-            _LOG.warning("Output run %r has not been begun: it is begun %s.", self.run, when)
+            _LOG.warning("Output run %r does not exist yet: it is created %s.", self.run, when)
         if self.run_exists and not self.complete:
-            _LOG.warning("Output run %r is not in %r: it is put there %s.", self.run, self.chain, when)
+            _LOG.warning("Output run %r is not in %r: it is added to it %s.", self.run, self.chain, when)
 
     def _members(self, butler: Butler) -> list[str]:
         """Return the children of the chain besides the run: its current ones, or the inputs."""
@@ -249,6 +249,11 @@ class OutputCollections:
     def _check(self) -> None:
         options = self.options
         self._check_names()
+        if self.run == self.chain:
+            raise PipetaskError(
+                f"--output {self.chain!r} is also the name of the output run: give another --output, or the graph "
+                "another run with update-graph-run."
+            )
         self._check_inputs()
         if self.begun and not options.extend_run:
             raise PipetaskError(
