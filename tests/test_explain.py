@@ -80,6 +80,8 @@ def test_what_means_several_quanta_is_refused() -> None:
         UsageError, match=r"isr can mean 3 quanta: isr \(exposure=1, detector=0\); .*Name more"
     ):
         QuantumSelection.parse(["isr"]).only(QUANTA[:3])
+    with pytest.raises(UsageError, match=r"00000000 can mean 3 quanta: .*Name more of the UUID"):
+        QuantumSelection.parse(["00000000"]).only(QUANTA[:3])
     with pytest.raises(UsageError, match="'exposure' is no part of a data ID"):
         QuantumSelection.parse(["isr", "exposure"])
 

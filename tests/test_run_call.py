@@ -37,6 +37,7 @@ from pipetask.execution.run import MODEL_GROUPS, run
 from pipetask.execution.whole_imports import whole_imports
 from pipetask.journal.places import journals_in
 from pipetask.monitor.local import LocalWatch
+from pipetask.observe.sink import Audience
 from pipetask.options.declaration import Declared, Option, item_type
 from pipetask.options.execution import ExecutorOptions, RunOptions
 from pipetask.options.keywords import keywords, values_of
@@ -358,6 +359,21 @@ def test_messages_name_what_the_user_has_given() -> None:
     assert str(refused) == "put that right and try again; its __cause__ shows where it is."
     command = UsageError("Use mpiexec -n 2 python -m mpi4py.futures, or try --start-method spawn.")
     assert str(command) == "Use mpiexec -n 2 python -m mpi4py.futures, or try start_method='spawn'."
+
+
+def test_a_sink_that_raises_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Mine(pipetask.Sink):
+        def note(self, outcome: pipetask.QuantumOutcome) -> None:
+            raise ValueError("no")
+
+    outcome = pipetask.QuantumOutcome(0, pipetask.Status.SUCCEEDED, 1.0, 2.0)
+    Audience([Mine()]).note(outcome)
+    with speaking_of_flags():
+        Audience([Mine()]).note(outcome)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        f"Mine: ValueError: no ({where} DEBUG shows where).  The run itself is not affected."
+        for where in ("log level", "--log-level")
+    ]
 
 
 def test_a_warning_names_what_the_user_has_given(caplog: pytest.LogCaptureFixture) -> None:

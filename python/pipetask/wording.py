@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["in_own_words", "keyword_of", "note_option", "speaking_of_flags"]
+__all__ = ["in_log", "in_own_words", "keyword_of", "note_option", "speaking_of_flags"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ def in_own_words(message: str) -> str:
     if _speaks_of_flags:
         return message
     return _FLAG.sub(_as_argument, message.replace(_SHOWS_WHERE, "its __cause__ shows where"))
+
+
+def in_log(message: str) -> str:
+    """Return a message for the log, which has the traceback at level DEBUG, however that is switched on."""
+    return message if _speaks_of_flags else message.replace(_SHOWS_WHERE, "log level DEBUG shows where")
 
 
 def _as_argument(match: re.Match[str]) -> str:

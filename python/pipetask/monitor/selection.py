@@ -77,9 +77,8 @@ class QuantumSelection:
         if len({each.quantum_id for each in found}) > 1:
             names = "; ".join(each.describe() for each in found[:_MOST])
             more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
-            raise UsageError(
-                f"{self} can mean {len(found)} quanta: {names}{more}.  Name more of the data ID."
-            )
+            what = "data ID" if self.quantum_id is None else "UUID"
+            raise UsageError(f"{self} can mean {len(found)} quanta: {names}{more}.  Name more of the {what}.")
         return found[0]
 
     def refuse(self, run: str, known: Iterable[JournaledQuantum], labels: Collection[str]) -> PipetaskError:

@@ -10,6 +10,7 @@ from ..errors import one_line
 from ..executors.activity import Activity
 from ..graph.enumeration import EnumeratedGraph
 from ..outcome import QuantumOutcome
+from ..wording import in_log
 
 if TYPE_CHECKING:
     from .summary import RunSummary
@@ -86,5 +87,6 @@ class Audience(Sink):
                 getattr(sink, what)(*arguments)
             except Exception as error:
                 self._sinks.remove(sink)
-                _LOG.warning("%s  The run itself is not affected.", one_line(error, type(sink).__name__))
+                said = in_log(one_line(error, type(sink).__name__))
+                _LOG.warning("%s  The run itself is not affected.", said)
                 _LOG.debug("%s failed:", type(sink).__name__, exc_info=error)
