@@ -219,7 +219,7 @@ def test_dry_run_says_what_the_run_itself_would_refuse_or_warn_of(repository: Re
     words += ("--mode", "dry-run")
     refused = run_forked(*words, "-o", "u/out")
     assert refused.code == 0
-    assert "To execute this would be refused: Dataset types of the graph are not registered" in refused.err
+    assert "The run itself would be refused: Dataset types of the graph are not registered" in refused.err
     assert "add --register-dataset-types" in refused.err
     assert run_forked(*words, "-o", "u/out", "--register-dataset-types", "--init-only").line == (
         "pipetask: --init-only writes to the repository, and a dry run does not: leave one of them out."

@@ -186,7 +186,7 @@ class QuantumGraphExecutor(GraphExecutor[RunOptions]):
             else:
                 check_registry(butler, file.init, options)
         except PipetaskError as error:
-            _LOG.warning("To execute this would be refused: %s", error)
+            _LOG.warning("The run itself would be refused: %s", error)
 
     def _collection_options(self, file: GraphFile) -> OutputOptions:
         options, in_graph = self._options.collections, file.header.output_run
