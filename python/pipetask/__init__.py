@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         QuantumOptions,
         RunOptions,
     )
-    from .options.graph import Anchor, GraphBuildOptions, GraphSelection, MockFailure
+    from .options.graph import Anchor, GraphBuildOptions, GraphSaveOptions, GraphSelection, MockFailure
     from .options.models import DryRunOptions, FuturesOptions, InProcessOptions, MultiprocessOptions
     from .options.pipeline import PipelineOptions
     from .options.resources import ResourceOptions
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from .outcome import QuantumError, QuantumOutcome, Status, Usage
     from .pipeline.build import PipelineSource, build_pipeline
     from .pipeline.draw import draw_pipeline
-    from .pipeline.show import show_pipeline
+    from .pipeline.show import ShowRequest, show_pipeline
     from .pipeline.show_graph import show_graph
     from .repository.init_outputs import init_output_run
     from .repository.reports import (
@@ -113,6 +113,7 @@ __all__ = [
     "GraphBuildOptions",
     "GraphExecutionError",
     "GraphFile",
+    "GraphSaveOptions",
     "GraphSelection",
     "GraphTimeoutError",
     "InProcessExecutor",
@@ -154,6 +155,7 @@ __all__ = [
     "RunnerSpec",
     "RunningQuantum",
     "SetConfig",
+    "ShowRequest",
     "Sink",
     "SlurmOptions",
     "SlurmSystem",
@@ -219,7 +221,7 @@ _HOMES = {
     "options.declaration": "option",
     "options.execution": "Durability ExecutionOptions OutputButler "
     "PreUpdate PreUpdateOptions QuantumBackedOptions QuantumOptions RunOptions",
-    "options.graph": "Anchor GraphBuildOptions GraphSelection MockFailure",
+    "options.graph": "Anchor GraphBuildOptions GraphSaveOptions GraphSelection MockFailure",
     "options.models": "DryRunOptions FuturesOptions InProcessOptions MultiprocessOptions",
     "options.pipeline": "PipelineOptions",
     "options.resources": "ResourceOptions",
@@ -228,7 +230,7 @@ _HOMES = {
     "outcome": "QuantumError QuantumOutcome Status Usage",
     "pipeline.build": "PipelineSource build_pipeline",
     "pipeline.draw": "draw_pipeline",
-    "pipeline.show": "show_pipeline",
+    "pipeline.show": "ShowRequest show_pipeline",
     "pipeline.show_graph": "show_graph",
     "repository.init_outputs": "init_output_run",
     "repository.reports": "ExecutionReport ProvenanceReport "
