@@ -11,6 +11,7 @@ from pipetask.errors import PipetaskError
 from pipetask.executors.pool.bundling import BundlePolicy
 from pipetask.executors.pool.instructions import Give, Halt, Instruction, Interrupt, Kill, Start, TakeBack
 from pipetask.executors.pool.messages import InDebugger, Ready, StartFailure, Unreadable, Untidy
+from pipetask.executors.pool.worker_state import WorkerState
 from pipetask.executors.retries import RetryPolicy, RetryRule
 from pipetask.executors.stop import StopLevel
 from pipetask.graph.enumeration import EnumeratedGraph
@@ -487,3 +488,8 @@ def test_the_trace_is_bounded(pool: Pools) -> None:
     made = warm(pool(1000))
     made.finish()
     assert len(made.state.trace.lines()) == 400
+
+
+@pytest.mark.parametrize(("backlog", "shown"), [(0.18, "backlog 0.180 s"), (float("inf"), "backlog unknown")])
+def test_a_worker_whose_work_has_no_known_duration_is_described(backlog: float, shown: str) -> None:
+    assert WorkerState(1, 0.0, pid=2, ready=True, backlog=backlog).describe(0.0).endswith(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ...graph.enumeration import QuantumData
@@ -67,7 +68,9 @@ class WorkerState:
         text = ", ".join(name for name, holds in states.items() if holds) or "ready"
         ids = list(self.assigned)
         work = f"quanta {', '.join(map(str, ids))} for {now - self.since:.3f} s" if ids else "nothing to do"
-        return f"worker {self.number} (process {self.pid}): {text}; {work}; backlog {self.backlog:.3f} s"
+        # Until a quantum of a task has ended, its duration counts as infinite.
+        backlog = f"{self.backlog:.3f} s" if math.isfinite(self.backlog) else "unknown"
+        return f"worker {self.number} (process {self.pid}): {text}; {work}; backlog {backlog}"
 
     def drop(self, id: int) -> QuantumData:
         """Remove a quantum that it has ended or that was taken back, with its share of the backlog."""
