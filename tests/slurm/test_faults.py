@@ -144,7 +144,8 @@ def test_a_node_that_fails_takes_nothing_with_it(
     machine.run("scontrol", "update", "nodename=n1", "state=down", "reason=dead")
     run.work.mend()
     machine.start("n1")
-    machine.run("scontrol", "update", "nodename=n1", "state=resume")
+    # It comes back by itself, too, and then there is nothing to resume.
+    machine.run("scontrol", "update", "nodename=n1", "state=resume", check=False)
     assert run.wait()["phase"] == "succeeded"
     assert [run.attempts(position) for position in range(3)] == [1, 2, 1]
 
