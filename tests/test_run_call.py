@@ -298,6 +298,10 @@ def test_a_misspelt_keyword_names_the_one_that_was_meant() -> None:
             lambda: pipetask.CondorSystem(pipetask.BatchOptions()),
             "options is of type BatchOptions: give CondorOptions(…).",
         ),
+        (
+            lambda: pipetask.SlurmSystem(pipetask.CondorOptions()),
+            "options is of type CondorOptions: give SlurmOptions(…).",
+        ),
     ],
 )
 def test_options_of_another_class_are_refused_in_one_line(call: Callable[[], object], message: str) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 
 from ...executors.resources import Resources
 from ...executors.retries import RetryPolicy
+from ...options.declaration import check_group
 from ...options.slurm import SlurmOptions
 from ..job_settings import retried_in_jobs
 from ..run_directory import RunDirectory
@@ -45,6 +46,7 @@ class SlurmSystem(BatchSystem):
 
     def __init__(self, options: SlurmOptions | None = None):
         self._options = options or SlurmOptions()
+        check_group(self._options, SlurmOptions)
         # At once, so that a wrong setting is refused before anything is read.
         self._loaded = self._load() if options is not None else None
 
