@@ -9,6 +9,7 @@ import platform
 import re
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,27 +70,36 @@ def main() -> int:
         help="put the figures into doc/figures.md, and those that compare with LSST into README.md; other rows stay",
     )
     options = parser.parse_args()
-    figures = measure(options.names or list(BENCHES), options.repeat)
+    figures, failed = measure(options.names or list(BENCHES), options.repeat)
     print("\n" + "\n\n".join(tables(figures)))
     if options.json:
         content = {"machine": machine(), "figures": [figure.json() for figure in figures]}
         options.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     if options.write_docs:
         write_docs(figures, options.repeat)
-    return 0
+    if failed:
+        print(f"These failed, see above: {', '.join(failed)}.", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def measure(names: list[str], repeat: int) -> list[Figure]:
-    figures = []
+def measure(names: list[str], repeat: int) -> tuple[list[Figure], list[str]]:
+    """Return the figures, and the benchmarks that failed; one that fails costs no other its figures."""
+    figures: list[Figure] = []
+    failed = []
     for name in names:
         if name not in BENCHES:
             raise SystemExit(f"There is no benchmark {name!r}; there are {', '.join(BENCHES)}.")
+    for name in names:
         start = time.monotonic()
-        for figure in BENCHES[name](repeat):
-            print(" | ".join(figure.row()), flush=True)
-            figures.append(figure)
+        try:
+            for figure in BENCHES[name](repeat):
+                print(" | ".join(figure.row()), flush=True)
+                figures.append(figure)
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
         print(f"({name} took {time.monotonic() - start:.0f} s)", file=sys.stderr)
-    return figures
+    return figures, failed
 
 
 def tables(figures: list[Figure], kept: dict[str, list[str]] | None = None) -> tuple[str, str]:
