@@ -118,6 +118,7 @@ def test_there_is_a_report(observed: Observed) -> None:
     assert "odd_tasks" in (observed.folder / "covhtml" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_debug_module_is_imported_where_tasks_run(observed: Observed) -> None:
     imported = {int(path.name.removeprefix("imported-")) for path in observed.folder.glob("imported-*")}
     assert 1 <= len(imported) <= 2

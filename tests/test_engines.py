@@ -407,6 +407,7 @@ class FileSpec(CallSpec):
         return {"graph.qg": __file__}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -428,6 +429,7 @@ def test_a_worker_that_differs_is_refused(changes: dict[str, Any], words: str) -
     context.stop.close()
 
 
+@pytest.mark.slow
 def test_workers_that_do_not_see_the_folder_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     context = ExecutionContext(enumerated({"a": 1}), FileSpec(print))
     model = FuturesExecutor(ElsewhereEngine(sees_folder=False))

@@ -437,6 +437,7 @@ def test_no_journal_is_written_if_none_is_wanted(repository: Repository, state_f
     assert not state_folder.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_have_a_journal_is_refused(repository: Repository) -> None:
     refused = run_pipetask(*repository.arguments("--journal", str(repository.graph)))
     assert refused.code == 2

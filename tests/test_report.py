@@ -313,6 +313,7 @@ def test_no_failed_quantum_is_left_out_of_the_table(tmp_path: Path) -> None:
     assert [f"'exposure': {i}" in row["Failed"] for i in range(3)] == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_picture_and_a_file(repositories: Callable[[str], Path], tmp_path: Path) -> None:
     case = Case("failing", "--view-graph")
     finished = run_forked(*case.arguments(repositories("failing"), tmp_path / "report.json"))

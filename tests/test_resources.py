@@ -252,6 +252,7 @@ def test_it_always_fits_and_always_ends(
         assert len({outcome.id for outcome in made.outcomes}) == sum(counts)
 
 
+@pytest.mark.slow
 @given(processes=st.integers(2, 6), most=st.integers(1, 16), seconds=st.sampled_from([0.01, 0.15, 9.0]))
 @settings(max_examples=50, deadline=None)
 def test_a_large_quantum_does_not_wait_for_ever(processes: int, most: int, seconds: float) -> None:
@@ -278,6 +279,7 @@ def test_a_large_quantum_does_not_wait_for_ever(processes: int, most: int, secon
 # With processes
 
 
+@pytest.mark.slow
 def test_quanta_run_one_at_a_time_where_a_limit_says_so(tmp_path: Path) -> None:
     graph = enumerated({"reads": 6, "other": 6})
     needs = {"reads": {"cpus": 1, "db": 1}, "other": {"cpus": 1}}

@@ -154,6 +154,7 @@ def test_the_warning_of_a_batch_system_ends_what_runs(clock: Clock) -> None:
     stop.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor", "at_once"), [(InProcessExecutor(), 1), (MultiprocessExecutor(2), 2)], ids=["here", "pool"]
 )

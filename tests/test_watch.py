@@ -214,6 +214,7 @@ def test_a_run_is_waited_for_while_it_starts(tmp_path: Path) -> None:
     assert "succeeded" in text
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_run_until_it_ends(tmp_path: Path) -> None:
     graph, activity = enumerated({"isr": 2}, []), Activity()
     for _ in graph:
