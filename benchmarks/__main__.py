@@ -11,7 +11,9 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 from . import commands, condor, engines, growth, imports, inside, journal, report_page, slurm
@@ -89,17 +91,26 @@ def measure(names: list[str], repeat: int) -> tuple[list[Figure], list[str]]:
     for name in names:
         if name not in BENCHES:
             raise SystemExit(f"There is no benchmark {name!r}; there are {', '.join(BENCHES)}.")
-    for name in names:
-        start = time.monotonic()
-        try:
-            for figure in BENCHES[name](repeat):
-                print(" | ".join(figure.row()), flush=True)
-                figures.append(figure)
-        except Exception:
-            traceback.print_exc()
-            failed.append(name)
-        print(f"({name} took {time.monotonic() - start:.0f} s)", file=sys.stderr)
+    # Each in a process of its own: a command's peak memory is never less than that of the process that started it.
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        for name in names:
+            start = time.monotonic()
+            try:
+                figures += pool.submit(_figures, name, repeat).result()
+            except (Exception, SystemExit):
+                traceback.print_exc()
+                failed.append(name)
+            print(f"({name} took {time.monotonic() - start:.0f} s)", file=sys.stderr)
     return figures, failed
+
+
+def _figures(name: str, repeat: int) -> list[Figure]:
+    """Run a benchmark; print its figures as they come."""
+    figures = []
+    for figure in BENCHES[name](repeat):
+        print(" | ".join(figure.row()), flush=True)
+        figures.append(figure)
+    return figures
 
 
 def tables(figures: list[Figure], kept: dict[str, list[str]] | None = None) -> tuple[str, str]:
