@@ -8,39 +8,12 @@ import os
 import platform
 import re
 import sys
-import time
-import traceback
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 
-from . import commands, condor, engines, growth, imports, inside, journal, report_page, slurm
-from .harness import Bench, Figure
-
-BENCHES: dict[str, Bench] = {
-    "parallel_180": commands.parallel_180,
-    "serial_1050": commands.serial_1050,
-    "scaling_1050": commands.scaling_1050,
-    "dispatch": inside.dispatch,
-    "own_time": inside.own_time,
-    "large_graph": commands.large_graph,
-    "enumeration": inside.enumeration,
-    "sleepers": commands.sleepers,
-    "durability": commands.durability,
-    "imports": imports.imports,
-    "help_texts": commands.help_texts,
-    "condor_writing": condor.condor_writing,
-    "condor_status": condor.condor_status,
-    "condor_90": condor.condor_90,
-    "slurm_large": slurm.slurm_large,
-    "report_page": report_page.report_page,
-    "growth": growth.growth,
-    "journal": journal.journal,
-    "watch_82k": journal.watch_82k,
-    "engines": engines.engines,
-}
+from .harness import Figure
+from .running import BENCHES, measure
 
 HEADINGS = ["what", "ours", "against", "reached", "wanted", "", "measured"]
 GROWTH_HEADINGS = [
@@ -82,35 +55,6 @@ def main() -> int:
     if failed:
         print(f"These failed, see above: {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0
-
-
-def measure(names: list[str], repeat: int) -> tuple[list[Figure], list[str]]:
-    """Return the figures, and the benchmarks that failed; one that fails costs no other its figures."""
-    figures: list[Figure] = []
-    failed = []
-    for name in names:
-        if name not in BENCHES:
-            raise SystemExit(f"There is no benchmark {name!r}; there are {', '.join(BENCHES)}.")
-    # Each in a process of its own: a command's peak memory is never less than that of the process that started it.
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for name in names:
-            start = time.monotonic()
-            try:
-                figures += pool.submit(_figures, name, repeat).result()
-            except (Exception, SystemExit):
-                traceback.print_exc()
-                failed.append(name)
-            print(f"({name} took {time.monotonic() - start:.0f} s)", file=sys.stderr)
-    return figures, failed
-
-
-def _figures(name: str, repeat: int) -> list[Figure]:
-    """Run a benchmark; print its figures as they come."""
-    figures = []
-    for figure in BENCHES[name](repeat):
-        print(" | ".join(figure.row()), flush=True)
-        figures.append(figure)
-    return figures
 
 
 def tables(figures: list[Figure], kept: dict[str, list[str]] | None = None) -> tuple[str, str]:
