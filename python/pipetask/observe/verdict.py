@@ -23,8 +23,8 @@ def verdict(summary: RunSummary) -> tuple[str, str]:
     if again := sum(1 for outcome in summary.outcomes if outcome.earlier):
         parts.append(f"{again} needed more than one attempt")
     word = _word(summary)
-    what = ", ".join(parts) or "the registry is ready, no quantum was run"
-    sentence = f"{word}: {what} in {summary.end - summary.start:.1f} s"
+    what = f"{', '.join(parts)} in" if parts else "no quantum was run; the registry was made ready in"
+    sentence = f"{word}: {what} {summary.end - summary.start:.1f} s"
     if summary.stopped and (summary.error is None or summary.signal is not None):  # the error is said already
         sentence += f" ({summary.stopped})"
     return word, sentence
