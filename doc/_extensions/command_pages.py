@@ -44,6 +44,8 @@ GUIDES = {
     "cancel": "htcondor.md#status-cancel-restart",
     "restart": "htcondor.md#status-cancel-restart",
     "run-node": "htcondor.md#status-cancel-restart",
+    "pilots": "slurm.md#pilots",
+    "run-pilot": "slurm.md#pilots",
     "condor": "htcondor.md#settings",
     "demo": "quick_start.md",
     "completion": "options.md#shell-completion",

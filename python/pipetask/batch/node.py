@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import PipetaskError
 from ..executors.activity import Activity
@@ -46,7 +47,13 @@ class _Job:
 
 
 def run_node(
-    directory: RunDirectory, name: str, *, processes: int = 1, quantum_ids: Collection[str] = ()
+    directory: RunDirectory,
+    name: str,
+    *,
+    processes: int = 1,
+    quantum_ids: Collection[str] = (),
+    prepared: bool = False,
+    on_begin: Callable[[Callable[[], None]], None] | None = None,
 ) -> int:
     """Run the quanta of a node that are not done.
 
@@ -60,6 +67,10 @@ def run_node(
         Quanta to run at the same time.
     quantum_ids
         UUIDs of the only quanta to run; all if empty.
+    prepared
+        Whether this process has run a node before.
+    on_begin
+        Called, before quanta are run, with a function that lets no more of them begin; any thread may call that.
 
     Returns
     -------
@@ -82,7 +93,7 @@ def run_node(
             return ExitCode.DONE
         outcomes = _blocked(job, todo, finished)
         todo = [quantum for quantum in todo if quantum.id not in outcomes]
-        if todo:
+        if todo and not prepared:
             recipe.runner.prepare_process()
         system, lost = system_class_of(directory), earlier.done - finished
         walltime = _walltime(job, earlier, todo, system.walltime_left())
@@ -96,6 +107,8 @@ def run_node(
             walltime.interrupting(stop),
             noting_starts(activity, writer.started),
         ):
+            if on_begin is not None:
+                on_begin(partial(walltime.cut_short, stop))
             for outcome in _run(job, earlier, todo, stop, activity) if todo else ():
                 writer.outcome(outcome)
                 outcomes[outcome.id] = outcome

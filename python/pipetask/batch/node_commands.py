@@ -7,7 +7,7 @@ from pathlib import Path
 from ..text import shell_command
 from .run_directory import RunDirectory
 
-__all__ = ["job_arguments", "rerun_command"]
+__all__ = ["job_arguments", "pilot_arguments", "rerun_command"]
 
 
 def job_arguments(directory: Path | str, node: str, processes: int = 1) -> list[str]:
@@ -23,6 +23,19 @@ def job_arguments(directory: Path | str, node: str, processes: int = 1) -> list[
         Quanta to run at the same time.
     """
     return ["-m", "pipetask.cli", "run-node", str(directory), node, "-j", str(processes)]
+
+
+def pilot_arguments(directory: Path | str, processes: int = 1) -> list[str]:
+    """Return the arguments with which a pilot calls the Python interpreter.
+
+    Parameters
+    ----------
+    directory
+        The run directory.
+    processes
+        Quanta to run at the same time.
+    """
+    return ["-m", "pipetask.cli", "run-pilot", str(directory), "-j", str(processes)]
 
 
 def rerun_command(directory: RunDirectory, node: str, quantum_id: object = None) -> str:

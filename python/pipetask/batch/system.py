@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from ..errors import PipetaskError
 from ..executors.resources import Resources
 from ..executors.retries import RetryPolicy
 from .bundling import NodeGraph
@@ -293,6 +294,31 @@ class BatchSystem(ABC):
         pipetask.errors.PipetaskError
             If jobs do not leave the queue.
         """
+
+    def add_pilots(
+        self, directory: RunDirectory, number: int, memory: str | None, walltime: str | None
+    ) -> str:
+        """Submit more pilots for a run that goes on, and return what the system calls them.
+
+        Parameters
+        ----------
+        directory
+            The run.
+        number
+            How many.
+        memory, walltime
+            What they ask for, as the user has written it; by default what the others have asked for at first.
+
+        Raises
+        ------
+        pipetask.errors.PipetaskError
+            If the system does not take them, or has none.
+        """
+        raise PipetaskError(f"{directory.path} has no pilots that could be added to: {self.title} has none.")
+
+    def remove_waiting_pilots(self, directory: RunDirectory, number: int) -> int:
+        """Remove up to so many pilots that wait in the queue, and return how many; others are asked to leave."""
+        return 0
 
     @abstractmethod
     def restart(self, directory: RunDirectory) -> Restarted:

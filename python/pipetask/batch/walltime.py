@@ -84,6 +84,11 @@ class Walltime:
             self._cut_short = True
             stop.ask(_REASON, StopLevel.FINISH)
 
+    def cut_short(self, stop: StopRequest) -> None:
+        """Let nothing more begin, although there would be time."""
+        self._cut_short = True
+        stop.ask("the job is asked to end", StopLevel.FINISH)
+
     @contextlib.contextmanager
     def interrupting(self, stop: StopRequest) -> Iterator[None]:
         """Let what runs be interrupted when the walltime ends, until the context ends.

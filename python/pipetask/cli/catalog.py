@@ -58,6 +58,8 @@ GROUPS = {
         Entry("cancel", "batch", "CancelCommand", "End a run on a batch system."),
         Entry("restart", "batch", "RestartCommand", "Submit what is missing of a run on a batch system."),
         Entry("run-node", "batch", "RunNodeCommand", "Run one job of a run on a batch system, here."),
+        Entry("pilots", "batch", "PilotsCommand", "Show, add or remove the pilots of a run."),
+        Entry("run-pilot", "batch", "RunPilotCommand", "Run nodes of a run one after the other, here."),
         Entry("condor", "batch", "CondorCommand", "Show settings for HTCondor."),
     ),
     "Look back": (
@@ -91,7 +93,8 @@ LEFT = {
     "pre-exec-init-qbb": "init-outputs may be incomplete",
     "cancel": "the run may go on",
     "restart": "the run may have been submitted",
-    "run-node": "what has ended is recorded",
+    **dict.fromkeys(("run-node", "run-pilot"), "what has ended is recorded"),
+    "pilots": "pilots may have been added or asked to leave",
     "demo": "the demo is incomplete",
 }
 """What interrupted commands leave, unless they say so themselves (see `interrupted`); all others change nothing."""

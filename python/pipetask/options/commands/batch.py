@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from ..condor import CondorOptions
 from ..declaration import argument, option, section
 
-__all__ = ["CancelCommand", "CondorCommand", "RestartCommand", "RunNodeCommand"]
+__all__ = [
+    "CancelCommand",
+    "CondorCommand",
+    "PilotsCommand",
+    "RestartCommand",
+    "RunNodeCommand",
+    "RunPilotCommand",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,38 @@ class RunNodeCommand:
     )
     quantum_ids: tuple[str, ...] = option(
         "--quantum", metavar="UUID", default=(), help="Run only these quanta of the node."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PilotsCommand:
+    """Show the pilots of a run: where they are, what they run. Or add some while it goes on, or let some leave.
+
+    RUN_DIR is the run directory.  A pilot that leaves ends the quanta that it runs, and gives the others back.
+    """
+
+    run_dir: str = argument("Run directory.", complete="folders")
+    add: int = option("--add", metavar="N", default=0, minimum=0, help="Submit so many more pilots.")
+    remove: int = option("--remove", metavar="N", default=0, minimum=0, help="Let so many pilots leave.")
+    memory: str | None = option(
+        "--memory", metavar="SIZE", help="With --add: memory that they ask for, such as 8GB."
+    )
+    walltime: str | None = option(
+        "--walltime", metavar="TIME", help="With --add: walltime that they ask for, such as 12h."
+    )
+    as_json: bool = option("--json", default=False, help="Print JSON.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPilotCommand:
+    """Run nodes of a run, one after the other, until none is left.  The jobs of a run with pilots use this command.
+
+    RUN_DIR is the run directory.
+    """
+
+    run_dir: str = argument("Run directory.", complete="folders")
+    processes: int = option(
+        "-j", "--processes", metavar="N", default=1, minimum=1, help="Number of worker processes."
     )
 
 

@@ -20,9 +20,9 @@ from .jobs import Job
 from .journal import Journal
 from .losses import Loss, LossKind
 
-__all__ = ["Driver"]
+__all__ = ["TICK", "Driver", "main"]
 
-_TICK = 0.02
+TICK = 0.02
 """Seconds between two looks at jobs."""
 
 
@@ -58,12 +58,8 @@ class Driver:
         """Run all nodes whose turn comes, and the final one in any case."""
         signal.signal(signal.SIGTERM, self._stop)
         begun = not self._settings.first or self._run_alone(FIRST) is NodeState.DONE
-        while begun and not self._stopped:
-            self._start_what_can_begin()
-            if not self._jobs:
-                break
-            self._look_at_jobs()
-            time.sleep(_TICK)
+        if begun:
+            self._run_nodes()
         for name, job in list(self._jobs.items()):
             job.kill()
             del self._jobs[name]
@@ -72,6 +68,14 @@ class Driver:
         if self._stopped:
             return RunPhase.CANCELLED
         return RunPhase.SUCCEEDED if registered else RunPhase.FAILED
+
+    def _run_nodes(self) -> None:
+        while not self._stopped:
+            self._start_what_can_begin()
+            if not self._jobs:
+                break
+            self._look_at_jobs()
+            time.sleep(TICK)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopped = True
@@ -82,7 +86,7 @@ class Driver:
             if name not in self._jobs:
                 self._start(name)
             self._look_at_jobs()
-            time.sleep(_TICK)
+            time.sleep(TICK)
         return self._states[name]
 
     def _start_what_can_begin(self) -> None:
@@ -152,11 +156,11 @@ class Driver:
         self._journal.note(node=name, state=state.value, **more)
 
 
-def main(path: Path) -> int:
+def main(path: Path, driver: type[Driver] = Driver) -> int:
     """Run a run, and write down how it ended."""
     journal = Journal(path)
     try:
-        phase = Driver(path).run()
+        phase = driver(path).run()
     except BaseException:
         journal.note(run=RunPhase.FAILED.value)
         raise

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...batch.graph_parts import FOLDER as PARTS
 from ...batch.node_commands import job_arguments
+from ...batch.pilots.pilot import JOB_VARIABLE
 from .losses import Loss, LossKind
 from .system import END_VARIABLE, MEMORY_VARIABLE
 
@@ -42,6 +44,8 @@ class Job:
         What goes wrong with it.
     end
         When it is asked to end, and soon afterwards killed, in seconds since 1970-01-01 UTC; `None` for never.
+    words
+        Arguments of the interpreter; by default those that run the node.
     """
 
     def __init__(
@@ -53,12 +57,13 @@ class Job:
         part: str | None,
         loss: Loss | None,
         end: float | None = None,
+        words: Sequence[str] = (),
     ):
         self._end = end
         self.is_forgotten = loss is not None and loss.kind is LossKind.FORGOTTEN
         self._path = path
         self._sandbox = _sandbox(path, part) if part is not None else None
-        words = job_arguments(".", node)
+        words = list(words) or job_arguments(".", node)
         if loss is not None and loss.kind is LossKind.KILLED:
             words = ["-m", f"{__package__}.killed", str(loss.after), *words[2:]]
         told = {} if end is None else {END_VARIABLE: str(end)}
@@ -67,7 +72,7 @@ class Job:
             self._process = subprocess.Popen(
                 [sys.executable, *words],
                 cwd=self._sandbox or path,
-                env={**os.environ, MEMORY_VARIABLE: str(memory), **told},
+                env={**os.environ, MEMORY_VARIABLE: str(memory), JOB_VARIABLE: node, **told},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

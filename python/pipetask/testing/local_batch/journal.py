@@ -45,6 +45,9 @@ class RunSettings:
     parts: Mapping[str, str]
     """Name of the part of the graph that a node's job needs, where they do not."""
 
+    pilots: int = 0
+    """Number of pilots; 0 if each node has a job."""
+
 
 class Journal:
     """The folder: settings, what happens as lines of JSON, and a lock that the driver holds as long as it lives.
@@ -64,12 +67,17 @@ class Journal:
 
     def create(self, settings: RunSettings) -> None:
         """Make the folder."""
-        self.folder.mkdir()
+        self.added.mkdir(parents=True)
         content = asdict(settings)
         content["losses"] = [{**asdict(loss), "kind": loss.kind.value} for loss in settings.losses]
         self._settings.write_text(json.dumps(content, indent=1))
         self.lock.touch()
         self._events.touch()
+
+    @property
+    def added(self) -> Path:
+        """The folder with requests for more pilots."""
+        return self.folder / "added"
 
     def settings(self) -> RunSettings:
         """Read the settings."""

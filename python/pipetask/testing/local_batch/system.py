@@ -7,20 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from threading import Thread
 
 from ...batch.exit_codes import ExitCode
+from ...batch.index import NodeIndex
 from ...batch.ledger import Ledger, Remainder
 from ...batch.names import FIRST, node_name
+from ...batch.pilots.places import PilotSettings, write_round
 from ...batch.run_directory import RunDirectory
 from ...batch.system import BatchSystem, Restarted, RunPlan, SystemWatch
 from ...errors import PipetaskError
+from ...settings.layers import megabytes
 from .journal import Journal, RunSettings, acquire
 from .losses import Loss
 from .watch import LocalWatch
 
-__all__ = ["END_VARIABLE", "MEMORY_VARIABLE", "LocalBatchSystem", "without_shared_files"]
+__all__ = ["END_VARIABLE", "MEMORY_VARIABLE", "LocalBatchSystem", "with_pilots", "without_shared_files"]
 
 MEMORY_VARIABLE = "PIPETASK_LOCAL_MEMORY"
 """Environment variable that tells a job how many megabytes it has asked for."""
@@ -50,6 +54,10 @@ class LocalBatchSystem(BatchSystem):
     walltime
         Seconds that a job may take at first; one in which nothing has ended within it gets twice as much at its next
         attempt.
+    pilots
+        Number of pilots that run the nodes, in jobs of their own; 0 to have a job for each node.
+    pilot_settings
+        How they behave.
     """
 
     title = "the local batch system"
@@ -63,8 +71,13 @@ class LocalBatchSystem(BatchSystem):
         *,
         shared: bool = True,
         walltime: float | None = None,
+        pilots: int = 0,
+        pilot_settings: PilotSettings | None = None,
     ):
-        self._walltime = walltime
+        self._walltime, self._pilots = walltime, pilots
+        self._pilot_settings = pilot_settings or PilotSettings(
+            beat=0.5, stale=10.0, pause=0.05, longest_pause=1.0
+        )
         self._slots, self._attempts, self._memory = slots, attempts, memory
         self._losses, self._shared = tuple(losses), shared
 
@@ -96,8 +109,12 @@ class LocalBatchSystem(BatchSystem):
             first=plan.first,
             shared=plan.shared,
             parts=parts,
+            pilots=self._pilots,
         )
         Journal(plan.draft).create(settings)
+        if self._pilots:
+            with NodeIndex(plan.draft / "index.sqlite") as index:
+                write_round(plan.draft, index, settings=self._pilot_settings)
 
     def submit(self, directory: RunDirectory) -> str:
         """Start the driver, unless there is one, and return its process number."""
@@ -123,6 +140,17 @@ class LocalBatchSystem(BatchSystem):
             time.sleep(0.05)
         return True
 
+    def add_pilots(
+        self, directory: RunDirectory, number: int, memory: str | None, walltime: str | None
+    ) -> str:
+        """Ask the driver to start more."""
+        journal = Journal(directory.path)
+        if not journal.is_driven():
+            raise PipetaskError(f"{directory.path} is over: pipetask restart {directory.path}")
+        for _ in range(number):
+            (journal.added / uuid.uuid4().hex).write_text(str(megabytes(memory)) if memory else "")
+        return f"jobs of process {journal.process()}"
+
     def restart(self, directory: RunDirectory) -> Restarted:
         """Start another driver for what is not done, unless there is one."""
         journal = Journal(directory.path)
@@ -132,8 +160,16 @@ class LocalBatchSystem(BatchSystem):
         memory = _raised(remainder, journal.settings().memory)
         done = [*([FIRST] if directory.begun.exists() else []), *remainder.done]
         directory.forget_end()
+        if journal.settings().pilots:
+            with directory.index() as index:
+                write_round(directory.path, index, {node.number for node in remainder.left})
         job, found = _start(directory, done, memory)
         return Restarted(job, found, len(remainder.done), memory)
+
+
+def with_pilots() -> LocalBatchSystem:
+    """Return one with two pilots."""
+    return LocalBatchSystem(pilots=2)
 
 
 def without_shared_files() -> LocalBatchSystem:
@@ -157,9 +193,10 @@ def _start(directory: RunDirectory, done: Sequence[str], memory: Mapping[str, in
         if lock is None:
             return str(journal.process()), True
         journal.note(run="running", done=list(done), memory=dict(memory))
-        words = [sys.executable, "-m", f"{__package__}.driver", str(directory.path)]
+        driver = "pilots" if journal.settings().pilots else "driver"
+        words = [sys.executable, "-m", f"{__package__}.{driver}", str(directory.path)]
         with (directory.path / "logs" / "driver.err").open("a") as log:
-            driver = subprocess.Popen(
+            process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -167,7 +204,7 @@ def _start(directory: RunDirectory, done: Sequence[str], memory: Mapping[str, in
                 pass_fds=[lock],  # it has the lock as long as it lives
                 start_new_session=True,
             )
-        os.pwrite(lock, f"{driver.pid:<10}".encode(), 0)
+        os.pwrite(lock, f"{process.pid:<10}".encode(), 0)
     # It outlives this process; if it does not, no zombie is left.
-    Thread(target=driver.wait, daemon=True).start()
-    return str(driver.pid), False
+    Thread(target=process.wait, daemon=True).start()
+    return str(process.pid), False

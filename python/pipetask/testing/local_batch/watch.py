@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...batch.pilots.watch import PilotWatch
 from ...batch.run_directory import RunDirectory
 from ...batch.status import NodeState, RunPhase
 from ...batch.system import Snapshot, SystemWatch
@@ -22,7 +23,9 @@ class LocalWatch(SystemWatch):
     """
 
     def __init__(self, directory: RunDirectory):
+        self._directory = directory
         self._journal = Journal(directory.path)
+        self._pilots = PilotWatch(directory) if self._journal.settings().pilots else None
         self._phase = RunPhase.WRITTEN
         self._forget()
 
@@ -43,9 +46,15 @@ class LocalWatch(SystemWatch):
 
     def look(self) -> Snapshot:
         """Read what has come since the last time."""
+        phase, notes = self.phase(), list[str]()
+        states = dict(self._states)
+        if self._pilots is not None:
+            found, notes = self._pilots.look(over=phase.over)
+            states |= found
         return Snapshot(
-            phase=self.phase(),
-            states=dict(self._states),
+            phase=phase,
+            states=states,
+            notes=notes,
             refused=dict(self._refused),
             elapsed=self._last - self._first,
             changed=self._last,

@@ -1,0 +1,142 @@
+"""What a person wants to know of the pilots of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import PipetaskError
+from ..run_directory import RunDirectory
+from ..status import ENDED, NodeState
+from .marks import Terms
+from .members import About, Member, Members
+from .places import PilotNode, PilotRound, last_round
+
+__all__ = ["KnownPilot", "PilotLook", "has_pilots", "look_at_pilots"]
+
+
+@dataclass(frozen=True)
+class KnownPilot:
+    """A pilot, as it has described itself last."""
+
+    member: Member
+    about: About
+    node: str | None
+    """The node that it runs."""
+
+    @property
+    def state(self) -> str:
+        """What it does, in a word."""
+        if self.member.has_left:
+            return "left"
+        return "waits" if self.node is None else "runs"
+
+    def json(self) -> dict[str, Any]:
+        """Return plain values for `json.dumps`."""
+        return {
+            "id": self.member.id,
+            "state": self.state,
+            "node": self.node,
+            "ended": self.member.ended,
+            **self.about.__dict__,
+        }
+
+
+@dataclass(frozen=True)
+class PilotLook:
+    """What was seen at one moment; a pilot that was killed looks alive until another one has noticed that."""
+
+    round: PilotRound
+    pilots: list[KnownPilot]
+    ready: dict[str, Terms]
+    """Nodes that may be taken, by name."""
+
+    over: bool = False
+    """Whether it is known that no pilot is left."""
+
+    @property
+    def there(self) -> list[KnownPilot]:
+        """Those that have not left."""
+        if self.over:
+            return []
+        return [pilot for pilot in self.pilots if not pilot.member.has_left]
+
+    def laid_over(self, states: Mapping[str, NodeState]) -> dict[str, NodeState]:
+        """Return states of nodes with those that may be taken, or are, unless they have ended."""
+        found = dict.fromkeys(self.ready, NodeState.IDLE)
+        found |= {pilot.node: NodeState.RUNNING for pilot in self.there if pilot.node is not None}
+        return {**states, **{name: each for name, each in found.items() if states.get(name) not in ENDED}}
+
+    def notes(self, directory: RunDirectory) -> Iterator[str]:
+        """Yield in one line each what a person should know."""
+        runs = Counter(pilot.node is not None for pilot in self.there)
+        if runs:
+            yield f"Pilots: {runs[True]} run a node, {runs[False]} wait."
+        for name, terms in self.ready.items():
+            if (needs := self._is_too_much(terms)) is not None:
+                yield f"{name} needs a pilot with more {needs}: pipetask pilots {directory.path} --add 1 {_how(needs)}"
+
+    def _is_too_much(self, terms: Terms) -> str | None:
+        """Return what a node needs that no pilot has."""
+        there = [pilot.about for pilot in self.there]
+        if terms.memory and not any(about.memory is None or about.memory > terms.memory for about in there):
+            return f"memory than {terms.memory} MB"
+        if terms.seconds and not any(
+            about.seconds is None or about.seconds > terms.seconds for about in there
+        ):
+            return f"walltime than {terms.seconds / 60:.0f} minutes"
+        return None
+
+
+def _how(needs: str) -> str:
+    return "--memory …" if needs.startswith("memory") else "--walltime …"
+
+
+def look_at_pilots(directory: RunDirectory, *, over: bool = False) -> PilotLook:
+    """Look at the pilots of the last round of a run.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    over
+        Whether it is known that no pilot is left.
+
+    Raises
+    ------
+    PipetaskError
+        If the run has no pilots.
+    """
+    round = last_round(directory.path)
+    nodes, marks = round.nodes(), round.marks
+    members = Members(round.folder, round.settings.stale)
+    members.look()
+    ended = marks.over()
+    pilots = [_known(members, member, nodes, ended) for member in members]
+    ready: dict[str, Terms] = {}
+    for number, generation in sorted(marks.offers()):
+        terms = marks.terms_of_offer(number, generation) if generation else Terms()
+        if terms is not None and number not in ended and not marks.is_claimed(number, generation):
+            ready[nodes[number].name] = terms
+    return PilotLook(round, sorted(pilots, key=lambda pilot: pilot.about.began), ready, over)
+
+
+def _known(members: Members, member: Member, nodes: dict[int, PilotNode], over: set[int]) -> KnownPilot:
+    about = About("?", 0, None, None, 0.0)
+    with suppress(OSError, ValueError, TypeError):
+        about = members.about(member)
+    claim = member.claim
+    runs = claim is not None and claim[0] not in over
+    return KnownPilot(member, about, nodes[claim[0]].name if claim is not None and runs else None)
+
+
+def has_pilots(directory: RunDirectory) -> bool:
+    """Return whether the nodes of a run are taken by pilots."""
+    try:
+        last_round(directory.path)
+    except PipetaskError:
+        return False
+    return True
