@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         report_on_graph,
     )
     from .runner import Interruption, Runner, RunnerSpec, Ticket
+    from .settings.engine import EngineSettings
 
     __version__: str
     """The version of the installed package."""
@@ -103,6 +104,7 @@ __all__ = [
     "Durability",
     "EmptyGraphError",
     "Engine",
+    "EngineSettings",
     "EnumeratedGraph",
     "ExecutionContext",
     "ExecutionOptions",
@@ -241,6 +243,7 @@ _HOMES = {
     "execution.quantum_backed_executor": "QuantumBackedGraphExecutor",
     "execution.run": "run",
     "runner": "Interruption Runner RunnerSpec Ticket",
+    "settings.engine": "EngineSettings",
 }
 """The modules that define the public names."""
 

@@ -94,6 +94,7 @@ def run(
     preload: bool = True,
     engine: str = "threads",
     engine_folder: str | Path | None = None,
+    engine_settings: str | Path | None = None,
     plan: str | Path | None = None,
     run_dir: str | Path | None = None,
     submit: bool = True,

@@ -97,6 +97,9 @@ class ExecutionContext:
     resources: Resources | None = None
     """What quanta need, by label; `None` if nothing was declared."""
 
+    labels: Collection[str] | None = None
+    """Labels of the quanta that this model runs, if it runs only a part of the graph."""
+
     elsewhere: Elsewhere | None = None
     """What other models do of the same graph, if this one runs only a part of it."""
 

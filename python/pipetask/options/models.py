@@ -89,6 +89,13 @@ class FuturesOptions(ProcessesOptions, ThreadingOptions):
         default_text="one for temporary files",
         complete="folders",
     )
+    engine_settings: str | None = option(
+        "--engine-settings",
+        metavar="FILE",
+        help="YAML file about the place where the engine's workers run: names of folders there, the Python, container "
+        "and environment of quanta, and code to send; see the guide.",
+        complete="files",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

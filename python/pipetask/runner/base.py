@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..outcome import QuantumOutcome, StoredOutputs
+from ..settings.paths import PathMap
 
 __all__ = ["READ_AHEAD", "ExceptionHook", "Interruption", "Runner", "RunnerSpec", "Ticket"]
 
@@ -72,6 +73,18 @@ class RunnerSpec(Protocol):
 
     def moved(self, folder: str) -> RunnerSpec:
         """Return a specification that reads copies of its files in a folder, and works in any working directory."""
+
+    def roots(self) -> Sequence[str]:
+        """Return the local folders that quanta read and write."""
+
+    def translated(self, paths: PathMap) -> RunnerSpec:
+        """Return a specification for processes that see files under other names; outcomes have the names of here.
+
+        Raises
+        ------
+        UsageError
+            If that is not possible.
+        """
 
     def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
         """Write graph parts instead of copies: files with what some quanta need, and little else.

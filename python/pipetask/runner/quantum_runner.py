@@ -7,11 +7,12 @@ import socket
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from astropy.units import MB, Quantity, byte
-from lsst.daf.butler import Butler, DatasetRef, LimitedButler, Quantum
+from lsst.daf.butler import Butler, ButlerConfig, DatasetRef, LimitedButler, Quantum
 from lsst.pipe.base import ExecutionResources, QuantumSuccessCaveats, TaskFactory
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph_executor import QuantumExecutionResult
@@ -28,6 +29,7 @@ from .failure import describe_exception
 from .forked_copy import end_copy_of, let_no_copy_store
 from .meter import Meter
 from .quantum_log import QuantumLog
+from .relocation import relocate_config, relocated_records
 from .spec import ButlerRunnerSpec
 from .success import is_success_stored, read_or_none, success_marks
 from .task_logs import TaskLogs
@@ -62,6 +64,8 @@ class QuantumRunner:
         self.spec = spec
         self._on_exception = on_exception
         self._config = load_storage_classes(spec.butler_config, spec.config_search_path)
+        if spec.paths:
+            relocate_config(self._config, spec.paths)
         self._reader = QuantumReader(spec.graph)
         self._loaded: dict[bytes, tuple[TaskNode, Quantum]] = {}
         self._history: deque[uuid.UUID] = deque(maxlen=HISTORY)
@@ -193,7 +197,8 @@ class QuantumBackedRunner(QuantumRunner):
             {node.name: node.dataset_type for node in pipeline.dataset_types.values()},
         )
         let_no_copy_store(self._butler)
-        self._inputs = _InputRecords(spec, self._reader.output_run)
+        config = self._config if spec.paths else spec.butler_config
+        self._inputs = _InputRecords(spec, config, self._reader.output_run)
 
         def lend(_: Quantum) -> WorkerButler:
             return self._butler
@@ -220,7 +225,10 @@ class QuantumBackedRunner(QuantumRunner):
         keep = ticket.registered_before and not self.spec.clobber_outputs
         executor = self._strict if keep else self._resuming if resuming else self._fresh
         mark = node.metadata_output.dataset_type_name if self.spec.sync_outputs else None
-        butler.admit(quantum, self._inputs.of(quantum), mark)
+        records = self._inputs.of(quantum)
+        if self.spec.paths:
+            records = relocated_records(records, self.spec.paths.there)
+        butler.admit(quantum, records, mark)
         try:
             if executor is self._resuming:
                 self._clear_away(ticket, node, quantum)
@@ -242,8 +250,12 @@ class QuantumBackedRunner(QuantumRunner):
         if not self.spec.registry:
             return None
         if found:
-            return self._butler.found(quantum)
-        return self._butler.written(quantum, name_absent=self.spec.extend_run)
+            outputs = self._butler.found(quantum)
+        else:
+            outputs = self._butler.written(quantum, name_absent=self.spec.extend_run)
+        if self.spec.paths:
+            outputs = replace(outputs, records=relocated_records(outputs.records, self.spec.paths.back))
+        return outputs
 
 
 class FullButlerRunner(QuantumRunner):
@@ -297,8 +309,9 @@ class _InputRecords:
     Without a registry, these cannot be looked up, and the datastore guesses where the files are.
     """
 
-    def __init__(self, spec: ButlerRunnerSpec, output_run: str):
+    def __init__(self, spec: ButlerRunnerSpec, config: ButlerConfig | str, output_run: str):
         self._spec = spec
+        self._config = config
         self._output_run = output_run
         self._butler: Butler | None = None
         self._records: Mapping[str, Any] = {}
@@ -310,7 +323,7 @@ class _InputRecords:
             self._records = {}
             return
         if self._butler is None:
-            self._butler = Butler.from_config(self._spec.butler_config, writeable=False)
+            self._butler = Butler.from_config(self._config, writeable=False)
         self._records = self._butler._datastore.export_records(refs)
 
     def of(self, quantum: Quantum) -> Mapping[str, Any]:

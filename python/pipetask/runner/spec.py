@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from ..options.execution import OutputButler
+from ..settings.paths import PathMap
 from .base import ExceptionHook
 
 if TYPE_CHECKING:
@@ -86,6 +88,9 @@ class ButlerRunnerSpec:
     log_state: list[tuple[Any, ...]] = field(default_factory=list)
     """How the parent configured logging (`lsst.daf.butler.cli.cliLog.CliLog.configState`)."""
 
+    paths: PathMap = field(default_factory=PathMap)
+    """Names of files where quanta run; those above are translated already."""
+
     @property
     def sync_outputs(self) -> bool:
         """Whether the runner forces outputs of each quantum to disk; otherwise one process does it for many quanta."""
@@ -109,6 +114,29 @@ class ButlerRunnerSpec:
             butler_config=absolute_config(self.butler_config),
             datastore_cache=None,  # it is removed with this process
             elsewhere=True,
+        )
+
+    def roots(self) -> list[str]:
+        """Return the local folders of the datastore."""
+        from .relocation import datastore_roots
+
+        return datastore_roots(self.butler_config, self.config_search_path)
+
+    def translated(self, paths: PathMap) -> ButlerRunnerSpec:
+        """Return a specification for processes that see files under other names."""
+        if self.output_butler is OutputButler.FULL:
+            raise UsageError(
+                "paths: in --engine-settings need --output-butler quantum-backed: a full butler would note the names "
+                "of the other side."
+            )
+        return replace(
+            self,
+            graph=paths.there(str(Path(self.graph).absolute())),
+            butler_config=paths.there(absolute_config(self.butler_config)),
+            config_search_path=tuple(map(paths.there, self.config_search_path)),
+            datastore_cache=self.datastore_cache and paths.there(self.datastore_cache),
+            log_state=[_translated(call, paths) for call in self.log_state],
+            paths=paths,
         )
 
     def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:
@@ -143,3 +171,14 @@ class ButlerRunnerSpec:
                 return FullButlerRunner(self, on_exception)
             case other:
                 raise AssertionError(f"no runner for {other!r}")
+
+
+def _translated(value: Any, paths: PathMap) -> Any:
+    """Return a value in which paths are translated, such as that of a log file."""
+    match value:
+        case str():
+            return paths.there(value)
+        case tuple():
+            return tuple(_translated(each, paths) for each in value)
+        case _:
+            return value

@@ -16,6 +16,7 @@ from ..outcome import QuantumOutcome, Status, StoredOutputs
 from ..runner import Interruption, Runner, Ticket
 from ..runner.base import ExceptionHook
 from ..runner.failure import describe_exception
+from ..settings.paths import PathMap
 
 __all__ = ["CallSpec", "enumerated"]
 
@@ -66,6 +67,14 @@ class CallSpec:
 
     def moved(self, folder: str) -> CallSpec:
         """Return itself: it reads nothing."""
+        return self
+
+    def roots(self) -> tuple[str, ...]:
+        """Return nothing: it reads and writes nothing."""
+        return ()
+
+    def translated(self, paths: PathMap) -> CallSpec:
+        """Return itself: it knows no files."""
         return self
 
     def write_parts(self, parts: Iterable[tuple[Path, Sequence[bytes]]]) -> None:

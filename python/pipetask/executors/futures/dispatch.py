@@ -24,9 +24,11 @@ from ..pool.packing import bundler_for
 from ..resources import Share
 from ..stop import StopLevel
 from .engine import Engine
+from .environment import Environment
 from .far_side import Answer, Order, run_bundle
 from .lone_worker import Limits
 from .shared_folder import SharedFolder
+from .surroundings import Surroundings
 
 __all__ = ["Dispatch"]
 
@@ -74,6 +76,8 @@ class Dispatch:
         Environment variables of worker processes.
     run
         Identifier of the run, unlike that of any other.
+    surroundings
+        What is different where workers of the engine are.
     """
 
     def __init__(
@@ -85,8 +89,13 @@ class Dispatch:
         folder: SharedFolder | None,
         variables: Mapping[str, str],
         run: str,
+        surroundings: Surroundings,
     ):
         self._run = run
+        self._surroundings = surroundings
+        self._environments = surroundings.environments(context.graph.structure.labels, context.subsets)
+        self._n_lacking_code = 0
+        """Bundles that came back for want of a code package, which other bundles then take along."""
         self._context = context
         self._engine = engine
         self._policy = policy
@@ -192,7 +201,20 @@ class Dispatch:
                 bundle, _ = self._bundler.next(slots, idle=idle)
             if not bundle:
                 return
-            self._submit(bundle)
+            self._submit(self._alike(bundle))
+
+    def _alike(self, bundle: Sequence[QuantumData]) -> Sequence[QuantumData]:
+        """Return the quanta of a bundle that run in the environment of the first; the others wait for the next."""
+        environment = self._environment(bundle[0])
+        others = [each for each in bundle if self._environment(each) is not environment]
+        if not others:
+            return bundle
+        for each in others:
+            self._frontier.give_back(each)
+        return [each for each in bundle if self._environment(each) is environment]
+
+    def _environment(self, quantum: QuantumData) -> Environment:
+        return self._environments[quantum.task_index]
 
     def _submit(self, bundle: Sequence[QuantumData]) -> None:
         """Give the engine a bundle."""
@@ -203,7 +225,14 @@ class Dispatch:
             for each in bundle
         )
         limits = Limits(self._context.timeout, self._policy.grace)
-        order = Order(self._run, number, self._runner, tickets, limits, self._folder, self._variables)
+        environment, code = self._environment(bundle[0]), None
+        if self._n_lacking_code and environment.code is not None:
+            self._n_lacking_code -= 1
+            code = self._surroundings.code_of(environment)
+        folder = self._surroundings.folder_there(self._folder)
+        order = Order(
+            self._run, number, self._runner, tickets, limits, folder, self._variables, environment, code
+        )
         try:
             future = self._engine.submit(run_bundle, order)
         except Exception as error:
@@ -267,6 +296,7 @@ class Dispatch:
 
     def _arrived(self, flight: _Flight, answer: Answer) -> Iterator[QuantumOutcome]:
         self._n_refusals = 0
+        self._n_lacking_code += answer.lacks_code
         for id, left in answer.left_behind:
             self._left_behind.note(id, left)
         missing = dict(flight.quanta)

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
@@ -23,6 +23,8 @@ from ...graph.enumeration import QuantumData
 from ...options.declaration import check_group
 from ...options.models import FuturesOptions
 from ...outcome import QuantumOutcome
+from ...runner import RunnerSpec
+from ...settings.engine import EngineSettings
 from ..base import ExecutionContext, QuantumExecutor, Traits
 from ..pool.bundling import BundlePolicy
 from ..pool.executor import THREAD_VARIABLES
@@ -30,9 +32,12 @@ from ..resources import Resources
 from ..stop import StopLevel, StopRequest
 from .dispatch import Dispatch
 from .engine import Borrowed, Engine, find_engine
+from .environment import Environment
 from .far_side import end_run, note_end, warm_up
-from .probe import Facts, Inquiry, difference, look_around
+from .inquiry import Facts, Inquiry
+from .probe import difference, look_around
 from .shared_folder import SharedFolder
+from .surroundings import Surroundings
 
 __all__ = ["FuturesExecutor"]
 
@@ -66,6 +71,8 @@ class FuturesExecutor(QuantumExecutor):
         them, what it had finished and not yet told is run again.
     policy
         How many quanta travel together, and how long they may take to stop.
+    settings
+        Names of files, environments and code where the engine's workers are; or a file with these settings.
     implicit_threads
         Whether libraries in the workers may start threads of their own.
     """
@@ -79,6 +86,7 @@ class FuturesExecutor(QuantumExecutor):
         slots: int | None = None,
         folder: str | Path | None = None,
         policy: BundlePolicy = POLICY,
+        settings: EngineSettings | str | Path | None = None,
         *,
         implicit_threads: bool = False,
     ):
@@ -90,6 +98,10 @@ class FuturesExecutor(QuantumExecutor):
         self._engine = engine if isinstance(engine, Engine) else Borrowed(engine, slots)
         self._parent_folder = folder
         self._policy = policy
+        if isinstance(settings, str | Path):
+            settings = EngineSettings.load(settings)
+        self._settings = settings or EngineSettings()
+        self._surroundings: Surroundings | None = None
         self._run: str | None = None
         self._folder: SharedFolder | None = None
         self._starter: threading.Thread | None = None
@@ -101,7 +113,15 @@ class FuturesExecutor(QuantumExecutor):
         """Make an instance for the command line."""
         check_group(options, FuturesOptions)
         engine = find_engine(options.engine, options.processes)
-        return cls(engine, folder=options.engine_folder, implicit_threads=options.implicit_threads)
+        settings = None
+        if options.engine_settings is not None:
+            settings = EngineSettings.load(options.engine_settings).of_engine(options.engine)
+        return cls(
+            engine,
+            folder=options.engine_folder,
+            settings=settings,
+            implicit_threads=options.implicit_threads,
+        )
 
     @classmethod
     def instead_of(cls, option: str, value: object) -> str | None:
@@ -114,10 +134,13 @@ class FuturesExecutor(QuantumExecutor):
             raise MissingGuardError  # this is a worker, which imports the script
         if self._run is not None:
             return
+        self._surroundings = there = Surroundings(self._settings, is_here=self._engine.is_here)
         self._run, self._folder = uuid.uuid4().hex, self._new_folder()
+        there.put_code(self._folder)
         # The run may never begin.
         self._afterwards = weakref.finalize(self, _end, self._run, self._engine, self._folder)
-        start = partial(_start, self._run, self._engine, self._variables)
+        environment, folder = there.usual, there.folder_there(self._folder)
+        start = partial(_start, self._engine, self._run, self._variables, environment, folder)
         self._starter = threading.Thread(target=start, daemon=True, name="pipetask-engine-start")
         self._starter.start()
 
@@ -136,16 +159,19 @@ class FuturesExecutor(QuantumExecutor):
 
     def _probe(self, context: ExecutionContext) -> None:
         self.prepare()
-        files = tuple(context.runner.files.values())
-        inquiry = Inquiry(_pickled(context), files, self._folder)
-        facts = self._answer(inquiry, context.stop)
-        if facts is None:
-            return
-        if (reason := difference(facts, inquiry)) is not None:
-            raise PipetaskError(reason)
+        there = self._there
+        there.warn_of_labels(context.graph.structure.labels, context.subsets)
+        facts: Facts | None = None
+        for environment, labels in self._environments(context).items():
+            inquiry = self._inquiry(context, environment, labels)
+            facts = self._answer(inquiry, context.stop)
+            if facts is None:
+                return
+            if (reason := difference(facts, inquiry, there.paths)) is not None:
+                raise PipetaskError(reason)
         if context.resources is not None:
             self._check_fit(context.resources)
-        if self._folder is not None and not facts.sees_folder:
+        if self._folder is not None and facts is not None and not facts.sees_folder:
             _LOG.warning(
                 "Workers on %s do not see %s: if the engine loses one, what it had not yet told is run again. Name a "
                 "folder that both sides see with --engine-folder.",
@@ -154,6 +180,33 @@ class FuturesExecutor(QuantumExecutor):
             )
             self._folder.remove()
             self._folder = None
+
+    def _environments(self, context: ExecutionContext) -> dict[Environment, list[str]]:
+        """Return the labels that run in each environment."""
+        found: dict[Environment, list[str]] = {}
+        labels = context.graph.structure.labels
+        for label, environment in zip(labels, self._there.environments(labels, context.subsets), strict=True):
+            if context.labels is None or label in context.labels:
+                found.setdefault(environment, []).append(label)
+        return found or {self._there.usual: []}
+
+    def _inquiry(self, context: ExecutionContext, environment: Environment, labels: Sequence[str]) -> Inquiry:
+        there, runner = self._there, context.runner
+        paths, files = there.paths, runner.files.values()
+        # On this machine, and with the same Python, all that was found by this process is there.
+        same = self._engine.is_here and not paths and environment.is_usual
+        nodes = [] if environment.is_usual else map(context.graph.source.task_node, labels)
+        tasks = (getattr(node, "task_class_name", None) for node in nodes)
+        return Inquiry(
+            _pickled(runner.translated(paths) if paths else runner),
+            tuple(paths.there(str(Path(file).absolute())) for file in files) if paths else tuple(files),
+            there.folder_there(self._folder),
+            roots=() if same else tuple(map(paths.there, runner.roots())),
+            tasks=tuple(filter(None, tasks)),
+            variables=self._variables,
+            environment=environment,
+            code=there.code_of(environment),
+        )
 
     def _answer(self, inquiry: Inquiry, stop: StopRequest) -> Facts | None:
         """Return what a worker sees; `None` if the run is to stop before one has answered."""
@@ -185,14 +238,23 @@ class FuturesExecutor(QuantumExecutor):
         self._wait_for_engine()
         assert self._run is not None, "it is prepared"
         try:
+            there = self._there
+            if there.paths:
+                context = replace(context, runner=context.runner.translated(there.paths))
             dispatch = Dispatch(
-                quanta, context, self._engine, self._policy, self._folder, self._variables, self._run
+                quanta, context, self._engine, self._policy, self._folder, self._variables, self._run, there
             )
             with closing(dispatch):
                 context.activity.report_with(dispatch.running, shares=dispatch.shares)
-                yield from dispatch.outcomes()
+                for outcome in dispatch.outcomes():
+                    yield there.back(outcome)
         finally:
             self._close()
+
+    @property
+    def _there(self) -> Surroundings:
+        assert self._surroundings is not None, "it is prepared"
+        return self._surroundings
 
     @property
     def _variables(self) -> dict[str, str]:
@@ -215,16 +277,16 @@ class FuturesExecutor(QuantumExecutor):
 
     def _close(self) -> None:
         self._wait_for_engine()
-        self._run = self._folder = None
+        self._run = self._folder = self._surroundings = None
         if self._afterwards is not None:
             self._afterwards()
 
 
-def _start(run: str, engine: Engine, variables: Mapping[str, str]) -> None:
+def _start(engine: Engine, *what: object) -> None:
     """Have workers of an engine get ready for a run."""
     try:
         for _ in range(min(engine.slots, MOST_WARMED)):
-            engine.submit(warm_up, run, variables)
+            engine.submit(warm_up, *what)
     except Exception as error:
         _LOG.debug("The engine does not start: %s", one_line(error), exc_info=error)
 
@@ -240,8 +302,8 @@ def _end(run: str, engine: Engine, folder: SharedFolder) -> None:
         folder.remove()
 
 
-def _pickled(context: ExecutionContext) -> bytes:
+def _pickled(runner: RunnerSpec) -> bytes:
     try:
-        return pickle.dumps(context.runner)
+        return pickle.dumps(runner)
     except Exception as error:
         raise PipetaskError(f"What runs a quantum cannot be sent to workers: {one_line(error)}") from error

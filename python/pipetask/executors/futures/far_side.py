@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from ...errors import PipetaskError
 from ...outcome import QuantumError, QuantumOutcome
 from ...runner import Ticket
+from ...runner.failure import describe_exception
 from ...runner.process_state import LeftBehind
 from ..stop import StopLevel
+from .code_package import NoCodeError
+from .environment import USUAL, Environment
 from .lone_worker import Limits, WorkerStartError
 from .shared_folder import SharedFolder
-from .warm_workers import WARM_WORKERS
+from .warm_workers import WARM_WORKERS, Home
 
 if TYPE_CHECKING:
     from ...runner import RunnerSpec
@@ -47,6 +51,12 @@ class Order:
     variables: Mapping[str, str]
     """Environment variables of the worker process."""
 
+    environment: Environment = USUAL
+    """In what the worker process starts."""
+
+    code: bytes | None = None
+    """The code package of the environment, if it has to come along."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -58,6 +68,9 @@ class Answer:
     left_behind: tuple[tuple[int, LeftBehind], ...] = ()
     failure: QuantumError | None = None
     """Why there was no worker process, if there was none."""
+
+    lacks_code: bool = False
+    """Whether nothing was begun because the code package is not on that machine."""
 
 
 class _Packed:
@@ -89,7 +102,13 @@ def run_bundle(order: Order) -> Answer:
     if level():
         return Answer(())
     recipe = cast("RunnerSpec", _Packed(order.runner))
-    worker = WARM_WORKERS.take(order.run, recipe, order.variables, folder)
+    home = Home(order.run, order.variables, order.environment, folder)
+    try:
+        worker = WARM_WORKERS.take(home, recipe, order.code)
+    except NoCodeError:
+        return Answer((), lacks_code=True)
+    except (OSError, PipetaskError) as error:  # there is no such Python on this machine
+        return Answer((), failure=describe_exception(error))
     again = False
     try:
         with nullcontext(_forget) if folder is None else folder.recording(order.number) as record:
@@ -104,14 +123,19 @@ def run_bundle(order: Order) -> Answer:
     except WorkerStartError as error:
         return Answer(tuple(outcomes), failure=error.error)
     finally:
-        WARM_WORKERS.put(order.run, worker, again=again)
+        WARM_WORKERS.put(home, worker, again=again)
 
 
 def _forget(outcome: QuantumOutcome) -> None:
     """Record nothing: no folder is shared."""
 
 
-def warm_up(run: str, variables: Mapping[str, str]) -> None:
+def warm_up(
+    run: str,
+    variables: Mapping[str, str],
+    environment: Environment = USUAL,
+    folder: SharedFolder | None = None,
+) -> None:
     """Begin to import here what the workers of a run need.
 
     Parameters
@@ -120,8 +144,15 @@ def warm_up(run: str, variables: Mapping[str, str]) -> None:
         Identifier of the run.
     variables
         Environment variables of the workers.
+    environment
+        In what most workers start.
+    folder
+        The run's shared folder.
     """
-    WARM_WORKERS.warm_up(run, variables)
+    if not environment.interpreter().is_this:
+        return  # it may not start at all, which only the look around tells in one line
+    with suppress(NoCodeError):
+        WARM_WORKERS.warm_up(Home(run, variables, environment, folder))
 
 
 def end_run(run: str) -> None:

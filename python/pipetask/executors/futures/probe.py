@@ -8,55 +8,41 @@ import pickle
 import platform
 import socket
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ...errors import one_line
-from .shared_folder import SharedFolder
+from ...errors import one_line, reason_of
+from ...settings.paths import PathMap
+from .inquiry import Facts, Inquiry
+from .inside import look_inside
 
-__all__ = ["Facts", "Inquiry", "difference", "look_around", "versions"]
+__all__ = ["answer", "difference", "look_around", "versions"]
 
 _MARKED = 1 << 20
 """Bytes at the end of a file that are compared."""
 
-
-@dataclass(frozen=True)
-class Inquiry:
-    """What is to be looked at."""
-
-    runner: bytes
-    """The pickled recipe for what runs a quantum."""
-
-    files: tuple[str, ...]
-    folder: SharedFolder | None
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a worker of an engine sees."""
-
-    host: str
-    versions: Mapping[str, str]
-    """Of Python (without its last number), pipetask and the packages of LSST."""
-
-    files: Mapping[str, tuple[int, int] | None]
-    """Marks of the files, `None` for those that are not there."""
-
-    sees_folder: bool
-    runner_error: str | None
-    """Why the recipe cannot be unpickled."""
+SAME = PathMap()
+"""The same names on both sides."""
 
 
 def look_around(inquiry: Inquiry) -> Facts:
-    """Return what is seen from here.
+    """Return what is seen from here, by a process like those that will run quanta.
 
     Parameters
     ----------
     inquiry
         What to look at.
     """
+    facts = _seen(inquiry) if inquiry.environment.is_usual else look_inside(inquiry)
+    folder = inquiry.folder  # this process writes to it, and not the one that runs quanta
+    sees_folder = folder is not None and os.access(folder.path, os.R_OK | os.W_OK | os.X_OK)
+    return replace(facts, sees_folder=sees_folder)
+
+
+def _seen(inquiry: Inquiry) -> Facts:
+    """Return what this process sees."""
     runner_error = None
     try:
         pickle.loads(inquiry.runner)
@@ -66,9 +52,52 @@ def look_around(inquiry: Inquiry) -> Facts:
         socket.gethostname(),
         versions(),
         {path: _file_mark(path) for path in inquiry.files},
-        inquiry.folder is not None and os.access(inquiry.folder.path, os.R_OK | os.W_OK | os.X_OK),
-        runner_error,
+        sees_folder=False,
+        runner_error=runner_error,
+        roots={root: reason for root in inquiry.roots if (reason := _unwritable(root))},
+        task_error=_import_error(inquiry.tasks),
+        no_worker=_hidden(inquiry.code_folders),
     )
+
+
+def answer(channel: int) -> None:
+    """Receive an inquiry from a socket, and send the facts.
+
+    Parameters
+    ----------
+    channel
+        Its descriptor.
+    """
+    with socket.socket(fileno=channel) as connection, connection.makefile("rb") as questions:
+        connection.sendall(pickle.dumps(_seen(pickle.load(questions))))
+
+
+def _unwritable(folder: str) -> str | None:
+    """Return why a folder cannot be written to."""
+    if not Path(folder).is_dir():
+        return "there is no such folder"
+    return None if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else "it may not be written to"
+
+
+def _hidden(folders: Sequence[str]) -> str | None:
+    hidden = next((folder for folder in folders if not Path(folder).is_dir()), None)
+    if hidden is None:
+        return None
+    return f"{hidden}, where code is unpacked, is not seen there: let the container see that folder, too"
+
+
+def _import_error(names: Sequence[str]) -> str | None:
+    """Return why one of some tasks cannot be imported."""
+    if not names:
+        return None
+    try:
+        from lsst.utils import doImportType
+
+        for name in names:
+            doImportType(name)
+    except Exception as error:
+        return reason_of(error)
+    return None
 
 
 def versions() -> dict[str, str]:
@@ -80,7 +109,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def difference(facts: Facts, inquiry: Inquiry) -> str | None:
+def difference(facts: Facts, inquiry: Inquiry, paths: PathMap = SAME) -> str | None:
     """Return what on the far side would make all quanta fail, if anything would.
 
     Parameters
@@ -89,22 +118,42 @@ def difference(facts: Facts, inquiry: Inquiry) -> str | None:
         What a worker sees.
     inquiry
         What it was to look at.
+    paths
+        Names of files there.
     """
+    host = f"Workers on {facts.host}"
     for name, ours in versions().items():
         theirs = facts.versions.get(name)
-        if theirs != ours:
+        if theirs != ours and (theirs or facts.no_worker is None):
             there = f"{name} {theirs}" if theirs else f"no {name}"
-            return f"Workers on {facts.host} have {there}, and this is {name} {ours}: they must be the same."
+            return f"{host} have {there}, and this is {name} {ours}: they must be the same."
+    if facts.no_worker is not None:
+        return f"{host} cannot start a process for quanta: {facts.no_worker}."
     if facts.runner_error is not None:
-        return f"Workers on {facts.host} cannot read what runs a quantum: {facts.runner_error}"
+        return f"{host} cannot read what runs a quantum: {facts.runner_error}"
     for path, mark in facts.files.items():
+        here = paths.back(path)
         if mark is None:
-            return (
-                f"Workers on {facts.host} cannot read {path}: put it where both sides see it under this name."
-            )
-        if mark != _file_mark(path):
-            return f"Workers on {facts.host} see another file as {path} than this command does."
+            return f"{host} cannot read {_both(path, here)}: put it where both sides see it{_remedy(paths)}."
+        if mark != _file_mark(here):
+            return f"{host} see another file as {_both(path, here)} than this command does."
+    for root, reason in facts.roots.items():
+        return (
+            f"{host} cannot write to the datastore in {_both(root, paths.back(root))}: {reason}. It must be seen on "
+            f"both sides{_remedy(paths)}."
+        )
+    if facts.task_error is not None:
+        return f"{host} cannot import a task: {facts.task_error}."
     return None
+
+
+def _both(there: str, here: str) -> str:
+    """Return both names of a file."""
+    return there if there == here else f"{there}, which is {here} here"
+
+
+def _remedy(paths: PathMap) -> str:
+    return ", or correct the paths: in --engine-settings" if paths else " under this name"
 
 
 def _file_mark(path: str) -> tuple[int, int] | None:

@@ -67,6 +67,18 @@ class SharedFolder:
 
             yield record
 
+    def put(self, name: str, data: bytes) -> None:
+        """Put a file into the folder, in one piece."""
+        draft = self.path / f"{name}.{os.getpid()}"
+        draft.write_bytes(data)
+        draft.replace(self.path / name)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file in the folder, `None` if it cannot be read."""
+        with contextlib.suppress(OSError):
+            return (self.path / name).read_bytes()
+        return None
+
     def recorded(self, bundle: int) -> list[QuantumOutcome]:
         """Return the outcomes in the file of a bundle; what was being written when the writer died is left out."""
         with contextlib.suppress(OSError):
@@ -104,8 +116,9 @@ class SharedFolder:
             for folder in self.path.glob("worker-*"):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
-            for left in self.path.glob("bundle-*.outcomes"):
-                left.unlink(missing_ok=True)
+            for pattern in ("bundle-*.outcomes", "code-*.zip*"):
+                for left in self.path.glob(pattern):
+                    left.unlink(missing_ok=True)
             self.path.rmdir()
 
     def _bundle(self, number: int) -> Path:

@@ -16,10 +16,12 @@ from pathlib import Path
 from ...runner import RunnerSpec
 from ..pool.launcher import ForkServer, WorkerProcess
 from ..stop import StopLevel
+from .code_package import UnpackedCode
+from .environment import USUAL, Environment
 from .lone_worker import LoneWorker
 from .shared_folder import SharedFolder
 
-__all__ = ["WARM_WORKERS", "WarmWorkers"]
+__all__ = ["WARM_WORKERS", "Home", "WarmWorkers"]
 
 IDLE_SECONDS = 60.0
 """Time after which worker processes that get no more bundles end, since nothing may tell that their run has died."""
@@ -28,12 +30,32 @@ LOOK = 2.0
 """Seconds between two looks at whether a run is over."""
 
 
+@dataclass(frozen=True)
+class Home:
+    """What worker processes have in common that can serve the same quanta."""
+
+    run: str
+    """Identifier of the run."""
+
+    variables: Mapping[str, str]
+    """Environment variables."""
+
+    environment: Environment = USUAL
+    folder: SharedFolder | None = None
+    """The run's shared folder."""
+
+    @property
+    def key(self) -> tuple[str, Environment]:
+        """What tells it from others."""
+        return self.run, self.environment
+
+
 class WarmWorkers:
     """The workers of this process, which wait for the next bundle of their run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[tuple[str, Environment], _Run] = {}
         self._over: deque[str] = deque(maxlen=100)
         """The last runs that have ended while bundles of theirs may have been on their way."""
         self._changed = threading.Event()
@@ -43,70 +65,69 @@ class WarmWorkers:
         """Return whether a run has ended, as far as this process knows."""
         return run in self._over
 
-    def warm_up(self, run: str, variables: Mapping[str, str]) -> None:
+    def warm_up(self, home: Home) -> None:
         """Start what starts the workers of a run, which imports in the background what they need.
 
         Parameters
         ----------
-        run
-            Identifier of the run.
-        variables
-            Environment variables of the workers.
+        home
+            The run, and the environment.
         """
         with self._lock:
-            if not self.is_over(run):
-                self._of(run, variables)
+            if not self.is_over(home.run):
+                self._of(home)
 
-    def take(
-        self, run: str, recipe: RunnerSpec, variables: Mapping[str, str], folder: SharedFolder | None
-    ) -> LoneWorker:
+    def take(self, home: Home, recipe: RunnerSpec, code: bytes | None = None) -> LoneWorker:
         """Return a worker for a bundle: the one that has worked last, or a new one.
 
         Parameters
         ----------
-        run
-            Identifier of the run.
+        home
+            The run, and the environment.
         recipe
             What runs a quantum.
-        variables
-            Environment variables of the workers.
-        folder
-            The run's shared folder.
+        code
+            The code package of the environment, if it has come along.
+
+        Raises
+        ------
+        NoCodeError
+            If the code package is not on this machine, and has not come along.
         """
         with self._lock:
-            mine = self._of(run, variables)
-            mine.folder = folder
+            mine = self._of(home, code)
+            mine.folder = home.folder
             mine.n_busy += 1
             if mine.idle:
                 return mine.idle.pop()
-        return LoneWorker(recipe, mine.launcher, _log_file(folder))
+        return LoneWorker(recipe, mine.launcher, _log_file(home.folder))
 
-    def put(self, run: str, worker: LoneWorker, *, again: bool) -> None:
+    def put(self, home: Home, worker: LoneWorker, *, again: bool) -> None:
         """Take a worker back; keep it for the next bundle if there may be one.
 
         Parameters
         ----------
-        run
-            Identifier of the run.
+        home
+            The run, and the environment.
         worker
             The worker.
         again
             Whether it can run other bundles.
         """
         with self._lock:
-            mine = self._runs[run]
+            mine = self._runs[home.key]
             mine.n_busy -= 1
             mine.used = time.monotonic()
-            keep = again and not self.is_over(run)
+            keep = again and not self.is_over(home.run)
             if keep:
                 mine.idle.append(worker)
-            last = self.is_over(run) and not mine.n_busy
+            last = self.is_over(home.run) and not mine.n_busy
             if last:
-                del self._runs[run]
+                del self._runs[home.key]
         if not keep:
             worker.close()
         if last:
-            mine.launcher.close()
+            mine.close()
 
     def note_end(self, run: str) -> None:
         """Let the workers of a run end soon, without waiting for that."""
@@ -117,70 +138,94 @@ class WarmWorkers:
         """End the idle workers of a run, and let those that are busy end, too."""
         with self._lock:
             self._over.append(run)
-            if (mine := self._runs.get(run)) is None:
-                return
-            gone, mine.idle = mine.idle, []
-            last = not mine.n_busy
-            if last:
-                del self._runs[run]
+            ended = [mine for key, mine in self._runs.items() if key[0] == run]
+            gone = [worker for mine in ended for worker in mine.idle]
+            last = [mine for mine in ended if not mine.n_busy]
+            self._runs = {key: mine for key, mine in self._runs.items() if mine not in last}
+            for mine in ended:
+                mine.idle = []
         for worker in gone:  # all at once
             worker.dismiss()
         for worker in gone:
             worker.close()
-        if last:
-            mine.launcher.close()
+        for mine in last:
+            mine.close()
 
     def end_all(self) -> None:
         """End everything."""
-        for run in list(self._runs):
+        for run in {run for run, _ in self._runs}:
             self.end(run)
 
-    def _of(self, run: str, variables: Mapping[str, str]) -> _Run:
-        if run not in self._runs:
-            self._runs[run] = _Run(_LockedLauncher(variables))
+    def _of(self, home: Home, code: bytes | None = None) -> _Run:
+        if home.key not in self._runs:
+            self._runs[home.key] = _Run(_LockedLauncher(home, code))
             self._changed.set()
         if self._reaper is None:
             self._reaper = threading.Thread(target=self._reap, daemon=True, name="pipetask-reaper")
             self._reaper.start()
-        return self._runs[run]
+        return self._runs[home.key]
 
     def _reap(self) -> None:
         """End what belongs to runs that are over, or that have not been heard of for a while."""
         while True:
             self._changed.wait(LOOK if self._runs else None)
             self._changed.clear()
-            for run, mine in list(self._runs.items()):
+            for key, mine in list(self._runs.items()):
                 idle = not mine.n_busy and time.monotonic() > mine.used + IDLE_SECONDS
-                if self.is_over(run) or mine.is_over():
-                    self.end(run)
+                if self.is_over(key[0]) or mine.is_over():
+                    self.end(key[0])
                 elif idle:
-                    self._rest(run)
+                    self._rest(key)
 
-    def _rest(self, run: str) -> None:
+    def _rest(self, key: tuple[str, Environment]) -> None:
         """End the workers of a run that may have more bundles for us later."""
         with self._lock:
-            mine = self._runs[run]
-            if mine.n_busy:
+            mine = self._runs.get(key)
+            if mine is None or mine.n_busy:
                 return
-            del self._runs[run]
+            del self._runs[key]
         for worker in mine.idle:
             worker.close()
-        mine.launcher.close()
+        mine.close()
 
 
 class _LockedLauncher(ForkServer):
-    """A server that several threads ask for workers."""
+    """A server that several threads ask for workers.
 
-    def __init__(self, variables: Mapping[str, str]):
-        super().__init__(variables)
+    Parameters
+    ----------
+    home
+        Where workers start.
+    code
+        The code package of the environment, if it has come along.
+    """
+
+    def __init__(self, home: Home, code: bytes | None = None):
         self._lock = threading.Lock()
+        self._code: UnpackedCode | None = None
+        environment, folder = home.environment, home.folder
+        if (package := environment.code) is not None:
+            name = package.file_name
+            self._code = UnpackedCode(package, lambda: code or (folder.read(name) if folder else None))
+        interpreter = environment.interpreter(self._code.folders if self._code else ())
+        try:
+            super().__init__(environment.variables_over(home.variables), interpreter)
+        except BaseException:
+            self.let_go()
+            raise
 
     def start(self, pipes: Sequence[int]) -> WorkerProcess:
         with self._lock:
             return super().start(pipes)
 
+    def let_go(self) -> None:
+        """Let go of the code package, when no worker needs it any more."""
+        code, self._code = self._code, None
+        if code is not None:
+            code.close()
 
-@dataclass
+
+@dataclass(eq=False)
 class _Run:
     """What this process has for a run."""
 
@@ -190,6 +235,11 @@ class _Run:
     n_busy: int = 0
     used: float = field(default_factory=time.monotonic)
     """When a bundle has ended."""
+
+    def close(self) -> None:
+        """End what starts workers, after the last of them."""
+        self.launcher.close()
+        self.launcher.let_go()
 
     def is_over(self) -> bool:
         """Return whether the folder says that the run is over."""

@@ -8,20 +8,18 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import get_all_start_methods, spawn
-from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import PipetaskError, reason_of
 from ..stop import StopRequest
 from .ending import Ending, reap, receive_ending
+from .interpreter import THIS_INTERPRETER, Interpreter
 from .limits import open_files_limit
 from .server import Become, Fork, Preload, Request, receive_number, send_request
 
-__all__ = ["ForkServer", "Launcher", "Spawner", "WorkerProcess", "preparation"]
+__all__ = ["ForkServer", "Launcher", "Spawner", "WorkerProcess"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,6 +79,9 @@ class WorkerProcess:
 class Launcher(Protocol):
     """Starts worker processes."""
 
+    def preparation(self) -> dict[str, Any]:
+        """Return what a worker has to know about this process before it can unpickle its recipe."""
+
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Begin to import task classes, so that workers need not."""
 
@@ -120,6 +121,10 @@ class Spawner:
         self._variables = variables
         self._open_files = open_files_limit()  # of workers, even if this process raises its own meanwhile
 
+    def preparation(self) -> dict[str, Any]:
+        """Return what a worker has to know about this process."""
+        return THIS_INTERPRETER.preparation()
+
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Do nothing: each interpreter has to import for itself."""
 
@@ -128,7 +133,7 @@ class Spawner:
 
     def start(self, pipes: Sequence[int]) -> WorkerProcess:
         """Start a worker."""
-        interpreter, channel = _start_interpreter((), self._variables, self._open_files)
+        interpreter, channel = _start_interpreter((), self._variables, self._open_files, THIS_INTERPRETER)
         with channel:
             status = _request(channel, Become(), pipes)
         return WorkerProcess(interpreter.pid, status, interpreter)
@@ -146,15 +151,25 @@ class ForkServer:
     ----------
     variables
         Variables to set in the environment of workers.
+    interpreter
+        The Python of workers.
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], interpreter: Interpreter = THIS_INTERPRETER) -> None:
         self._variables = variables
+        self._interpreter = interpreter
         self._open_files = open_files_limit()  # of workers, even if this process raises its own meanwhile
         self._tasks: tuple[str, ...] = ()
         self._preloaded: socket.socket | None = None
         self._loading = False
-        self._process, self._channel = _start_interpreter(MODULES, variables, self._open_files)
+        self._process, self._channel = self._server()
+
+    def _server(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        return _start_interpreter(MODULES, self._variables, self._open_files, self._interpreter)
+
+    def preparation(self) -> dict[str, Any]:
+        """Return what a worker has to know about this process."""
+        return self._interpreter.preparation()
 
     def preload(self, task_names: Callable[[], Sequence[str]]) -> None:
         """Begin to import task classes, so that workers need not; forget those of another graph."""
@@ -215,9 +230,8 @@ class ForkServer:
                 return _forked(_request(channel, Fork(), pipes))
             except ConnectionError as error:
                 _LOG.debug("The server that starts workers does not answer: %s.", reason_of(error))
-        raise PipetaskError(
-            "Workers cannot be started: the server that forks them dies. Try --start-method spawn."
-        )
+        remedy = "Try --start-method spawn." if self._interpreter.is_this else self._interpreter.description
+        raise PipetaskError(f"Workers cannot be started: the server that forks them dies. {remedy}")
 
     def _channels(self) -> Iterator[socket.socket]:
         """Yield servers to ask until one answers."""
@@ -226,7 +240,7 @@ class ForkServer:
             self._give_up_preloaded("the process that did it has died")
         yield self._channel
         self.close()
-        self._process, self._channel = _start_interpreter(MODULES, self._variables, self._open_files)
+        self._process, self._channel = self._server()
         yield self._channel
 
     def close(self) -> None:
@@ -240,30 +254,19 @@ class ForkServer:
             self._process.wait()
 
 
-def preparation() -> dict[str, Any]:
-    """Return what a worker has to know about this process before it can unpickle its recipe."""
-    data = spawn.get_preparation_data("pipetask-worker")
-    if data.get("start_method") not in get_all_start_methods():
-        del data["start_method"]  # of a library that this process has imported, and the worker has not
-    if not Path(data.get("init_main_from_path", ".")).exists():
-        data.pop("init_main_from_path", None)  # of a script from standard input, which no worker can import
-    return data | {"authkey": bytes(data["authkey"])}
-
-
 def _start_interpreter(
-    modules: Sequence[str], variables: Mapping[str, str], open_files: int
+    modules: Sequence[str], variables: Mapping[str, str], open_files: int, interpreter: Interpreter
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a server that has imported some modules, and whose workers may have so many open files."""
     ours, theirs = socket.socketpair()
     code = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
-        f"from pipetask.executors.pool.server import main; main({theirs.fileno()}, {open_files}, {tuple(modules)!r})"
+        "from pipetask.executors.pool.server import main\n"
+        f"main({theirs.fileno()}, {open_files}, {tuple(modules)!r})"
     )
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     with theirs:
         # In its own session it does not receive the terminal's Ctrl-C, which is for this process.
         process = subprocess.Popen(
-            [spawn.get_executable(), *flags, "-c", code],
+            interpreter.command(code),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             env={**os.environ, **variables},

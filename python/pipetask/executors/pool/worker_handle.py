@@ -15,7 +15,7 @@ from multiprocessing.reduction import ForkingPickler
 from ...runner import Ticket
 from ...runner.meter import new_marks, read_marks
 from .ending import Ending
-from .launcher import Launcher, preparation
+from .launcher import Launcher
 from .messages import TOKEN, Bundle, ForeignBytesError, FrameBuffer, Report, Stop, Unreadable
 from .process_tree import kill_session, kill_tree
 from .worker import WorkerRecipe
@@ -64,7 +64,7 @@ class WorkerHandle:
         self._buffer = FrameBuffer(self.pid, unpack=unpack)
         self._readable = True
         with contextlib.suppress(OSError):  # it died, and its sentinel will say so
-            self._orders.send(preparation())
+            self._orders.send(launcher.preparation())
             self._orders.send_bytes(letter)
 
     @property

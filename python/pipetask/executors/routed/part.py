@@ -63,9 +63,9 @@ class Part:
         self._thread: threading.Thread | None = None
 
     def context(self, whole: ExecutionContext) -> ExecutionContext:
-        """Return what the model is told: what the whole run is told, but only its share of resources."""
+        """Return what the model is told: what the whole run is told, but only its labels and its share of resources."""
         resources = whole.resources and whole.resources.of(self.labels)
-        return replace(whole, resources=resources)
+        return replace(whole, labels=frozenset(self.labels), resources=resources)
 
     def start(
         self,

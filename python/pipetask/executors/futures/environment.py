@@ -1,0 +1,51 @@
+"""In what environment worker processes start, and how an engine's worker starts them there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..pool.interpreter import Interpreter
+from .code_package import CodePackage
+
+__all__ = ["USUAL", "Environment"]
+
+_SETUP = '{{\n{}\n}} >&2 || exit\nexec "$@"'
+"""For bash: a set-up line that has failed starts nothing, and what it prints is no output of the run."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the settings of an engine say about worker processes; it travels with each bundle."""
+
+    python: str | None = None
+    container: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    setup: str | None = None
+    code: CodePackage | None = None
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is that of the engine's worker, except for variables."""
+        return not (self.python or self.container or self.setup or self.code)
+
+    def interpreter(self, folders: Sequence[str] = ()) -> Interpreter:
+        """Return how a worker process is started.
+
+        Parameters
+        ----------
+        folders
+            Folders of the code package on this machine.
+        """
+        prefix = self.container
+        if self.setup:
+            prefix = (*prefix, "bash", "-c", _SETUP.format(self.setup), "bash")
+        return Interpreter(prefix, self.python or ("python" if prefix else None), tuple(folders))
+
+    def variables_over(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return environment variables, with those that are set here."""
+        return {**variables, **dict(self.variables)}
+
+
+USUAL = Environment()
+"""That of the engine's worker."""

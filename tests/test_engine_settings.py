@@ -1,0 +1,575 @@
+"""Settings of engines: names of files on both sides, environments of quanta, and code that is sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from needs import not_tested
+from pipetask.errors import PipetaskError, UsageError
+from pipetask.executors.base import ExecutionContext
+from pipetask.executors.futures import FuturesExecutor, code_package
+from pipetask.executors.futures.code_package import NoCodeError, UnpackedCode, pack
+from pipetask.executors.futures.engine import Engine, find_engine
+from pipetask.executors.futures.environment import USUAL, Environment
+from pipetask.executors.futures.far_side import Answer, Order
+from pipetask.executors.futures.inquiry import Facts, Inquiry
+from pipetask.executors.futures.probe import difference, versions
+from pipetask.executors.futures.surroundings import Surroundings
+from pipetask.outcome import QuantumOutcome, Status
+from pipetask.settings.engine import EngineSettings
+from pipetask.settings.paths import PathMap
+from pipetask.testing import CallSpec, MockPipeline, enumerated
+
+from conftest import TESTS, Repository, run_pipetask  # isort: skip
+from repository_dump import read_files, read_registry  # isort: skip
+
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
+
+# Names of files.
+
+words = st.sampled_from(["a", "b", "ab", "a b", "#"])
+folders = st.lists(words, max_size=3).map(lambda parts: "/" + "/".join(parts))
+maps = st.dictionaries(folders, folders, max_size=4).filter(lambda m: len(set(m.values())) == len(m))
+
+
+def expected(pairs: dict[str, str], path: str) -> str:
+    """Walk up from a path to the first folder that has another name."""
+    for folder in (PurePosixPath(path), *PurePosixPath(path).parents):
+        if str(folder) in pairs:
+            return str(pairs[str(folder)] / PurePosixPath(path).relative_to(folder))
+    return path
+
+
+@given(pairs=maps, path=folders)
+def test_paths_have_the_name_of_the_innermost_folder(pairs: dict[str, str], path: str) -> None:
+    paths = PathMap.of(pairs)
+    expected_there = str(PurePosixPath(expected({k: PurePosixPath(v) for k, v in pairs.items()}, path)))
+    assert paths.there(path) == expected_there
+    back = paths.back(path)
+    assert back == path or paths.there(back) == path, "only one file has that name"
+    assert paths.there(paths.back(paths.there(path))) == paths.there(path)
+
+
+@given(path=folders, other=folders)
+def test_paths_come_back(path: str, other: str) -> None:
+    paths = PathMap.of({"/nfs": "/data", "/nfs/deep/er": "/fast", "/home/me": "/users/me"})
+    for folder in ("/nfs", "/nfs/deep/er", "/home/me", "/elsewhere"):
+        name = folder + path.rstrip("/")
+        assert paths.back(paths.there(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("/nfs/project", "/data"),
+        ("/nfs/project/", "/data/"),
+        ("/nfs/project/x.qg", "/data/x.qg"),
+        ("/nfs//project/./x", "/data/x"),
+        ("/nfs/project2/x", "/nfs/project2/x"),
+        ("/nfs/project/../x", "/nfs/project/../x"),
+        ("/nfs", "/nfs"),
+        ("nfs/project/x", "nfs/project/x"),
+        ("file:///nfs/project/a%20b#unzip=c", "file:///data/a%20b#unzip=c"),
+        ("file:///nfs/project2/a%20b", "file:///nfs/project2/a%20b"),
+        ("sqlite:////nfs/project/gen3.sqlite3", "sqlite:////data/gen3.sqlite3"),
+        ("s3://nfs/project/x", "s3://nfs/project/x"),
+        ("https:///nfs/project/x", "https:///nfs/project/x"),
+        ("", ""),
+    ],
+)
+def test_paths_are_replaced_at_boundaries_only(here: str, there: str) -> None:
+    assert PathMap.of({"/nfs/project/": "/data"}).there(here) == there
+
+
+def test_the_root_may_have_another_name() -> None:
+    assert PathMap.of({"/": "/host"}).there("/x") == "/host/x"
+    assert PathMap.of({"/x": "/"}).there("/x/y") == "/y"
+    assert PathMap.of({"/x": "/"}).there("/x") == "/"
+    assert PathMap.of({"/x": "/"}).back("/y") == "/x/y"
+
+
+# The file.
+
+
+def load(tmp_path: Path, text: str) -> EngineSettings:
+    (tmp_path / "there.yaml").write_text(text)
+    return EngineSettings.load(tmp_path / "there.yaml")
+
+
+def test_labels_and_engines_override_what_holds_for_all(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        """
+        paths: {/nfs: /data}
+        container: apptainer exec "my image.sif"
+        environment: {A: 1, B: true}
+        code: {tasks: , /abs: '*.txt'}
+        engines:
+          dask: {python: /dask/python, labels: {isr: {environment: {C: 3}}}}
+          dask:tcp://far*: {paths: }
+        labels:
+          coadd*: {container: , environment: {A: two}}
+          step1: {setup: setup lsst_distrib}
+        """,
+    )
+    assert settings.container == ("apptainer", "exec", "my image.sif")
+    assert settings.code == {str(tmp_path / "tasks"): ("**/*.py",), "/abs": ("*.txt",)}
+    dask = settings.of_engine("dask:tcp://near:8786")
+    assert (dask.python, dask.paths) == ("/dask/python", {"/nfs": "/data"})
+    assert settings.of_engine("dask:tcp://far:8786").paths == {}
+    assert settings.of_engine("loky").python is None
+    assert dask.of_label("isr", {}).environment == {"A": "1", "B": "true", "C": "3"}
+    coadd = dask.of_label("coaddDeep", {"step1": {"coaddDeep"}})
+    assert (coadd.container, coadd.environment) == ((), {"A": "two", "B": "true"})
+    assert (coadd.setup, coadd.python) == ("setup lsst_distrib", "/dask/python")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pyhton: x", r"there.yaml: setting 'pyhton' is unknown: did you mean 'python'\?"),
+        ("labels: {isr: {seutp: x}}", r"labels.isr: setting 'seutp' is unknown: did you mean 'setup'\?"),
+        ("labels: {isr: {paths: {}}}", r"labels.isr: setting 'paths' is unknown"),
+        ("labels: {isr: x}", "labels.isr has no settings"),
+        ("engines: [dask]", "engines has no names with settings"),
+        ("paths: {nfs: /data}", "paths: 'nfs' is not an absolute path of a folder"),
+        ("paths: {/nfs: s3://data}", "paths: 's3://data' is not an absolute path"),
+        ("paths: {/a: /data, /b: /data/}", "paths: /data is there twice"),
+        ("paths: {/a: 1}", "paths: 1 is not a text"),
+        ("paths: [/a]", "paths: "),
+        ("python: 3", "python: 3 is not a text"),
+        ("container: 'apptainer \"exec'", "container: No closing quotation"),
+        ("environment: {A: [1]}", r"environment: \[1\] is neither a text nor a number"),
+        ("engines: {dask: {environment: {A=B: 1}}}", "engines.dask: environment: 'A=B' is no name"),
+        ("[1]", "has no sections with settings"),
+    ],
+)
+def test_what_means_nothing_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as raised:
+        load(tmp_path, text)
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith("--engine-settings ")
+
+
+def test_a_label_that_may_be_misspelt_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    settings = EngineSettings(labels={"isrr": EngineSettings(), "otherTask": EngineSettings()})
+    Surroundings(settings, is_here=True).warn_of_labels(["isr"], dict)
+    assert caplog.messages == ["--engine-settings: the graph has no task 'isrr': did you mean 'isr'?"]
+
+
+# What a worker sees.
+
+
+def facts(**more: Any) -> Facts:
+    return Facts("far", versions(), {}, sees_folder=True, runner_error=None, **more)
+
+
+INQUIRY = Inquiry(b"", (), None)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (
+            facts(no_worker="bash: apptainer: command not found"),
+            "cannot start a process for quanta: bash: app",
+        ),
+        (replace(facts(no_worker="x"), versions={"Python": "3.1"}), "have Python 3.1, and this is Python 3"),
+        (
+            replace(facts(), files={"/data/g.qg": None}),
+            "cannot read /data/g.qg, which is /nfs/g.qg here: put",
+        ),
+        (
+            facts(roots={"/data/repo": "there is no such folder"}),
+            "datastore in /data/repo, which is /nfs/repo here",
+        ),
+        (facts(task_error="No module named 'mine'"), "cannot import a task: No module named 'mine'"),
+    ],
+)
+def test_what_differs_is_told_with_both_names(seen: Facts, words: str) -> None:
+    reason = difference(seen, INQUIRY, PathMap.of({"/nfs": "/data"}))
+    assert reason is not None
+    assert words in reason
+    assert "\n" not in reason
+
+
+class FileSpec(CallSpec):
+    """Needs a file."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {"graph.qg": __file__}
+
+
+def test_a_file_that_has_another_name_there_is_looked_for_under_that() -> None:
+    context = ExecutionContext(enumerated({"a": 1}), FileSpec(print))
+    settings = EngineSettings(paths={str(TESTS): "/no/such"})
+    with pytest.raises(PipetaskError, match=f"cannot read /no/such/.*, which is {TESTS}/.* here"):
+        FuturesExecutor(find_engine("threads", 1), settings=settings).check(context)
+    context.stop.close()
+
+
+def test_logs_have_the_names_of_here() -> None:
+    there = Surroundings(EngineSettings(paths={"/nfs": "/data"}), is_here=False)
+    earlier = QuantumOutcome(1, Status.FAILED, log="/data/log/1")
+    outcome = there.back(QuantumOutcome(1, Status.KILLED, log="/tmp/1", earlier=(earlier,)))
+    assert (outcome.log, outcome.earlier[0].log) == ("/tmp/1", "/nfs/log/1")
+
+
+# Environments.
+
+
+class Surveyor:
+    """Writes down in what environment a quantum runs."""
+
+    def __init__(self, folder: Path, module: str | None = None):
+        self._folder = folder
+        self._module = module
+
+    def __call__(self, id: int) -> None:
+        names = ("COMMON", "PREFIX", "SETUP", "LABEL")
+        found: dict[str, Any] = {name: os.environ[name] for name in names if name in os.environ}
+        if self._module is not None:
+            module = __import__(self._module)
+            found |= {"version": module.VERSION, "file": module.__file__}
+            code = f"import {self._module} as m; print(m.VERSION)"
+            child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            found["child"] = child.stdout.strip()
+        (self._folder / f"{id}.json").write_text(json.dumps(found))
+
+
+@pytest.fixture
+def _workers_find_this(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a Python that does not inherit ``sys.path`` import what this one can."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), *filter(None, sys.path)]))
+
+
+def execute(settings: EngineSettings, counts: dict[str, int], work: Callable[[int], object]) -> None:
+    """Execute a graph as a run does; all quanta succeed."""
+    graph = enumerated(counts)
+    context = ExecutionContext(graph, CallSpec(work))
+    model = FuturesExecutor(find_engine("threads", 2), settings=settings)
+    model.check(context)
+    outcomes = list(model.execute(graph, context))
+    context.stop.close()
+    assert [outcome.status for outcome in outcomes] == [Status.SUCCEEDED] * sum(counts.values())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_workers_find_this")
+def test_quanta_run_in_the_environment_of_their_label(tmp_path: Path) -> None:
+    settings = EngineSettings(
+        python=sys.executable,
+        container="env PREFIX=yes",
+        environment={"COMMON": 1},
+        setup="export SETUP=$PREFIX-$COMMON\ntrue",
+        labels={"b*": EngineSettings(python="", container="", setup="", environment={"LABEL": "b"})},
+    )
+    # Of both labels, there is more than one quantum in a bundle.
+    execute(settings, {"a": 8, "bias": 8}, Surveyor(tmp_path))
+    found = [json.loads((tmp_path / f"{id}.json").read_text()) for id in range(16)]
+    assert found[:8] == [{"COMMON": "1", "PREFIX": "yes", "SETUP": "yes-1"}] * 8
+    assert found[8:] == [{"COMMON": "1", "LABEL": "b"}] * 8
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_workers_find_this")
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"setup": "echo no such stack >&2; exit 3"}, "no such stack"),
+        ({"setup": "exit 3"}, "it ended with code 3"),
+        ({"python": "/no/such/python"}, "No such file or directory"),
+        ({"container": "env -i /bin/false"}, "it ended with code 1"),
+        ({"python": sys.executable, "container": "env PYTHONPATH=/no"}, "No module named 'pipetask"),
+        ({"python": sys.executable, "container": "unshare --pid --fork"}, "numbers of their own"),
+    ],
+)
+def test_an_environment_that_starts_nothing_is_refused(settings: dict[str, str], words: str) -> None:
+    if "unshare" in str(settings) and os.getuid() != 0:
+        not_tested("PID NAMESPACES ARE NOT TESTED: only root can make them.")
+    context = ExecutionContext(enumerated({"a": 1}), CallSpec(print))
+    if "PYTHONPATH=/no" in str(settings):
+        settings = {**settings, "python": "/usr/bin/python3"}
+        if not Path("/usr/bin/python3").exists():
+            not_tested("ANOTHER PYTHON IS NOT TESTED: there is no /usr/bin/python3.")
+        words = "(No module named 'pipetask|have Python 3)"
+    with pytest.raises(PipetaskError, match=words) as raised:
+        FuturesExecutor(find_engine("threads", 1), settings=EngineSettings(**settings)).check(context)
+    context.stop.close()
+    assert "\n" not in str(raised.value)
+
+
+# Code.
+
+
+@pytest.fixture
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+
+def home(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "tmp" / f"pipetask-code-{os.getuid()}").iterdir())
+
+
+def code_folder(tmp_path: Path, version: int = 2) -> Path:
+    folder = tmp_path / "code"
+    (folder / "package" / "__pycache__").mkdir(parents=True, exist_ok=True)
+    (folder / "package" / "__init__.py").write_text(f"VERSION = {version}\n")
+    (folder / "package" / "__pycache__" / "old.py").write_text("")
+    (folder / "notes.txt").write_text("not code")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_own_temporary_folder")
+def test_what_was_edited_here_is_what_runs_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "package.py").write_text("VERSION = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "installed"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'installed'}{os.pathsep}{TESTS}")
+    settings = EngineSettings(code={str(code_folder(tmp_path)): None})
+    execute(settings, {"a": 4}, Surveyor(tmp_path, "package"))
+    found = [json.loads((tmp_path / f"{id}.json").read_text()) for id in range(4)]
+    assert {(each["version"], each["child"]) for each in found} == {(2, "2")}
+    assert all(each["file"].startswith(str(tmp_path / "tmp" / "pipetask-code-")) for each in found)
+    assert home(tmp_path) == [], "the last process has removed it"
+
+
+@pytest.mark.usefixtures("_own_temporary_folder")
+def test_a_package_stays_while_a_process_needs_it(tmp_path: Path) -> None:
+    package, data = pack({str(code_folder(tmp_path)): ["**/*.py"]})
+    again, _ = pack({str(code_folder(tmp_path)): ["**/*.py"]})
+    other, _ = pack({str(code_folder(tmp_path, 3)): ["**/*.py"]})
+    assert package == again != other
+    with pytest.raises(NoCodeError):
+        UnpackedCode(package, lambda: None)
+    with pytest.raises(NoCodeError):
+        UnpackedCode(package, lambda: data[:-1])
+    assert home(tmp_path) == []
+    first = UnpackedCode(package, lambda: data)
+    second = UnpackedCode(package, lambda: None)
+    (folder,) = map(Path, second.folders)
+    first.close()
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["__init__.py"]
+    # What processes have left that were killed.
+    (folder.parent.parent / "0123.draft").mkdir()
+    (folder.parent.parent / "0123.lock").touch()
+    UnpackedCode(package, lambda: None).close()
+    assert home(tmp_path) == [package.digest, f"{package.digest}.lock"]
+    second.close()
+    assert home(tmp_path) == []
+
+
+@pytest.mark.usefixtures("_own_temporary_folder")
+def test_processes_that_come_and_go_find_a_package_whole(tmp_path: Path) -> None:
+    package, data = pack({str(code_folder(tmp_path)): ["**/*.py"]})
+    wrong: list[str] = []
+
+    def come_and_go() -> None:
+        for _ in range(30):
+            code = UnpackedCode(package, lambda: data)
+            if not Path(code.folders[0], "package", "__init__.py").exists():
+                wrong.append(code.folders[0])
+            code.close()
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert home(tmp_path) == []
+
+
+@pytest.mark.usefixtures("_own_temporary_folder")
+def test_a_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path) -> None:
+    folder = tmp_path / "tmp" / f"pipetask-code-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    package, data = pack({str(code_folder(tmp_path)): ["**/*.py"]})
+    with pytest.raises(PipetaskError, match="can be written to by others"):
+        UnpackedCode(package, lambda: data)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "words"),
+    [
+        (["*.yaml"], r"no file in .*code matches '\*.yaml'"),
+        (["/abs/*.py"], "'/abs/.*' is no pattern"),
+        ([""], "'' is no pattern"),
+        (["**/*"], "2 files have 0 MB, and 0 MB is the most that is sent; .*largest is .*__init__.py"),
+    ],
+)
+def test_code_that_cannot_be_sent_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patterns: list[str], words: str
+) -> None:
+    monkeypatch.setattr(code_package, "MOST_BYTES", 15)
+    with pytest.raises(UsageError, match=words):
+        pack({str(code_folder(tmp_path)): patterns})
+    with pytest.raises(UsageError, match="there is no folder"):
+        pack({"/no/such": ["*"]})
+
+
+class Hosts(Engine):
+    """Machines that have no code package, until one comes along with a bundle."""
+
+    def __init__(self, number: int):
+        self._have = [False] * number
+        self.orders: list[Order] = []
+
+    @classmethod
+    def make(cls, argument: str | None, workers: int) -> Engine:
+        return cls(workers)
+
+    @property
+    def slots(self) -> int:
+        return len(self._have)
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        (order,) = arguments if isinstance(arguments[0], Order) else (None,)
+        if order is not None:
+            self.orders.append(order)
+            host = len(self.orders) % len(self._have)
+            self._have[host] |= order.code is not None
+            outcomes = (QuantumOutcome(each.id, Status.SUCCEEDED).to_wire() for each in order.tickets)
+            future.set_result(Answer(tuple(outcomes)) if self._have[host] else Answer((), lacks_code=True))
+        return future
+
+
+def test_without_a_shared_folder_code_travels_once_to_each_machine(tmp_path: Path) -> None:
+    graph = enumerated({"a": 200})
+    engine = Hosts(3)
+    context = ExecutionContext(graph, CallSpec(print))
+    model = FuturesExecutor(engine, settings=EngineSettings(code={str(code_folder(tmp_path)): None}))
+    outcomes = list(model.execute(graph, context))
+    context.stop.close()
+    assert sorted(outcome.id for outcome in outcomes) == list(range(200))
+    assert {order.environment.code is None for order in engine.orders} == {False}
+    assert 3 <= sum(order.code is not None for order in engine.orders) <= 8
+
+
+def test_the_usual_environment_starts_this_python() -> None:
+    assert USUAL.interpreter().is_this
+    assert Environment(setup="true").interpreter().command("")[:2] == ["bash", "-c"]
+
+
+# Both sides have mounted the same folder elsewhere.
+
+
+@contextmanager
+def dask_elsewhere(tmp_path: Path, here: Path, there: Path) -> Iterator[str]:
+    """Start a Dask cluster whose worker sees a folder under another name only; give its address."""
+    mounts = f"mount --bind {here} {there} && mount -t tmpfs none {here}"
+    if subprocess.run(["unshare", "--mount", "sh", "-c", mounts], capture_output=True).returncode:
+        not_tested("PATH TRANSLATION IS NOT TESTED: mount namespaces cannot be made here.")
+    file = tmp_path / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1"]
+    commands = {
+        "dask_scheduler": ["--port", "0"],
+        "dask_worker": ["--nthreads", "2", "--no-nanny", "--local-directory", str(tmp_path / "local")],
+    }
+    with ExitStack() as stack:
+        for name, more in commands.items():
+            command = [sys.executable, "-m", f"distributed.cli.{name}", *common, *more]
+            if name == "dask_worker":
+                command = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command]
+            output = stack.enter_context((tmp_path / f"{name}.log").open("w"))
+            process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(TESTS)},
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            while not file.exists():
+                assert process.poll() is None, (tmp_path / f"{name}.log").read_text()
+        yield json.loads(file.read_text())["address"]
+
+
+@pytest.mark.slow
+def test_a_run_where_both_sides_have_mounted_the_same_folder_elsewhere(
+    make_repository: Callable[..., Repository], tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "data"
+    there.mkdir()
+    pipeline = MockPipeline(2, 2, configs={"characterize": {"fail_condition": "detector=1 AND exposure=1"}})
+    near = make_repository(pipeline)
+    here.mkdir()
+    far = make_repository(pipeline, "here/repo")
+    settings = tmp_path / "there.yaml"
+    settings.write_text(f"paths: {{{here}: {there}}}\n")
+    summary = tmp_path / "summary.json"
+    with dask_elsewhere(tmp_path, here, there) as address:
+        more = ["--mode", "futures", "--engine", f"dask:{address}", "--engine-settings", str(settings)]
+        more += ["--engine-folder", str(here / "scratch"), "--summary", str(summary)]
+        done = run_pipetask(*far.arguments(*more))
+    assert "do not see" not in done.err
+    reference = run_pipetask(*near.arguments())
+    assert done.code == reference.code == 1, done.err
+    # Names of datastores, paths in records and all else are as after a run on this machine.
+    assert _plain(read_registry(far.root)) == _plain(read_registry(near.root))
+    assert read_files(far.root).keys() == read_files(near.root).keys()
+    assert list(there.iterdir()) == [], "nothing was written under the other name on this side"
+    logs = [log for log in _logs(json.loads(summary.read_text())) if log is not None]
+    assert logs
+    assert all(Path(log).is_relative_to(here) and Path(log).exists() for log in logs)
+
+
+def _plain(registry: dict[str, list[dict[str, Any]]]) -> str:
+    """Return what a registry holds, without sizes of files, which logs and metadata give different ones."""
+    return repr(
+        {
+            table: [{key: row[key] for key in row if key not in ("file_size", "ingest_date")} for row in rows]
+            for table, rows in registry.items()
+        }
+    )
+
+
+def _logs(value: Any) -> Iterator[str | None]:
+    match value:
+        case dict():
+            yield from [value["log"]] if "log" in value else []
+            for each in value.values():
+                yield from _logs(each)
+        case list():
+            for each in value:
+                yield from _logs(each)
+
+
+@pytest.mark.slow
+def test_a_repository_is_opened_under_another_name(make_repository: Callable[..., Repository]) -> None:
+    from lsst.daf.butler import ButlerConfig
+
+    from pipetask.runner.relocation import datastore_roots, relocate_config
+
+    root = make_repository().root
+    with (root / "butler.yaml").open("a") as file:
+        file.write(f"datastore:\n  root: {root}/files\nregistry:\n  db: sqlite:///{root}/gen3.sqlite3\n")
+    assert datastore_roots(str(root)) == [f"{root}/files"]
+    config = ButlerConfig(str(root))
+    relocate_config(config, PathMap.of({str(root.parent): "/data"}))
+    assert config["datastore", "root"] == f"/data/{root.name}/files"
+    assert config["datastore", "name"] == f"FileDatastore@{root}/files", "records are found by its name"
+    assert config["registry", "db"] == f"sqlite:////data/{root.name}/gen3.sqlite3"
