@@ -10,10 +10,9 @@ from pathlib import Path
 
 from pipetask import BatchExecutor, BatchOptions, SlurmOptions, SlurmSystem
 from pipetask.batch.outcomes import AttemptWriter
+from pipetask.batch.queueing.journal import Journal
+from pipetask.batch.queueing.layout import Layout
 from pipetask.batch.run_directory import RunDirectory
-from pipetask.batch.slurm.control import cancel
-from pipetask.batch.slurm.journal import Journal
-from pipetask.batch.slurm.layout import Layout
 from pipetask.executors.base import ExecutionContext
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.outcome import QuantumOutcome, Status
@@ -41,8 +40,8 @@ def slurm_large(repeat: int) -> Iterator[Figure]:
             start = time.perf_counter()
             _submit(graph, path)
             seconds.append(time.perf_counter() - start)
-            calls = len(Journal(Layout(path).journal).read().rounds[1].jobs)
-            cancel(RunDirectory(path))
+            calls = len(Journal(Layout(path, "slurm").journal).read().rounds[1].jobs)
+            SlurmSystem().cancel(RunDirectory(path))
         yield Figure(
             "82,000 quanta on Slurm: calls of sbatch", calls, None, "", "", calls, 60, at_least=False
         )
@@ -93,6 +92,6 @@ def _end_all(directory: RunDirectory) -> None:
             for quantum in node.quanta:
                 writer.outcome(QuantumOutcome(quantum.id, Status.SUCCEEDED))
             writer.end(0)
-    journal = Journal(Layout(directory.path).journal)
+    journal = Journal(Layout(directory.path, "slurm").journal)
     journal.note("started", 1)
     journal.note("ended", 1, code=0)

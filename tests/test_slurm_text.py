@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,18 +15,21 @@ from hypothesis import strategies as st
 from pipetask import BatchExecutor, BatchOptions, SlurmOptions, SlurmSystem
 from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.ledger import UnfinishedNode
+from pipetask.batch.queueing.arrays import Demand, JobArray, arrays_of, that_fit
+from pipetask.batch.queueing.columns import columns, levels
+from pipetask.batch.queueing.configuration import minutes
+from pipetask.batch.queueing.dialect import Written
+from pipetask.batch.queueing.journal import Journal
+from pipetask.batch.queueing.layout import Layout, RunRecord
+from pipetask.batch.queueing.limits import Limits
+from pipetask.batch.queueing.round import read_rounds
 from pipetask.batch.rounds import Cause, to_run_again
 from pipetask.batch.run_directory import RunDirectory
-from pipetask.batch.slurm.arrays import Demand, JobArray, arrays_of, that_fit
-from pipetask.batch.slurm.client import scrubbed
-from pipetask.batch.slurm.columns import columns, levels
-from pipetask.batch.slurm.configuration import SlurmConfiguration, minutes
+from pipetask.batch.slurm.client import CLIENT
+from pipetask.batch.slurm.configuration import SlurmConfiguration
 from pipetask.batch.slurm.job_script import script, submit_options
-from pipetask.batch.slurm.journal import Journal
-from pipetask.batch.slurm.layout import Layout
-from pipetask.batch.slurm.limits import Limits
-from pipetask.batch.slurm.round import read_rounds
-from pipetask.batch.slurm.verdicts import said_by_slurm
+from pipetask.batch.slurm.limits import SHIPPED
+from pipetask.batch.slurm.said import said_by_slurm
 from pipetask.errors import UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.testing import CallSpec, enumerated
@@ -53,9 +57,13 @@ def configuration(*overrides: str) -> SlurmConfiguration:
     return SlurmConfiguration.load(None, ("python=/opt/my python", *overrides))
 
 
+def written(configuration: SlurmConfiguration, path: Path, round: int, *, first: bool) -> Written[Any]:
+    record = RunRecord("0123", "run-0123", first)
+    return Written(array(), round, configuration.for_labels(["isr"]), configuration.run, path, record)
+
+
 def test_the_script_is_as_it_was() -> None:
-    job_settings = configuration("cpus=4", "container=run 'the image'").for_labels(["isr"])
-    text = script(array(), job_settings, ODD, 2, first=True)
+    text = script(written(configuration("cpus=4", "container=run 'the image'"), ODD, 2, first=True))
     path = GOLDEN / "slurm_array.sh"
     if os.environ.get("PIPETASK_GOLDEN") == "write":
         path.write_text(text)
@@ -72,10 +80,9 @@ def test_an_odd_path_reaches_the_job_as_it_is(tmp_path: Path) -> None:
     show = tmp_path / "show"
     show.write_text('#!/bin/sh\nprintf "%s\\n" "$PWD" "$@"\n')
     show.chmod(0o755)
-    job_settings = configuration(f"python={show}").for_labels(["isr"])
     done = subprocess.run(
         ["sh"],
-        input=script(array(), job_settings, run, 1, first=False),
+        input=script(written(configuration(f"python={show}"), run, 1, first=False)),
         env={"PATH": os.environ["PATH"], "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "1"},
         capture_output=True,
         text=True,
@@ -90,14 +97,11 @@ def test_an_odd_path_reaches_the_job_as_it_is(tmp_path: Path) -> None:
 
 
 def test_settings_become_options() -> None:
-    shown = submit_options(
-        array(),
-        configuration(
-            "partition=short", "account=dm", "gpus=2", "gres=lscratch:10", "throttle=5", "requeue=false",
-            "sbatch.mail-type=FAIL", "sbatch.exclusive=true",
-        ).for_labels(["isr"]),
-        Path("/run"),
+    settings = configuration(
+        "partition=short", "account=dm", "gpus=2", "gres=lscratch:10", "throttle=5", "requeue=false",
+        "sbatch.mail-type=FAIL", "sbatch.exclusive=true",
     )  # fmt: skip
+    shown = submit_options(written(settings, Path("/run"), 1, first=False))
     assert shown == [
         "--array=0-1%5",
         "--chdir=/run",
@@ -257,7 +261,7 @@ def test_a_large_graph_takes_few_submissions(tmp_path: Path) -> None:
     nodes = Many(needs)
     nodes.labels = [(f"task{number % 6}",) for number in range(len(needs))]
     demands = {number: Demand(100, 10) for number in range(len(needs))}
-    assert len(arrays_of(nodes, demands, 8, Limits(), 0)) == 48  # type: ignore[arg-type]
+    assert len(arrays_of(nodes, demands, 8, SHIPPED, 0)) == 48  # type: ignore[arg-type]
 
 
 def test_a_run_is_written_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +273,7 @@ def test_a_run_is_written_without_slurm(tmp_path: Path, monkeypatch: pytest.Monk
     context = ExecutionContext(enumerated({"isr": 3, "co add": 1}, edges), CallSpec(print))
     assert len(list(BatchExecutor(system, options).execute(context.graph, context))) == 4
     context.stop.close()
-    layout = Layout(RunDirectory(tmp_path / "run").path)
+    layout = Layout(RunDirectory(tmp_path / "run").path, "slurm")
     (first,) = read_rounds(layout)
     shown = [(each.labels, each.nodes, each.needs, each.demand.memory) for each in first.arrays]
     assert shown == [
@@ -293,7 +297,7 @@ def test_variables_that_slurms_commands_take_for_options_are_left_out() -> None:
         "SQUEUE_FORMAT": "y",
         "HOME": "/h",
     }
-    assert scrubbed(given) == {"SLURM_CONF": "/c", "HOME": "/h"}
+    assert CLIENT.scrubbed(given) == {"SLURM_CONF": "/c", "HOME": "/h"}
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipetask import SlurmOptions, SlurmSystem
+from pipetask.batch.queueing.journal import Journal
+from pipetask.batch.queueing.layout import Layout
 from pipetask.batch.run_directory import RunDirectory
-from pipetask.batch.slurm.journal import Journal
-from pipetask.batch.slurm.layout import Layout
 from pipetask.outcome import Status
 from pipetask.testing.plain_runs import LocalBench, PlainRun
 from slurm.machine import Machine
@@ -102,7 +102,7 @@ def test_a_request_whose_answer_is_lost_is_looked_for(
         done = run.command("restart")
         assert done.returncode == 0, done.stderr
     (lost,) = (tmp_path / "bin" / "ids").read_text().split()
-    jobs = Journal(Layout(run.path).journal).read().rounds[1].jobs
+    jobs = Journal(Layout(run.path, "slurm").journal).read().rounds[1].jobs
     assert jobs[0] == lost
     assert run.wait()["phase"] == "succeeded"
     assert run.statuses() == dict.fromkeys(range(4), Status.SUCCEEDED)
@@ -118,8 +118,8 @@ def test_a_controller_that_does_not_answer_is_no_end(
     )
     with monkeypatch.context() as patched:
         patched.setenv("PATH", wrap(tmp_path / "bin", silent, "squeue"))
-        Layout(run.path).absent.touch()
-        os.utime(Layout(run.path).absent, (0, 0))
+        Layout(run.path, "slurm").absent.touch()
+        os.utime(Layout(run.path, "slurm").absent, (0, 0))
         done = run.command("status")
         if done.returncode == 3:
             assert "What runs is not known: Slurm does not answer" in " ".join(done.stdout.split())
@@ -133,7 +133,7 @@ def test_a_controller_that_does_not_answer_is_no_end(
 
 def test_a_run_whose_jobs_have_vanished_is_lost_after_two_looks(run: PlainRun, machine: Machine) -> None:
     """Once is not enough, and not twice within a minute."""
-    journal, layout = Journal(Layout(run.path).journal), Layout(run.path)
+    journal, layout = Journal(Layout(run.path, "slurm").journal), Layout(run.path, "slurm")
     journal.note("started", 1)
     journal.note("submitted", 1, array=0, job="1")
     journal.note("releasing", 1)

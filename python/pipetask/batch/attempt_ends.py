@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..journal.records import last
-from .outcomes import attempt_of
+from .outcomes import attempt_files, attempt_of
 
 __all__ = ["AttemptEnds", "LastAttempt"]
 
@@ -42,13 +42,10 @@ class AttemptEnds:
     def look(self) -> dict[int, LastAttempt]:
         """Return the last attempt at each node that has one, by number."""
         newest: dict[int, tuple[int, os.DirEntry[str]]] = {}
-        for shard in self._folder.iterdir():
-            for entry in os.scandir(shard):
-                if (found := attempt_of(entry.name)) is None:
-                    continue
-                number, began = found
-                if number not in newest or began > newest[number][0]:
-                    newest[number] = began, entry
+        for entry in attempt_files(self._folder):
+            number, began = attempt_of(entry.name)
+            if number not in newest or began > newest[number][0]:
+                newest[number] = began, entry
         return {number: LastAttempt(began, self._code(entry)) for number, (began, entry) in newest.items()}
 
     def _code(self, entry: os.DirEntry[str]) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "Attempt",
     "AttemptTails",
     "AttemptWriter",
+    "attempt_files",
     "attempt_of",
     "attempts_by_node",
     "attempts_of",
@@ -128,13 +129,26 @@ class AttemptWriter:
             ) from error
 
 
-def attempt_of(name: str) -> tuple[int, int] | None:
-    """Return the number of the node, and the nanosecond at which the attempt began, from the name of its file.
+def attempt_files(folder: Path, known: Container[str] = ()) -> Iterator[os.DirEntry[str]]:
+    """Iterate over the files of a run's attempts.
 
-    `None` if no attempt has files of such a name.
+    Parameters
+    ----------
+    folder
+        Folder with all outcomes of the run.
+    known
+        Names of files to leave out.
     """
+    for shard in sorted(folder.iterdir()):
+        for entry in os.scandir(shard):
+            if entry.name not in known and entry.name.endswith(_SUFFIX):
+                yield entry
+
+
+def attempt_of(name: str) -> tuple[int, int]:
+    """Return the number of the node, and the nanosecond at which the attempt began, from the name of its file."""
     path = Path(name)
-    return (_number(path), _began(path)) if path.suffix == _SUFFIX else None
+    return _number(path), _began(path)
 
 
 def attempts_of(folder: Path, number: int) -> list[Attempt]:
@@ -207,11 +221,9 @@ class AttemptTails:
 
     def news(self) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
         """Yield each attempt that has grown, with its new outcomes, which are not kept."""
-        for shard in sorted(self._folder.iterdir()):
-            for entry in os.scandir(shard):
-                # One that has ended does not grow, and in the end nearly all have ended.
-                if entry.name not in self._closed and entry.name.endswith(_SUFFIX):
-                    yield from self._news_of(entry)
+        # One that has ended does not grow, and in the end nearly all have ended.
+        for entry in attempt_files(self._folder, known=self._closed):
+            yield from self._news_of(entry)
 
     def _news_of(self, entry: os.DirEntry[str]) -> Iterator[tuple[Attempt, list[QuantumOutcome]]]:
         reader = self._open.get(entry.name) or _AttemptReader(Path(entry.path))

@@ -165,6 +165,7 @@ class BatchSystem(ABC):
     line."""
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "name" not in vars(cls):
             cls.name = f"{cls.__module__}:{cls.__qualname__}"
         if "title" not in vars(cls):

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ...errors import PipetaskError
-from ...executors.retries import RetryPolicy
-from ..job_settings import passed_on, retried_in_jobs
+from ..job_settings import passed_on
 from ..run_directory import RunDirectory
 from .configuration import CondorConfiguration
 from .dag_text import NO_JOB
@@ -22,7 +21,7 @@ from .rehearsal import rehearse
 from .slots import named
 from .submit_description import JobKind, description, environment_for, submit_commands
 
-__all__ = ["called", "commands_of", "retried_by_jobs", "rewrite", "write"]
+__all__ = ["called", "commands_of", "rewrite", "write"]
 
 _NO_JOB = {"executable": "/bin/true", "universe": "local"}
 
@@ -90,18 +89,9 @@ def rewrite(directory: RunDirectory, configuration: CondorConfiguration) -> None
         rehearse(called(kind), commands[kind.name])
     _write(layout, commands, configuration)
     recipe = directory.recipe()
-    retries = retried_by_jobs(recipe.retries, configuration, directory.facts.labels)
+    retries = configuration.retried_in_jobs(recipe.retries, directory.facts.labels)
     if retries != recipe.retries:
         directory.write_recipe(replace(recipe, retries=retries))
-
-
-def retried_by_jobs(
-    policy: RetryPolicy, configuration: CondorConfiguration, labels: Collection[str]
-) -> RetryPolicy:
-    """Return what jobs try again themselves."""
-    settings = {label: configuration.for_labels([label]) for label in labels}
-    allowed = {label: (each.retries, each.error_retries) for label, each in settings.items()}
-    return retried_in_jobs(policy, allowed, labels)
 
 
 def _kinds(listed: Sequence[Sequence[object]], configuration: CondorConfiguration) -> Iterator[JobKind]:

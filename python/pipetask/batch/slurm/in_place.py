@@ -18,14 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..exit_codes import ExitCode
-from .arrays import Demand
-from .configuration import JobSettings
-from .layout import ASKED, FOLDER
+from ..queueing.arrays import Demand
+from ..queueing.configuration import JobSettings
+from ..queueing.layout import ASKED
+from ..queueing.told import END_VARIABLE
 
-__all__ = ["END_VARIABLE", "after_program", "before_program"]
-
-END_VARIABLE = "PIPETASK_WALLTIME_END"
-"""Tells the program when its walltime ends, in seconds since 1970-01-01 UTC."""
+__all__ = ["after_program", "before_program"]
 
 
 def before_program(demand: Demand) -> str:
@@ -37,7 +35,7 @@ def before_program(demand: Demand) -> str:
         What its array asks for.
     """
     return (
-        f"asked={FOLDER}/{ASKED}/$element  # what it asks for, if that is no longer what its array does\n"
+        f"asked=slurm/{ASKED}/$element  # what it asks for, if that is no longer what its array does\n"
         f'[ -e "$asked" ] && read -r memory minutes <"$asked" || {{ memory={demand.memory}; minutes={demand.time}; }}\n'
         f"{END_VARIABLE}=$(($(date +%s) + 60 * minutes))\n"
         f"export {END_VARIABLE}\n"

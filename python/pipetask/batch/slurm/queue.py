@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from .client import call
+from ..queueing.queue import Element, Stage
+from .client import CLIENT
 
-__all__ = ["Element", "comment", "look", "number_of_jobs"]
+__all__ = ["comment", "look", "number_of_jobs"]
 
 _ENDED = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
@@ -20,37 +20,6 @@ _ENDED = {
 }  # fmt: skip
 _WAITS = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 _COMMENT = re.compile(r"pipetask (?P<run>\S+) (?P<round>\d+) (?P<array>\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """An element of an array, as Slurm knows it."""
-
-    job: str
-    """Number of the array."""
-
-    task: int
-    round: int
-    array: int
-    """Number of the array in its round."""
-
-    state: str
-    reason: str
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended and will not start again."""
-        return self.state in _ENDED
-
-    @property
-    def waits(self) -> bool:
-        """Whether it does not run yet."""
-        return self.state in _WAITS
-
-    @property
-    def id(self) -> str:
-        """What commands of Slurm call it; never by its own number, which may be that of the whole array."""
-        return f"{self.job}_{self.task}"
 
 
 def comment(run: str, round: int, array: int) -> str:
@@ -76,7 +45,7 @@ def look(name: str, run: str, patience: float) -> list[Element]:
         If Slurm does not answer.
     """
     words = ["-h", "-r", "-a", "-t", "all", "-n", name, "-o", "%F|%K|%T|%k|%r"]
-    return list(_elements(call("squeue", words, patience=patience).splitlines(), run))
+    return list(_elements(CLIENT.call("squeue", words, patience=patience).splitlines(), run))
 
 
 def _elements(lines: Iterable[str], run: str) -> Iterator[Element]:
@@ -87,9 +56,29 @@ def _elements(lines: Iterable[str], run: str) -> Iterator[Element]:
             continue
         # An array that was cancelled while it waited is one line; its elements are over, whichever they are.
         index = int(task) if task.isdecimal() else -1
-        yield Element(job, index, int(found["round"]), int(found["array"]), state, reason)
+        stage = _stage(state, reason)
+        # Never by its own number, which may be that of the whole array.
+        yield Element(job, index, int(found["round"]), int(found["array"]), stage, reason, f"{job}_{index}")
+
+
+def _stage(state: str, reason: str) -> Stage:
+    if state in _ENDED:
+        return Stage.OVER
+    if state not in _WAITS:
+        return Stage.RUNNING
+    match reason:
+        case "JobHeldUser":
+            return Stage.AS_SUBMITTED
+        case "Dependency":
+            return Stage.WAITING
+        case "DependencyNeverSatisfied":
+            return Stage.HELD
+        case held if "held" in held.lower():
+            return Stage.HELD
+        case _:
+            return Stage.IDLE
 
 
 def number_of_jobs(patience: float) -> int:
     """Return how many jobs of all users are in the queue, as far as that can be seen."""
-    return len(call("squeue", ["-h", "-r", "-a", "-o", "%F"], patience=patience).splitlines())
+    return len(CLIENT.call("squeue", ["-h", "-r", "-a", "-o", "%F"], patience=patience).splitlines())

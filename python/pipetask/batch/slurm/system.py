@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-import time
-from collections.abc import Collection, Sequence
-from copy import copy
-from pathlib import Path
-from typing import Self
+from collections.abc import Sequence
 
-from ...executors.resources import Resources
-from ...executors.retries import RetryPolicy
-from ...options.declaration import check_group
 from ...options.slurm import SlurmOptions
-from ..job_settings import retried_in_jobs
-from ..run_directory import RunDirectory
-from ..system import BatchSystem, Restarted, RunPlan, SystemWatch
-from .configuration import SlurmConfiguration
-from .control import cancel, restart, submit_new
-from .in_place import END_VARIABLE
-from .watch import SlurmWatch
-from .writer import check_run, write_run
+from ..queueing.arrays import JobArray
+from ..queueing.dialect import Request, Written
+from ..queueing.layout import Layout, RunRecord
+from ..queueing.limits import Limits
+from ..queueing.queue import Element
+from ..queueing.system import QueueingSystem
+from .client import CLIENT
+from .configuration import SlurmConfiguration, SlurmJobSettings
+from .job_script import asked_for, script, submit_options
+from .limits import SHIPPED, limits_now
+from .queue import comment, look
+from .said import said_by_slurm
 
 __all__ = ["SlurmSystem"]
 
 
-class SlurmSystem(BatchSystem):
+class SlurmSystem(QueueingSystem[SlurmJobSettings]):
     """Has Slurm run the nodes as elements of arrays.
 
     Parameters
@@ -43,17 +40,10 @@ class SlurmSystem(BatchSystem):
     name = "slurm"
     title = "Slurm"
     options_group = SlurmOptions
-
-    def __init__(self, options: SlurmOptions | None = None):
-        self._options = options or SlurmOptions()
-        check_group(self._options, SlurmOptions)
-        # At once, so that a wrong setting is refused before anything is read.
-        self._loaded = self._load() if options is not None else None
-
-    @classmethod
-    def how_to_ask_for_cpus(cls, number: int) -> str:
-        """Return the option that does."""
-        return f"use --slurm cpus={number}"
+    configuration_type = SlurmConfiguration
+    client = CLIENT
+    remover = "scancel"
+    shipped_limits = SHIPPED
 
     @staticmethod
     def requested_memory() -> int | None:
@@ -65,62 +55,49 @@ class SlurmSystem(BatchSystem):
         each = _number("SLURM_MEM_PER_CPU")
         return None if each is None else each * (_number("SLURM_CPUS_ON_NODE") or 1)
 
-    @staticmethod
-    def walltime_left() -> float | None:
-        """Return what the script of this job has found out."""
-        end = os.environ.get(END_VARIABLE)
-        return float(end) - time.time() if end else None
+    def script(self, written: Written[SlurmJobSettings]) -> str:
+        """Return the script that an element runs."""
+        return script(written)
 
-    def for_run(self, labels: Sequence[str], retries: RetryPolicy) -> Self:
-        """Let what the run itself asks for go before the settings for Slurm."""
-        system = copy(self)
-        system._loaded = self._load(labels).with_retries(retries, labels)
-        return system
+    def options(self, written: Written[SlurmJobSettings]) -> list[str]:
+        """Return options of sbatch."""
+        return submit_options(written)
 
-    def with_resources(self, resources: Resources) -> tuple[Self, Collection[str]]:
-        """Let jobs ask for memory and GPUs; their CPUs are as many as the quanta that run at the same time in a job."""
-        system = copy(self)
-        system._loaded = self._configuration.with_resources(resources)
-        return system, resources.asked() - {"memory", "gpus"}
+    def try_settings(self, settings: SlurmJobSettings, patience: float) -> None:
+        """Ask Slurm whether it takes them."""
+        words = asked_for(settings, settings.memory, settings.time)
+        CLIENT.call("sbatch", ["--test-only", "--array=0-0", *words, "--wrap=true"], patience=patience)
 
-    def retried_in_jobs(self, retries: RetryPolicy, labels: Collection[str]) -> RetryPolicy:
-        """Return what jobs try again: what has raised, and, where asked for, what took too long."""
-        settings = {label: self._configuration.for_labels([label]) for label in labels}
-        allowed = {label: (each.retries, each.error_retries) for label, each in settings.items()}
-        return retried_in_jobs(retries, allowed, labels)
+    def limits(self, patience: float, wanted: int) -> Limits:
+        """Return what Slurm's configuration says."""
+        return limits_now(patience, wanted)
 
-    def check(self, labels: Sequence[str], path: Path, *, submit: bool) -> None:
-        """Ask Slurm whether it takes the settings."""
-        if submit:
-            check_run(self._configuration, labels)
+    def submit_array(self, request: Request, patience: float) -> str:
+        """Submit an array held, to be released with all others."""
+        words = [
+            "--parsable",
+            "--hold",
+            f"--job-name={request.record.name}",
+            f"--comment={comment(request.record.id, request.round, request.array.number)}",
+            *([f"--dependency=afterany:{':'.join(request.needs)}"] if request.needs else []),
+            *request.options,
+            str(request.script),
+        ]
+        printed = CLIENT.call("sbatch", words, patience=patience, environment=request.environment)
+        # With several clusters, the name of one follows.
+        return printed.strip().partition(";")[0]
 
-    def write(self, plan: RunPlan) -> None:
-        """Write the scripts of all arrays."""
-        write_run(self._configuration, plan)
+    def look(self, layout: Layout, record: RunRecord, patience: float) -> list[Element]:
+        """Return the elements of a run that Slurm still knows."""
+        return look(record.name, record.id, patience)
 
-    def submit(self, directory: RunDirectory) -> str:
-        """Submit the arrays held, and release them."""
-        return submit_new(directory)
+    def release(self, layout: Layout, round: int, jobs: Sequence[str], patience: float) -> None:
+        """Release all arrays in one call."""
+        CLIENT.call("scontrol", ["release", ",".join(jobs)], patience=patience)
 
-    def watch(self, directory: RunDirectory) -> SystemWatch:
-        """Return what reads outcomes and the queue."""
-        return SlurmWatch(directory)
-
-    def cancel(self, directory: RunDirectory) -> bool:
-        """Remove all jobs, and wait until they have left the queue."""
-        return cancel(directory)
-
-    def restart(self, directory: RunDirectory) -> Restarted:
-        """Submit what is missing as another round."""
-        return restart(directory)
-
-    @property
-    def _configuration(self) -> SlurmConfiguration:
-        self._loaded = self._loaded or self._load()
-        return self._loaded
-
-    def _load(self, labels: Collection[str] | None = None) -> SlurmConfiguration:
-        return SlurmConfiguration.load(self._options.slurm_config, self._options.slurm, labels)
+    def how_ended(self, layout: Layout, round: int, array: JobArray, task: int, job: str) -> str:
+        """Return what Slurm's daemon has written into the error file of an element."""
+        return said_by_slurm(layout.error_file(job, task))
 
 
 def _number(variable: str) -> int | None:

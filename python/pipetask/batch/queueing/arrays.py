@@ -94,7 +94,7 @@ def arrays_of(
     most_columns
         Maximum number of columns.
     limits
-        What Slurm takes.
+        What the system takes.
     offset
         Number of the first array.
     """

@@ -1,4 +1,4 @@
-"""Where the files of Slurm are in a run directory."""
+"""Where the files of a queueing system are in a run directory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["FOLDER", "Layout", "RunRecord"]
+__all__ = ["ASKED", "Layout", "RunRecord", "number_of"]
 
-FOLDER, ASKED = "slurm", "asked"
+ASKED = "asked"
+
+
+def number_of(job: str) -> str:
+    """Return the number in what a system calls a job; it names the job's files."""
+    return job[: len(job) - len(job.lstrip("0123456789"))]
 
 
 @dataclass(frozen=True)
@@ -28,19 +33,21 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of the files in a run directory that belong to Slurm."""
+    """Names of the files in a run directory that belong to a queueing system."""
 
     run_directory: Path
+    system: str
+    """Name of the system, which is that of its folder."""
 
     @property
     def folder(self) -> Path:
         """The folder for all of this."""
-        return self.run_directory / FOLDER
+        return self.run_directory / self.system
 
     @property
     def configuration(self) -> Path:
         """The settings that hold for this run."""
-        return self.folder / "slurm.yaml"
+        return self.folder / f"{self.system}.yaml"
 
     @property
     def journal(self) -> Path:
@@ -59,7 +66,7 @@ class Layout:
 
     @property
     def logs(self) -> Path:
-        """Standard output and error of jobs, by the numbers that Slurm gave to them."""
+        """Standard output and error of jobs, by the numbers that the system gave to them."""
         return self.folder / "logs"
 
     def round(self, number: int) -> Path:
@@ -68,11 +75,11 @@ class Layout:
 
     def error_file(self, job: str, task: int) -> Path:
         """The standard error of an element."""
-        return self.logs / f"{job}_{task}.err"
+        return self.logs / f"{number_of(job)}_{task}.err"
 
     def asked(self, job: str, task: int) -> Path:
         """What an element asks for that has put itself back into the queue: megabytes and minutes."""
-        return self.folder / ASKED / f"{job}_{task}"
+        return self.folder / ASKED / f"{number_of(job)}_{task}"
 
     def record(self) -> RunRecord:
         """Read what does not change."""

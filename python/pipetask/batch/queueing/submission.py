@@ -1,7 +1,7 @@
 """Submit a round: held, in order, and released in one call; or continue where that was interrupted.
 
 Nothing begins before all is wired, so nothing can have ended and be forgotten when something is to wait for it.
-Whether a job was submitted is for the queue to say, by the job's comment: a request that was not answered may have been
+Whether a job was submitted is for the queue to say: a request that was not answered may have been
 carried out, and after a crash of the controller a request that was answered may not.
 """
 
@@ -13,21 +13,24 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ...errors import PipetaskError
 from ..run_directory import RunDirectory
 from .arrays import JobArray
-from .client import SlurmLimitError, SlurmUnknownError, call
-from .configuration import SlurmConfiguration
+from .client import QueueLimitError, QueueUnknownError
+from .configuration import QueueConfiguration
+from .dialect import Dialect, Request
 from .journal import Journal
 from .layout import Layout, RunRecord
-from .queue import Element, comment, look
+from .queue import Element, Stage
 from .round import Round, array_file, is_final, settings_of
 
 __all__ = ["only_one", "submit_round"]
 
 _TRIES = 3
-"""How often a request is made that Slurm does not answer."""
+"""How often a request is made that the system does not answer."""
 
 _PAUSE = 2.0
 """Seconds before the second request; it doubles."""
@@ -64,36 +67,45 @@ def _locked(file: int) -> bool:
 
 
 def submit_round(
-    directory: RunDirectory, configuration: SlurmConfiguration, record: RunRecord, new: Round
+    system: Dialect[Any],
+    directory: RunDirectory,
+    layout: Layout,
+    configuration: QueueConfiguration[Any],
+    record: RunRecord,
+    new: Round,
 ) -> list[str]:
     """Submit the arrays of a round that are not in the queue, and release all.
 
     Parameters
     ----------
+    system
+        Where to submit.
     directory
         The run.
-    configuration, record
-        Its settings, and what does not change.
+    layout, configuration, record
+        Its files, its settings, and what does not change.
     new
         The round.
 
     Returns
     -------
     jobs
-        The numbers that Slurm gave to them.
+        What the system calls them.
 
     Raises
     ------
     PipetaskError
-        If Slurm does not take it.
+        If the system does not take it.
     """
-    return _Submission(directory, configuration, record, new).run()
+    return _Submission(system, directory, layout, configuration, record, new).run()
 
 
 @dataclass(frozen=True)
 class _Submission:
+    system: Dialect[Any]
     directory: RunDirectory
-    configuration: SlurmConfiguration
+    layout: Layout
+    configuration: QueueConfiguration[Any]
     record: RunRecord
     round: Round
 
@@ -114,7 +126,7 @@ class _Submission:
 
     @property
     def _journal(self) -> Journal:
-        return Journal(Layout(self.directory.path).journal)
+        return Journal(self.layout.journal)
 
     @property
     def _patience(self) -> float:
@@ -134,7 +146,7 @@ class _Submission:
                 continue
             try:
                 jobs[array.number] = self._submit(array, jobs)
-            except SlurmLimitError:
+            except QueueLimitError:
                 if not jobs:
                     raise
                 if is_final(array):
@@ -149,9 +161,9 @@ class _Submission:
         journal.note("submitting", number, array=array.number)
         for attempt in range(_TRIES):
             try:
-                job = self._sbatch(array, jobs)
+                job = self._request(array, jobs)
                 break
-            except SlurmUnknownError:
+            except QueueUnknownError:
                 time.sleep(_PAUSE * 2**attempt)
                 if (found := self._in_queue().get(array.number)) is not None:
                     job = found
@@ -161,38 +173,39 @@ class _Submission:
         journal.note("submitted", number, array=array.number, job=job)
         return job
 
-    def _sbatch(self, array: JobArray, jobs: Mapping[int, str]) -> str:
-        layout, round = Layout(self.directory.path), self.round.number
-        options: list[str] = json.loads(array_file(layout, round, array.number, "json").read_text())
+    def _request(self, array: JobArray, jobs: Mapping[int, str]) -> str:
+        settings = settings_of(self.configuration, array)
         # The final job comes after whatever was submitted, and the others after what they need.
         needs = [jobs[each] for each in (sorted(jobs) if is_final(array) else array.needs) if each in jobs]
-        words = [
-            "--parsable",
-            "--hold",
-            f"--job-name={self.record.name}",
-            f"--comment={comment(self.record.id, round, array.number)}",
-            *([f"--dependency=afterany:{':'.join(needs)}"] if needs else []),
-            *options,
-            str(array_file(layout, round, array.number, "sh")),
-        ]
-        settings = settings_of(self.configuration, array)
-        environment = {**self.record.environment, **settings.environment}
-        printed = call("sbatch", words, patience=self._patience, environment=environment)
-        # With several clusters, the name of one follows.
-        return printed.strip().partition(";")[0]
+        request = Request(
+            array=array,
+            round=self.round.number,
+            needs=needs,
+            before=[jobs[each] for each in sorted(jobs)],
+            run=self.configuration.run,
+            options=json.loads(self._file(array, "json").read_text()),
+            script=self._file(array, "sh"),
+            environment={**self.record.environment, **settings.environment},
+            layout=self.layout,
+            record=self.record,
+        )
+        return self.system.submit_array(request, self._patience)
+
+    def _file(self, array: JobArray, suffix: str) -> Path:
+        return array_file(self.layout, self.round.number, array.number, suffix)
 
     def _make_room(self, final: JobArray, jobs: dict[int, str]) -> str:
         """Withdraw the last array, so that there is room for the final job."""
         array = max(jobs)
         self._journal.note("left out", self.round.number, array=array)
-        call("scancel", [jobs.pop(array)], patience=self._patience)
+        self.system.remove([jobs.pop(array)], self._patience)
         return self._submit(final, jobs)
 
     def _remove_doubles(self, jobs: Mapping[int, str]) -> None:
-        """Remove arrays that came of a request which Slurm carried out long after it was given up."""
+        """Remove arrays that came of a request which was carried out long after it was given up."""
         ours = [each for each in self._elements() if each.round == self.round.number and not each.is_over]
         if doubles := {each.job for each in ours} - set(jobs.values()):
-            call("scancel", sorted(doubles), patience=self._patience)
+            self.system.remove(doubles, self._patience)
 
     def _in_queue(self) -> dict[int, str]:
         found = self._elements()
@@ -204,13 +217,13 @@ class _Submission:
         }
 
     def _elements(self) -> list[Element]:
-        return look(self.record.name, self.record.id, self._patience)
+        return self.system.look(self.layout, self.record, self._patience)
 
     def _release(self, jobs: Mapping[int, str]) -> None:
         for attempt in range(_TRIES):
             try:
-                call("scontrol", ["release", ",".join(jobs.values())], patience=self._patience)
-            except SlurmUnknownError:
+                self.system.release(self.layout, self.round.number, list(jobs.values()), self._patience)
+            except QueueUnknownError:
                 if attempt == _TRIES - 1:
                     raise
                 time.sleep(_PAUSE * 2**attempt)
@@ -225,4 +238,4 @@ class _Submission:
     def _held(self) -> bool:
         """Return whether a job of the round is held as it was submitted."""
         ours = [each for each in self._elements() if each.round == self.round.number and not each.is_over]
-        return any(each.reason == "JobHeldUser" for each in ours)
+        return any(each.stage is Stage.AS_SUBMITTED for each in ours)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, assert_never
 
 from ...errors import PipetaskError
 from ..attempt_ends import AttemptEnds, LastAttempt
@@ -15,13 +16,14 @@ from ..run_directory import RunDirectory
 from ..status import ENDED, Hold, NodeState, RunPhase
 from ..system import Snapshot, SystemWatch
 from .control import Run
+from .dialect import Dialect
 from .journal import Journal, Progress, State
 from .layout import Layout
-from .queue import Element
+from .queue import Element, Stage
 from .round import Round, read_rounds
 from .verdicts import History
 
-__all__ = ["SlurmWatch"]
+__all__ = ["QueueWatch"]
 
 _LOST = 60.0
 """Seconds that the final job has to be absent from the queue until it counts as lost."""
@@ -33,23 +35,25 @@ _PAUSE = 30.0
 """Seconds between two looks at the queue of one who only asks for the phase."""
 
 
-class SlurmWatch(SystemWatch):
+class QueueWatch(SystemWatch):
     """Looks at a run.
 
     Parameters
     ----------
     directory
         The run.
+    system
+        Where it is executed.
 
     Notes
     -----
-    What jobs have written is the truth, and the queue says only what waits and what runs.  If Slurm does not answer,
-    nothing follows from that.
+    What jobs have written is the truth, and the queue says only what waits and what runs.  If there is no
+    answer, nothing follows from that.
     """
 
-    def __init__(self, directory: RunDirectory):
-        self._directory = directory
-        self._layout = Layout(directory.path)
+    def __init__(self, directory: RunDirectory, system: Dialect[Any]):
+        self._directory, self._system = directory, system
+        self._layout = Layout(directory.path, system.configuration_type.shape.whole)
         self._journal = Journal(self._layout.journal)
         self._ends = AttemptEnds(directory.outcomes)
         self._run: Run | None = None
@@ -60,7 +64,7 @@ class SlurmWatch(SystemWatch):
             self._numbers = {name: number for number, name in enumerate(index.counts())}
 
     def phase(self) -> RunPhase:
-        """Return what the run is up to; Slurm is asked only now and then."""
+        """Return what the run is up to; the system is asked only now and then."""
         state = self._journal.read()
         phase = _phase(state)
         if phase is RunPhase.RUNNING and time.monotonic() - self._looked > _PAUSE:
@@ -101,8 +105,7 @@ class SlurmWatch(SystemWatch):
 
     def _given_up(self, state: State, attempts: Mapping[int, LastAttempt]) -> Iterator[str]:
         """Yield in one sentence each why nodes of a run that is over have no final attempt."""
-        run = self._run = self._run or Run.open(self._directory)
-        history = History(self._layout, run.configuration, self._rounds, state)
+        history = self._opened().history(self._rounds, state)
         reasons: dict[str, list[str]] = {}
         for name, number in self._numbers.items():
             last = attempts.get(number)
@@ -116,11 +119,10 @@ class SlurmWatch(SystemWatch):
             yield f"Given up, because {why}: {', '.join(names[:_MOST])}{more}."
 
     def how_ended(self, node: str) -> str | None:
-        """Return what Slurm's daemon has written about the last job of a node, if its last attempt is not final."""
+        """Return how the last job of a node has ended, if its last attempt is not final."""
         if self._told is None:
             state = self._journal.read()
-            self._run = self._run or Run.open(self._directory)
-            history = History(self._layout, self._run.configuration, self._all_rounds(state), state)
+            history = self._opened().history(self._all_rounds(state), state)
             self._told = self._ends.look(), history
         attempts, history = self._told
         last = attempts.get(self._numbers[node])
@@ -129,8 +131,11 @@ class SlurmWatch(SystemWatch):
 
     def _queue(self) -> list[Element]:
         self._looked = time.monotonic()
-        self._run = self._run or Run.open(self._directory)
-        return self._run.in_queue()
+        return self._opened().in_queue()
+
+    def _opened(self) -> Run:
+        self._run = self._run or Run.open(self._directory, self._system)
+        return self._run
 
     def _all_rounds(self, state: State) -> Sequence[Round]:
         if len(self._rounds) < state.last or not self._rounds:
@@ -202,7 +207,9 @@ class _Seen:
         # A node that is done may be in the queue again, if someone has put it there.
         for name, element in self._queued():
             if found.get(name) not in ENDED or self._began_after(name, element):
-                found[name] = _state(element, released=self._progress(element).releasing)
+                # A job that runs all nodes of an array has not begun each of them.
+                begun = element.task is not None or name in found
+                found[name] = _state(element, released=self._progress(element).releasing, begun=begun)
         progress = self.state.rounds.get(self.state.last)
         if progress is not None and progress.ended is not None:
             found[FINAL] = NodeState.DONE if progress.ended == 0 else NodeState.FAILED
@@ -239,23 +246,27 @@ class _Seen:
     def _queued(self) -> Iterator[tuple[str, Element]]:
         """Yield the nodes that are in the queue; if one is there twice, the later one comes last."""
         arrays = {(each.number, array.number): array for each in self.rounds for array in each.arrays}
-        for element in sorted(self.queue, key=lambda each: (each.round, each.array, each.task)):
+        for element in sorted(self.queue, key=lambda each: (each.round, each.array, each.task or 0)):
             array = arrays.get((element.round, element.array))
-            if array is not None and 0 <= element.task < len(array.nodes):
+            if array is None:
+                continue
+            if element.task is None:
+                yield from ((node, element) for node in array.nodes)
+            elif 0 <= element.task < len(array.nodes):
                 yield array.nodes[element.task], element
 
 
-def _state(element: Element, *, released: bool) -> NodeState:
-    if not element.waits:
-        return NodeState.RUNNING
-    match element.reason:
-        case "JobHeldUser" if not released:
+def _state(element: Element, *, released: bool, begun: bool = True) -> NodeState:
+    match element.stage:
+        case Stage.RUNNING:
+            return NodeState.RUNNING if begun else NodeState.IDLE
+        case Stage.WAITING:
             return NodeState.WAITING
-        case "Dependency":
-            return NodeState.WAITING
-        case "DependencyNeverSatisfied":
+        case Stage.AS_SUBMITTED:
+            return NodeState.HELD if released else NodeState.WAITING
+        case Stage.HELD:
             return NodeState.HELD
-        case reason if "held" in reason.lower():
-            return NodeState.HELD
-        case _:
+        case Stage.IDLE | Stage.OVER:
             return NodeState.IDLE
+        case unknown:
+            assert_never(unknown)

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..names import FINAL
 from .arrays import Demand, JobArray
-from .configuration import JobSettings, SlurmConfiguration
-from .job_script import script, submit_options
+from .configuration import QueueConfiguration
+from .dialect import Dialect, Written
 from .layout import Layout, RunRecord
 from .limits import Limits
 
@@ -33,7 +33,7 @@ class Round:
     arrays: Sequence[JobArray]
     limits: Limits
     left_out: int = 0
-    """Nodes for which Slurm has no room now; the final job submits them."""
+    """Nodes for which there is no room now; the final job submits them."""
 
     causes: Mapping[str, str] = field(default_factory=dict)
     """Why nodes run again, by name; see `pipetask.batch.rounds.Cause`."""
@@ -58,18 +58,25 @@ def array_file(layout: Layout, round: int, array: int, suffix: str) -> Path:
     return layout.round(round) / f"array-{array}.{suffix}"
 
 
-def settings_of(configuration: SlurmConfiguration, array: JobArray) -> JobSettings:
+def settings_of(configuration: QueueConfiguration[Any], array: JobArray) -> Any:
     """Return what holds for the jobs of an array."""
     return configuration.for_labels(array.labels) if array.labels else configuration.for_node(array.nodes[0])
 
 
 def write_round(
-    layout: Layout, run_directory: Path, configuration: SlurmConfiguration, record: RunRecord, new: Round
+    system: Dialect[Any],
+    layout: Layout,
+    run_directory: Path,
+    configuration: QueueConfiguration[Any],
+    record: RunRecord,
+    new: Round,
 ) -> None:
     """Write the scripts of a round; one of that number that was not submitted is replaced.
 
     Parameters
     ----------
+    system
+        Writes scripts.
     layout
         Where to write.
     run_directory
@@ -86,12 +93,12 @@ def write_round(
     draft.mkdir(parents=True)
     for array in new.arrays:
         settings = settings_of(configuration, array)
+        written = Written(array, new.number, settings, configuration.run, run_directory, record)
         name = f"array-{array.number}"
         (draft / f"{name}.nodes").write_text("".join(f"{node}\n" for node in array.nodes))
-        text = script(array, settings, run_directory, new.number, first=record.first)
+        text = system.script(written)
         (draft / f"{name}.sh").write_text(text, encoding="utf-8", errors="surrogateescape")
-        options = submit_options(array, settings, run_directory)
-        (draft / f"{name}.json").write_text(json.dumps(options, indent=1) + "\n")
+        (draft / f"{name}.json").write_text(json.dumps(system.options(written), indent=1) + "\n")
     (draft / "round.json").write_text(json.dumps(asdict(new)) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     draft.rename(target)

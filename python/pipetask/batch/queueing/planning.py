@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..names import FINAL, FIRST
 from .arrays import Demand, Nodes, arrays_of, single, that_fit
-from .configuration import JobSettings, SlurmConfiguration
+from .configuration import JobSettings, QueueConfiguration
 from .limits import Limits
 from .round import Round
 
@@ -34,7 +35,7 @@ def demand_of(settings: JobSettings) -> Demand:
     return Demand(settings.memory, settings.time)
 
 
-def make_round(nodes: Nodes, configuration: SlurmConfiguration, limits: Limits, plan: Plan) -> Round:
+def make_round(nodes: Nodes, configuration: QueueConfiguration[Any], limits: Limits, plan: Plan) -> Round:
     """Return the arrays of a round.
 
     Parameters
@@ -44,7 +45,7 @@ def make_round(nodes: Nodes, configuration: SlurmConfiguration, limits: Limits, 
     configuration
         The settings.
     limits
-        What Slurm takes.
+        What the system takes.
     plan
         What the round is for.
     """

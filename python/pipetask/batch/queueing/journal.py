@@ -21,10 +21,10 @@ class Progress:
     """How far the submission of a round has got."""
 
     jobs: dict[int, str] = field(default_factory=dict)
-    """Numbers that Slurm gave to arrays."""
+    """What the system calls arrays."""
 
     left_out: set[int] = field(default_factory=set)
-    """Arrays for which Slurm had no room."""
+    """Arrays for which there was no room."""
 
     releasing: bool = False
     """Whether jobs may have begun."""
@@ -40,7 +40,7 @@ class Progress:
 
     @property
     def final(self) -> str | None:
-        """Number of the array with the final node, which comes last."""
+        """The array with the final node, which comes last."""
         return self.jobs[max(self.jobs)] if self.jobs else None
 
 

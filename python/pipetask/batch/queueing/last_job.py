@@ -1,4 +1,4 @@
-"""The last job of a round: ``python -m pipetask.batch.slurm.last_job RUN_DIR ROUND``.
+"""The last job of a round: ``python -m pipetask.batch.queueing.last_job RUN_DIR ROUND``.
 
 It submits what has to run again, with a last job of its own.  When nothing has to, it registers what is done and writes
 the summary, in a process of the command ``pipetask run-node``.
@@ -15,7 +15,9 @@ from ..exit_codes import ExitCode
 from ..names import FINAL
 from ..node_commands import job_arguments
 from ..run_directory import RunDirectory
+from ..systems import system_of
 from .control import Run, continue_run
+from .dialect import Dialect
 
 __all__ = ["main"]
 
@@ -33,7 +35,10 @@ def main(path: str, number: int) -> int:
     number
         Number of the round.
     """
-    run = Run.open(RunDirectory(path))
+    directory = RunDirectory(path)
+    system = system_of(directory)
+    assert isinstance(system, Dialect), system
+    run = Run.open(directory, system)
     try:
         if continue_run(run, number):
             print("Nodes have to run again, and were submitted.", file=sys.stderr)

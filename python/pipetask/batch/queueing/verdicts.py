@@ -1,73 +1,23 @@
-"""Why a node has no final attempt, and what its next one asks for.
-
-What Slurm's own daemon writes into the error file of an element says how it ended.  That needs no accounting, and
-outlives the controller's memory.
-"""
+"""Why a node has no final attempt, and what its next one asks for."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..exit_codes import ExitCode
 from ..ledger import UnfinishedNode
 from ..rounds import Cause
-from .arrays import Demand
-from .configuration import SlurmConfiguration
+from .arrays import Demand, JobArray
+from .configuration import QueueConfiguration
+from .dialect import Dialect
 from .journal import State
 from .layout import Layout
 from .planning import demand_of
 from .round import Round
 
-__all__ = ["History", "said_by_slurm"]
-
-_TAIL = 1 << 13
-_SAID = re.compile(rb"^slurmstepd[^:]*: (?:error: )?(.*)$", re.MULTILINE)
-_WORDS = (
-    (re.compile(r"oom.?kill|memory limit|out of memory", re.IGNORECASE), "memory"),
-    (re.compile(r"DUE TO TIME LIMIT"), "time"),
-    (re.compile(r"DUE TO PREEMPTION"), "preempted"),
-    (re.compile(r"DUE TO NODE FAILURE"), "node failure"),
-    (re.compile(r"DUE TO JOB REQUEUE"), "requeued"),
-    (re.compile(r"CANCELLED AT"), "cancelled"),
-)
-"""What Slurm's daemon writes, with what it means; the first that fits counts."""
-
-_SENTENCES = {
-    "memory": "its job used more memory than it had asked for",
-    "time": "its job reached its walltime",
-    "preempted": "its job was preempted",
-    "node failure": "the machine of its job failed",
-    "requeued": "its job was put back into the queue",
-    "cancelled": "its job was cancelled with scancel",
-    "": "its job was killed or has vanished; Slurm does not say why",
-}
-
-
-def said_by_slurm(path: Path) -> str:
-    """Return how an element ended, as Slurm's daemon says in its error file; empty if it says nothing.
-
-    Parameters
-    ----------
-    path
-        The error file.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            text = file.read()
-    except OSError:
-        return ""
-    lines = [line.decode(errors="replace") for line in _SAID.findall(text)]
-    for line in reversed(lines):
-        for pattern, word in _WORDS:
-            if pattern.search(line):
-                return word
-    return ""
-
+__all__ = ["History"]
 
 _AT_EXIT = {
     int(ExitCode.OUT_OF_MEMORY): "it ran out of memory, and may not ask for more (memory_limit)",
@@ -79,11 +29,22 @@ _AT_EXIT = {
 }
 
 
+class _Place(NamedTuple):
+    """Where a node was submitted."""
+
+    round: int
+    array: JobArray
+    task: int
+    job: str
+
+
 class History:
     """What the rounds of a run have asked for, and how the elements of nodes have ended.
 
     Parameters
     ----------
+    system
+        Where the run is executed.
     layout
         Where the run is.
     configuration
@@ -95,10 +56,15 @@ class History:
     """
 
     def __init__(
-        self, layout: Layout, configuration: SlurmConfiguration, rounds: Sequence[Round], state: State
+        self,
+        system: Dialect[Any],
+        layout: Layout,
+        configuration: QueueConfiguration[Any],
+        rounds: Sequence[Round],
+        state: State,
     ):
-        self._layout, self._configuration = layout, configuration
-        self._last: dict[str, tuple[str, int]] = {}
+        self._system, self._layout, self._configuration = system, layout, configuration
+        self._last: dict[str, _Place] = {}
         self._demands: dict[str, Demand] = {}
         self._again: Counter[str] = Counter()
         for each in rounds:
@@ -112,18 +78,17 @@ class History:
             for array in each.arrays:
                 if array.number in jobs and array.number not in (progress.left_out if progress else ()):
                     self._demands |= dict.fromkeys(array.nodes, array.demand)
-                    places = ((node, (jobs[array.number], task)) for task, node in enumerate(array.nodes))
-                    self._last.update(places)
+                    job = jobs[array.number]
+                    for task, node in enumerate(array.nodes):
+                        self._last[node] = _Place(each.number, array, task, job)
 
     def was_submitted(self, node: str) -> bool:
         """Return whether there has ever been a job for a node."""
         return node in self._last
 
     def how(self, node: str) -> str:
-        """Return how the last job of a node ended, in a word of Slurm's daemon."""
-        if node not in self._last:
-            return ""
-        return said_by_slurm(self._layout.error_file(*self._last[node]))
+        """Return how the last job of a node ended, in a word; see `Dialect.how_ended`."""
+        return self._system.how_ended(self._layout, *self._last[node]) if node in self._last else ""
 
     def sentence(self, node: str, exit_code: int | None) -> str:
         """Return why a node has no final attempt, as the end of a sentence.
@@ -139,7 +104,7 @@ class History:
             return _AT_EXIT[exit_code]
         if node not in self._last:
             return "there was no room in the queue for its job"
-        return _SENTENCES[self.how(node)]
+        return self._system.sentence(self.how(node))
 
     def demand(self, node: UnfinishedNode) -> Demand:
         """Return what a node asked for the last time, or what the settings say if that is more."""
@@ -153,7 +118,8 @@ class History:
     def _asked_in_place(self, node: str) -> tuple[int, int]:
         """Return the megabytes and minutes that a job has asked for when it put itself back into the queue."""
         try:
-            memory, time = map(int, self._layout.asked(*self._last[node]).read_text().split())
+            place = self._last[node]
+            memory, time = map(int, self._layout.asked(place.job, place.task).read_text().split())
         except (KeyError, OSError, ValueError):
             return 0, 0
         return memory, time
@@ -180,6 +146,8 @@ class History:
             return Cause.UNFINISHED
         elif node.exit_code == ExitCode.OUT_OF_TIME or how == "time":
             cause = Cause.TIME
+        elif how == "not begun":
+            return Cause.LEFT_OUT
         elif how == "cancelled" and node.exit_code != ExitCode.INFRASTRUCTURE:
             return None  # a person has done that
         else:

@@ -1,27 +1,27 @@
-"""Submit, cancel and restart a run on Slurm, and make sure that it has happened."""
+"""Submit, cancel and restart a run, and make sure that it has happened."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...errors import PipetaskError
-from ..job_settings import retried_in_jobs
 from ..ledger import Ledger, UnfinishedNode
 from ..names import FINAL
 from ..rounds import Cause, to_run_again
 from ..run_directory import RunDirectory
 from ..system import Restarted
 from .arrays import Demand, Nodes
-from .client import call
-from .configuration import SlurmConfiguration
+from .configuration import QueueConfiguration
+from .dialect import Dialect
 from .journal import Journal, State
 from .layout import Layout, RunRecord
 from .limits import Limits
 from .planning import Plan, make_round
-from .queue import Element, look
+from .queue import Element
 from .round import Round, read_rounds, write_round
 from .submission import only_one, submit_round
 from .verdicts import History
@@ -39,16 +39,23 @@ _AGAIN = 5.0
 class Run:
     """A run, as commands and jobs open it."""
 
+    system: Dialect[Any]
     directory: RunDirectory
     layout: Layout
-    configuration: SlurmConfiguration
+    configuration: QueueConfiguration[Any]
     record: RunRecord
 
     @classmethod
-    def open(cls, directory: RunDirectory) -> Run:
+    def open(cls, directory: RunDirectory, system: Dialect[Any]) -> Run:
         """Read the settings of a run."""
-        layout = Layout(directory.path)
-        return cls(directory, layout, SlurmConfiguration.load(str(layout.configuration)), layout.record())
+        kind = system.configuration_type
+        layout = Layout(directory.path, kind.shape.whole)
+        return cls(system, directory, layout, kind.load(str(layout.configuration)), layout.record())
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a command of the system may take."""
+        return self.configuration.run.patience
 
     @property
     def journal(self) -> Journal:
@@ -58,9 +65,9 @@ class Run:
     def in_queue(self) -> list[Element]:
         """Return what is in the queue and has not ended.
 
-        A final job that has noted the end of the run counts as ended, although Slurm still sees it for a moment.
+        A final job that has noted the end of the run counts as ended, although it is still seen for a moment.
         """
-        found = look(self.record.name, self.record.id, self.configuration.run.patience)
+        found = self.system.look(self.layout, self.record, self.patience)
         rounds = self.journal.read().rounds
         ended = {
             (number, progress.final) for number, progress in rounds.items() if progress.ended is not None
@@ -76,11 +83,11 @@ class Run:
         """Submit a round, and return what it is called."""
         # What was absent before says nothing of these.
         self.layout.absent.unlink(missing_ok=True)
-        jobs = submit_round(self.directory, self.configuration, self.record, new)
+        jobs = submit_round(self.system, self.directory, self.layout, self.configuration, self.record, new)
         if new.left_out:
             print(
-                f"Slurm has room for {new.nodes:,} of {new.nodes + new.left_out:,} jobs now; the final job of "
-                "these submits the others.",
+                f"{self.system.title} has room for {new.nodes:,} of {new.nodes + new.left_out:,} jobs now; the final "
+                "job of these submits the others.",
                 file=sys.stderr,
             )
         return called(jobs)
@@ -92,15 +99,23 @@ class Run:
 
     def write(self, plan: Plan, nodes: Nodes) -> Round:
         """Write the scripts of another round."""
-        limits = Limits.asked_for(self.configuration.run, len(plan.demands) + 2)
+        limits = self.limits_now(len(plan.demands) + 2)
         new = make_round(nodes, self.configuration, limits, plan)
         if plan.demands and not new.nodes:
             raise PipetaskError(
-                f"Slurm has no room for jobs of {self.directory.path} (at most {limits.submit} now): try again "
-                f"later with: pipetask restart {self.directory.path}"
+                f"{self.system.title} has no room for jobs of {self.directory.path} (at most {limits.submit} now): try "
+                f"again later with: pipetask restart {self.directory.path}"
             )
-        write_round(self.layout, self.directory.path, self.configuration, self.record, new)
+        write_round(self.system, self.layout, self.directory.path, self.configuration, self.record, new)
         return new
+
+    def limits_now(self, wanted: int) -> Limits:
+        """Ask how many jobs are taken now; so many are wanted."""
+        return self.system.limits(self.patience, wanted).lowered(self.configuration.run)
+
+    def history(self, rounds: Sequence[Round], state: State) -> History:
+        """Return how jobs have ended."""
+        return History(self.system, self.layout, self.configuration, rounds, state)
 
 
 def called(jobs: list[str]) -> str:
@@ -108,19 +123,18 @@ def called(jobs: list[str]) -> str:
     return f"job {jobs[0]}" if len(jobs) == 1 else f"jobs {jobs[0]} to {jobs[-1]}"
 
 
-def submit_new(directory: RunDirectory) -> str:
-    """Submit a run that was just written, and return what Slurm calls it."""
-    run = Run.open(directory)
+def submit_new(run: Run) -> str:
+    """Submit a run that was just written, and return what the system calls it."""
     with only_one(run.layout):
         return run.start(_first_round(run))
 
 
 def _first_round(run: Run) -> Round:
-    """Return the first round, which is written again if Slurm takes less than was thought."""
+    """Return the first round, which is written again if fewer jobs are taken than was thought."""
     (new,) = read_rounds(run.layout)
     if run.journal.read().rounds:
         return new  # it was interrupted
-    limits = Limits.asked_for(run.configuration.run, run.directory.facts.nodes + 2)
+    limits = run.limits_now(run.directory.facts.nodes + 2)
     if limits == new.limits:
         return new
     places = {node: array.demand for array in new.arrays if array.labels for node in array.nodes}
@@ -140,12 +154,12 @@ def at_first(run: Run) -> dict[str, Demand]:
     return {name: demands[labels] for name, labels in zip(nodes.names, nodes.labels, strict=True)}
 
 
-def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
+def cancel(run: Run, patience: float = _PATIENCE) -> bool:
     """Remove a run from the queue, and wait until all of its jobs have ended.
 
     Parameters
     ----------
-    directory
+    run
         The run.
     patience
         Seconds to wait.
@@ -158,9 +172,8 @@ def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
     Raises
     ------
     PipetaskError
-        If Slurm does not answer, or if jobs do not leave the queue.
+        If the system does not answer, or if jobs do not leave the queue.
     """
-    run = Run.open(directory)
     if not run.in_queue():
         return False
     # First of all, so that the final job submits nothing any more.
@@ -171,33 +184,34 @@ def cancel(directory: RunDirectory, patience: float = _PATIENCE) -> bool:
         jobs = {each.job for each in left}
         # Once more now and then: one that was just ending may have put itself back into the queue.
         if jobs - told or time.monotonic() - last > _AGAIN:
-            call("scancel", sorted(jobs), patience=run.configuration.run.patience)
+            run.system.remove(jobs, run.patience)
             told, last = told | jobs, time.monotonic()
         if time.monotonic() > deadline:
+            path = run.directory.path
             raise PipetaskError(
-                f"{len(left)} jobs of {directory.path} are still in the queue (such as {left[0].id}): try scancel "
-                f"{left[0].job}, and then pipetask run-node {directory.path} {FINAL}"
+                f"{len(left)} jobs of {path} are still in the queue (such as {left[0].id}): try {run.system.remover} "
+                f"{left[0].job}, and then pipetask run-node {path} {FINAL}"
             )
         time.sleep(0.5)
     return True
 
 
-def restart(directory: RunDirectory) -> Restarted:
+def restart(run: Run) -> Restarted:
     """Submit what is missing of a run, or continue a submission that was interrupted.
 
     Raises
     ------
     PipetaskError
-        If Slurm does not take it.
+        If the system does not take it.
     """
-    run = Run.open(directory)
     with only_one(run.layout):
         state, rounds = run.journal.read(), read_rounds(run.layout)
         if _is_interrupted(state):
             new = rounds[state.last - 1]
             return Restarted(run.start(new), False, len(new.done))
         if left := run.in_queue():
-            return Restarted(called(sorted({each.job for each in left}, key=int)), True, 0)
+            left.sort(key=lambda each: (each.round, each.array))
+            return Restarted(called(list(dict.fromkeys(each.job for each in left))), True, 0)
         if not state.rounds:
             return Restarted(run.start(_first_round(run)), False, 0)
         return _start_again(run, rounds, state)
@@ -211,7 +225,7 @@ def _is_interrupted(state: State) -> bool:
 
 def _start_again(run: Run, rounds: list[Round], state: State) -> Restarted:
     directory, remainder = run.directory, Ledger(run.directory).remainder()
-    history = History(run.layout, run.configuration, rounds, state)
+    history = run.history(rounds, state)
     demands, raised = {}, {}
     for node in remainder.left:
         demand = demands[node.name] = _demand_at_restart(history, node)
@@ -233,9 +247,7 @@ def _demand_at_restart(history: History, node: UnfinishedNode) -> Demand:
 def _renew_retries(run: Run) -> None:
     """Let jobs try again what the present settings say."""
     recipe = run.directory.recipe()
-    settings = {label: run.configuration.for_labels([label]) for label in run.directory.facts.labels}
-    allowed = {label: (each.retries, each.error_retries) for label, each in settings.items()}
-    retries = retried_in_jobs(recipe.retries, allowed, list(settings))
+    retries = run.configuration.retried_in_jobs(recipe.retries, run.directory.facts.labels)
     if retries != recipe.retries:
         run.directory.write_recipe(replace(recipe, retries=retries))
 
@@ -257,7 +269,7 @@ def continue_run(run: Run, number: int) -> bool:
     Raises
     ------
     PipetaskError
-        If Slurm does not take it.
+        If the system does not take it.
     """
     with only_one(run.layout):
         state, rounds = run.journal.read(), read_rounds(run.layout)
@@ -277,7 +289,7 @@ def continue_run(run: Run, number: int) -> bool:
 
 
 def _again(run: Run, rounds: list[Round], state: State) -> tuple[Mapping[str, str], Mapping[str, Demand]]:
-    history = History(run.layout, run.configuration, rounds, state)
+    history = run.history(rounds, state)
     left = {node.name: node for node in Ledger(run.directory).remainder().left}
     causes = to_run_again(left.values(), history.verdict)
     demands = {name: history.next_demand(left[name], cause) for name, cause in causes.items()}
@@ -285,6 +297,7 @@ def _again(run: Run, rounds: list[Round], state: State) -> tuple[Mapping[str, st
 
 
 def _rounds_since_start(rounds: list[Round]) -> int:
-    """Return the number of rounds, without those for which there was no room before."""
+    """Return the number of rounds, without those that go on with something: it gets less each time."""
+    goes_on = {Cause.LEFT_OUT.value, Cause.UNFINISHED.value}
     start = max(position for position, each in enumerate(rounds) if each.starts)
-    return sum(Cause.LEFT_OUT.value not in each.causes.values() for each in rounds[start:])
+    return sum(goes_on.isdisjoint(each.causes.values()) for each in rounds[start:])
