@@ -21,7 +21,7 @@ from .harness import HERE, OURS, Figure, Timed, checked, median, run_words, scra
 if TYPE_CHECKING:
     from condor.pool import Pool
 
-__all__ = ["condor_90", "condor_status", "condor_writing"]
+__all__ = ["condor_90", "condor_status", "condor_writing", "run_on_pool"]
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,15 @@ def condor_90(repeat: int) -> Iterator[Figure]:
 
     bps = Bps.find()
     with PersonalPool(PoolOptions(cpus=4, seen=bps.folders if bps else ())) as pool:
-        ours = median(_run_by_us(pool, number) for number in range(repeat))
+        ours = median(run_on_pool(pool, number) for number in range(repeat))
         peer = _run_by_bps(pool, bps) if bps else BPS_SUBMIT
     name = "90 small quanta on 4 slots of a pool, from submission to registration"
     against = "bps submit, small last job" if bps else "bps submit, then stuck, recorded"
     yield Figure(name, ours, peer, against, "s", ours, 30, at_least=False)
 
 
-def _run_by_us(pool: Pool, number: int) -> float:
+def run_on_pool(pool: Pool, number: int) -> float:
+    """Run 90 small quanta on a pool, and return the seconds from submission to registration."""
     root = _small(pool, f"repo-{number}")
     run_dir = pool.work / f"run-{number}"
     start = time.monotonic()

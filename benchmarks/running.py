@@ -29,6 +29,7 @@ BENCHES: dict[str, Bench] = {
     "condor_status": condor.condor_status,
     "condor_90": condor.condor_90,
     "slurm_large": slurm.slurm_large,
+    "slurm_90": slurm.slurm_90,
     "report_page": report_page.report_page,
     "growth": growth.growth,
     "journal": journal.journal,

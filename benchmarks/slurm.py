@@ -1,4 +1,4 @@
-"""Batch runs on Slurm: writing and submitting, and a look at a large run."""
+"""Batch runs on Slurm: writing and submitting, a look at a large run, and a whole run of a small one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipetask import BatchExecutor, BatchOptions, SlurmOptions, SlurmSystem
 from pipetask.batch.outcomes import AttemptWriter
@@ -16,11 +17,18 @@ from pipetask.batch.run_directory import RunDirectory
 from pipetask.executors.base import ExecutionContext
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.outcome import QuantumOutcome, Status
-from pipetask.testing import CallSpec, enumerated
+from pipetask.testing import CallSpec, MockPipeline, enumerated
 
-from .harness import HERE, OURS, Figure, checked, median, scratch, timed_command
+from .condor import run_on_pool
+from .harness import HERE, OURS, Figure, checked, median, run_words, scratch, timed_command
 
-__all__ = ["slurm_large"]
+if TYPE_CHECKING:
+    from slurm.machine import Machine
+
+__all__ = ["slurm_90", "slurm_large"]
+
+_SAMPLE = 200
+"""Submissions that stand for those of a whole run."""
 
 _PATCHES = 2000
 _GATHERED = 20
@@ -46,9 +54,10 @@ def slurm_large(repeat: int) -> Iterator[Figure]:
             "82,000 quanta on Slurm: calls of sbatch", calls, None, "", "", calls, 60, at_least=False
         )
         took = median(seconds)
-        yield Figure(
-            "82,000 quanta on Slurm: written and submitted", took, None, "", "s", took, 10, at_least=False
-        )
+        single = _one_by_one(machine) * 82_000 / _SAMPLE
+        against = f"one sbatch a quantum, from {_SAMPLE} calls"
+        name = "82,000 quanta on Slurm: written and submitted"
+        yield Figure(name, took, single, against, "s", took, 10, at_least=False)
         directory = RunDirectory(path)
         _end_all(directory)
         command = [*OURS, "status", str(path), "--json"]
@@ -63,6 +72,44 @@ def slurm_large(repeat: int) -> Iterator[Figure]:
             2,
             at_least=False,
         )
+
+
+def _one_by_one(machine: Machine) -> float:
+    """Return the seconds that a sample of submissions takes, each with what it waits for, as by a script of a user."""
+    before: list[str] = []
+    start = time.perf_counter()
+    for _ in range(_SAMPLE):
+        words = ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true", *before]
+        before = [f"--dependency=afterok:{machine.run(*words).stdout.strip()}"]
+    return time.perf_counter() - start
+
+
+def slurm_90(repeat: int) -> Iterator[Figure]:
+    """90 small quanta on 4 slots of this machine, from submission to registration: Slurm, and a pool of HTCondor."""
+    sys.path.insert(0, str(HERE.parent / "tests"))
+    from condor.personal_pool import PersonalPool, PoolOptions
+    from slurm.machine import Machine, MachineOptions
+
+    with scratch() as folder:
+        with Machine(MachineOptions(memory=16_000)) as machine:
+            ours = median(_run_on_slurm(machine, folder / f"{number}") for number in range(repeat))
+        # One after the other: what one does in between would disturb the other.
+        with PersonalPool(PoolOptions(cpus=4)) as pool:
+            other = median(run_on_pool(pool, number) for number in range(repeat))
+    name = "90 small quanta on 4 slots of Slurm, from submission to registration"
+    yield Figure(name, ours, other, "our own --mode condor", "s", ours / other, 1.2, at_least=False)
+
+
+def _run_on_slurm(machine: Machine, folder: Path) -> float:
+    root = folder / "repo"
+    MockPipeline(exposures=10, detectors=4).make(root)
+    variables = {"SLURM_CONF": str(machine.configuration), "PATH": machine.environment["PATH"]}
+    start = time.monotonic()
+    words = run_words(OURS, root, "--mode", "slurm", "--run-dir", str(folder / "run"))
+    checked(timed_command(words, **variables))
+    watch = [*OURS, "status", str(folder / "run"), "--watch", "--interval", "0.5"]
+    checked(timed_command(watch, **variables))
+    return time.monotonic() - start
 
 
 def _graph() -> EnumeratedGraph:

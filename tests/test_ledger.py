@@ -10,7 +10,7 @@ from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.ledger import Ledger, UnfinishedNode
 from pipetask.batch.outcomes import AttemptTails, AttemptWriter
 from pipetask.batch.run_directory import RunDirectory
-from pipetask.outcome import QuantumOutcome, Status
+from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
 from test_batch_runs import write_run
 
@@ -113,3 +113,18 @@ def test_of_an_attempt_that_has_ended_nothing_more_is_expected(directory: RunDir
         file.write(b"more")
     assert list(tails.news()) == []
     assert tails.running() == []
+
+
+def test_failures_stand_that_another_attempt_would_repeat(directory: RunDirectory) -> None:
+    """What was killed, ran out of memory or was interrupted may end well, and so may what a person starts again."""
+    for number, status in enumerate((F, K, C, Status.TIMED_OUT, S)):
+        attempt(directory, number, status, code=ExitCode.FAILED)
+    writer = AttemptWriter(directory.outcomes, 5, "host", None)
+    writer.outcome(QuantumOutcome(5, F, error=QuantumError("builtins.MemoryError", "", "")))
+    writer.end(ExitCode.OUT_OF_MEMORY)
+    records = {record.number: record for record in Ledger(directory).nodes()}
+    assert [number for number, record in records.items() if record.failures_since(0)] == [0, 3]
+    first = records[0].attempts[0].began
+    assert records[0].failures_since(first) == {}, "it was there before"
+    attempt(directory, 0, F, code=ExitCode.FAILED)
+    assert list(Ledger(directory).node(0).failures_since(first)) == [0]

@@ -89,7 +89,7 @@ def test_an_odd_path_reaches_the_job_as_it_is(tmp_path: Path) -> None:
         check=True,
     )
     words = [str(run), "-m", "pipetask.cli", "run-node", str(run), "isr_co_add-7", "-j", "1"]
-    assert done.stdout.splitlines() == words
+    assert done.stdout.splitlines() == [*words, "--keep-failures-since", "0"]
     links = {path.name: path.readlink() for path in (run / "logs").iterdir()}
     assert links == {
         f"isr_co_add-7.12_1.{suffix}": Path(f"../slurm/logs/12_1.{suffix}") for suffix in ("out", "err")

@@ -8,16 +8,19 @@ ln -sf "../slurm/logs/$element.out" "logs/$node.$element.out"
 ln -sf "../slurm/logs/$element.err" "logs/$node.$element.err"
 tries=0  # a shared file system may show it late
 until [ -e registry.ready ]; do
-  [ $tries -lt 10 ] || { echo 'the first job has not made the registry ready: see logs/first.*' >&2; exit 75; }
+  [ ! -e registry.failed-002 ] && [ $tries -lt 10 ] ||
+    { echo 'the first job has not made the registry ready: see logs/first.*' >&2; exit 75; }
   tries=$((tries + 1))
   sleep 2
 done
 asked=slurm/asked/$element  # what it asks for, if that is no longer what its array does
-[ -e "$asked" ] && read -r memory minutes <"$asked" || { memory=4000; minutes=90; }
+memory=4000 minutes=90 own=0
+[ ! -e "$asked" ] || read -r memory minutes own <"$asked"
+[ $((${SLURM_RESTART_COUNT:-0} - own)) -le 20 ] || { touch "$asked.spent"; echo "Slurm has started this job again too often" >&2; exit 75; }
 PIPETASK_WALLTIME_END=$(($(date +%s) + 60 * minutes))
 export PIPETASK_WALLTIME_END
 trap : TERM  # the program ends in order, and then this script goes on
-run 'the image' '/opt/my python' -m pipetask.cli run-node '/a run'"'"'s "folder" $HOME %A `x` \ é' "$node" -j 4
+run 'the image' '/opt/my python' -m pipetask.cli run-node '/a run'"'"'s "folder" $HOME %A `x` \ é' "$node" -j 4 --keep-failures-since 0
 code=$?
 trap '' TERM  # Slurm ends a job that is put back; what comes now is soon over
 case $code in
@@ -29,5 +32,5 @@ esac
 [ ! -e "$asked.refused" ] || exit $code
 scontrol requeue "$element" || exit $code
 scontrol update "jobid=$element" "MinMemoryNode=$memory" "TimeLimit=$minutes" || touch "$asked.refused"
-echo "$memory $minutes" >"$asked"
+echo "$memory $minutes $((own + 1))" >"$asked"
 exit $code

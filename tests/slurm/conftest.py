@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,12 @@ from slurm.machine import Machine, MachineError, MachineOptions, missing_program
 from conftest import environment  # isort: skip
 
 PACKAGES = "slurmctld slurmd slurm-client"
+
+LATE = """#!/bin/sh
+[ "$*" = +%s ] || exec {date} "$@"
+echo $(($({date} +%s) - 45))
+"""
+"""A ``date`` that is late, so that jobs take a minute for a quarter of one."""
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +43,16 @@ def machine(session_machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands and jobs find what tests import."""
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+
+
+@pytest.fixture
+def short_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let jobs that ask for a minute end after 15 seconds."""
+    path = tmp_path / "late" / "date"
+    path.parent.mkdir()
+    path.write_text(LATE.format(date=shutil.which("date")))
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

@@ -125,10 +125,10 @@ class Machine:
 
     # Daemons.
 
-    def start(self, name: str) -> None:
-        """Start ``slurmctld`` or the daemon of a node."""
+    def start(self, name: str, *options: str) -> None:
+        """Start ``slurmctld`` or the daemon of a node, with options of it."""
         program = ["slurmctld"] if name == "slurmctld" else ["slurmd", "-N", name]
-        command = ["setpriv", "--pdeathsig", "TERM", *program, "-D", "-f", str(self.configuration)]
+        command = ["setpriv", "--pdeathsig", "TERM", *program, "-D", "-f", str(self.configuration), *options]
         with (self.folder / "log" / f"{name}.err").open("ab") as log:
             self._daemons[name] = subprocess.Popen(
                 command,

@@ -18,11 +18,13 @@ from pipetask.batch.replay import ReplayExecutor, Standing
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.systems import system_of
 from pipetask.outcome import Status
-from pipetask.testing import CallSpec, enumerated
+from pipetask.testing import CallSpec, MockPipeline, enumerated
 from pipetask.testing.plain_runs import LocalBench, PlainRun, wait_until
 from pipetask.testing.work import Misbehaviour
 from slurm.machine import Machine
 from slurm.plain_systems import SETTINGS
+
+from conftest import run_pipetask  # isort: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_path")]
 
@@ -60,6 +62,7 @@ def test_a_job_that_needs_more_memory_asks_for_it_in_place(machine: Machine, mak
     assert (rounds(run), run.attempts(2)) == (1, 1), "nothing else was submitted or run again"
 
 
+@pytest.mark.usefixtures("short_minutes")
 def test_a_job_that_reaches_its_walltime_gets_more(machine: Machine, make_run: Make) -> None:
     bad = {1: Misbehaviour.HANG_UNTIL_MENDED}
     run = make_run(["time=1min"], {"a": 2}, (), bad, {"bundle_size": 2})
@@ -90,27 +93,42 @@ def test_a_job_that_is_killed_for_its_memory_is_told_apart_and_gets_more(
 def test_each_way_to_end_is_told_in_one_sentence(
     make_machine: Callable[..., Machine], make_run: Make
 ) -> None:
-    machine = make_machine(settings={"JobAcctGatherParams": "OverMemoryKill"})
-    settings = ["labels.a.memory=10MB", "labels.a.memory_limit=10MB", "labels.c.requeue=false", "retries=0"]
-    bad = dict.fromkeys(range(3), Misbehaviour.HANG_UNTIL_MENDED)
-    run = make_run([*settings, "labels.c.cpus=2"], {"a": 1, "b": 1, "c": 1}, (), bad)
+    machine = make_machine(slots=6, settings={"JobAcctGatherParams": "OverMemoryKill"})
+    settings = [
+        "retries=0",
+        "labels.a.memory=10MB",
+        "labels.a.memory_limit=10MB",
+        "labels.c.requeue=false",
+        "labels.c.cpus=2",
+        "labels.d.time_limit=1h",
+        "labels.f.sbatch.begin=now+1hour",
+    ]
+    counts = dict.fromkeys("abcdef", 1)
+    bad = dict.fromkeys(range(5), Misbehaviour.HANG_UNTIL_MENDED) | {4: Misbehaviour.KILL_PROCESS_ONCE}
+    run = make_run(settings, counts, (), bad)
     run.submit()
-    for position in (1, 2):
+    for position in (1, 2, 3, 4):
         run.wait_until_begun(position)
-    (cancelled,) = (job.id for job in machine.jobs() if job.comment.endswith(" 1 1"))
-    machine.run("scancel", cancelled)
-    wait_until(lambda: machine.states(cancelled.partition("_")[0])[cancelled] == "CANCELLED", "it ends", 60)
-    machine.submit("true", "-p", "urgent", "-c", "4")
+    cancelled, overdue, waiting = (element(machine, run, position) for position in (1, 3, 5))
+    machine.run("scancel", cancelled, waiting)
+    # The limit is looked at twice a minute, and its unit is a minute; the machine's owner may set any end.
+    machine.run("scontrol", "update", f"jobid={overdue}", "EndTime=now+1")
+    wait_until(lambda: state_of(machine, cancelled) == "CANCELLED", "it ends", 60)
+    wait_until(lambda: state_of(machine, overdue) == "TIMEOUT", "its time is over", 90)
+    machine.submit("true", "-p", "urgent", "-c", "6")
     assert run.wait()["phase"] == "failed"
     assert run.status()["reasons"] == {
         "a-0": "its job used more memory than it had asked for",
         "b-1": "its job was cancelled with scancel",
         "c-2": "its job was preempted",
+        "d-3": "its job reached its walltime",
+        "e-4": "its job was killed or has vanished; Slurm does not say why",
+        "f-5": "its job was cancelled with scancel",
     }
     assert "Given up, because its job was preempted: c-2." in run.command("status").stdout
     assert rounds(run) == 1
     directory = RunDirectory(run.path)
-    graph = enumerated({"a": 1, "b": 1, "c": 1})
+    graph = enumerated(counts)
     context = ExecutionContext(graph, CallSpec(run.work))
     standing = Standing(how_ended=system_of(directory).watch(directory).how_ended)
     executor = ReplayExecutor(directory, register=False, standing=standing)
@@ -119,24 +137,45 @@ def test_each_way_to_end_is_told_in_one_sentence(
     assert reasons[0] == f"its node a-0 did not get to its end: {run.status()['reasons']['a-0']}"
 
 
-def test_a_job_that_is_preempted_runs_again(machine: Machine, make_run: Make) -> None:
-    run = make_run(["cpus=4"], {"a": 1}, (), {0: Misbehaviour.HANG_UNTIL_MENDED})
+def element(machine: Machine, run: PlainRun, array: int) -> str:
+    """Return what Slurm calls the element of an array of the first round."""
+    comment = f"pipetask {RunDirectory(run.path).facts.id} 1 {array}"
+    (found,) = (job.id for job in machine.jobs() if job.comment == comment)
+    return found
+
+
+def state_of(machine: Machine, element: str) -> str:
+    return machine.states(element.partition("_")[0])[element]
+
+
+def test_a_job_that_is_preempted_runs_again_as_often_as_it_may(machine: Machine, make_run: Make) -> None:
+    bad = dict.fromkeys(range(2), Misbehaviour.HANG_UNTIL_MENDED)
+    run = make_run(["cpus=2", "labels.b.restarts=0"], {"a": 1, "b": 1}, (), bad)
     run.submit()
-    run.wait_until_begun(0)
+    for position in (0, 1):
+        run.wait_until_begun(position)
+    machine.run("scontrol", "requeue", element(machine, run, 1))
     urgent = machine.submit("true", "-p", "urgent", "-c", "4")
     wait_until(lambda: set(machine.states(urgent).values()) == {"COMPLETED"}, "the urgent job has run", 60)
     run.work.mend()
-    assert run.wait()["phase"] == "succeeded"
-    assert (run.attempts(0), rounds(run)) == (2, 1)
+    assert run.wait()["phase"] == "failed"
+    assert run.status()["reasons"] == {
+        "b-1": "Slurm has started its job again more often than it may (restarts)"
+    }
+    assert ([run.attempts(position) for position in (0, 1)], rounds(run)) == ([2, 1], 1)
 
 
 def test_a_node_that_fails_takes_nothing_with_it(
     make_machine: Callable[..., Machine], make_run: Make
 ) -> None:
     machine = make_machine()
-    run = make_run((), {"a": 2, "b": 1}, [(0, 2), (1, 2)], {1: Misbehaviour.HANG_UNTIL_MENDED})
+    bad = dict.fromkeys((1, 3), Misbehaviour.HANG_UNTIL_MENDED)
+    run = make_run(
+        ["labels.c.requeue=false", "labels.c.retries=0"], {"a": 2, "b": 1, "c": 1}, [(0, 2), (1, 2)], bad
+    )
     run.submit()
-    run.wait_until_begun(1)
+    for position in (1, 3):
+        run.wait_until_begun(position)
     wait_until(lambda: run.statuses().get(0) is Status.SUCCEEDED, "the other one is done", 60)
     machine.kill("n1")
     machine.kill_jobs()
@@ -146,8 +185,10 @@ def test_a_node_that_fails_takes_nothing_with_it(
     machine.start("n1")
     # It comes back by itself, too, and then there is nothing to resume.
     machine.run("scontrol", "update", "nodename=n1", "state=resume", check=False)
-    assert run.wait()["phase"] == "succeeded"
-    assert [run.attempts(position) for position in range(3)] == [1, 2, 1]
+    assert run.wait()["phase"] == "failed"
+    assert [run.attempts(position) for position in range(4)] == [1, 2, 1, 1]
+    (reason,) = run.status()["reasons"].values()
+    assert reason == "the machine of its job failed", "nothing says so in its error file"
 
 
 def test_a_slurm_with_small_limits_that_forgets_jobs_at_once_runs_all(
@@ -164,6 +205,64 @@ def test_a_slurm_with_small_limits_that_forgets_jobs_at_once_runs_all(
     assert set(statuses.values()) == {Status.SUCCEEDED}
     assert len(statuses) == 38
     assert [run.attempts(position) for position in range(40)] == [1] * 20 + [0] + [1] * 19
+
+
+def test_where_jobs_may_not_submit_a_restart_does_it_by_hand(
+    machine: Machine, make_run: Make, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for program in ("sed", "ln"):
+        (bare / program).symlink_to(shutil.which(program) or program)
+    bad = {0: Misbehaviour.KILL_PROCESS_ONCE, 1: Misbehaviour.FAIL}
+    run = make_run([f"nodes.final.environment.PATH={bare}"], {"a": 2, "b": 2}, [(0, 2), (1, 3)], bad)
+    run.submit()
+    assert run.wait()["phase"] == "failed"
+    (note, *_) = run.status()["notes"]
+    assert note == (
+        "In the final job, what has to run again was not submitted from a job (Slurm's command scontrol is not on "
+        f"PATH: call pipetask where jobs can be submitted.); submit it with: pipetask restart {run.path}."
+    )
+    assert run.command("restart").returncode == 0
+    assert run.wait()["phase"] == "failed"
+    assert run.statuses() == {
+        0: Status.SUCCEEDED,
+        1: Status.FAILED,
+        2: Status.SUCCEEDED,
+        3: Status.BLOCKED,
+    }
+
+
+def test_a_first_job_that_fails_ends_the_run_at_once(machine: Machine, tmp_path: Path) -> None:
+    """Without rounds, and without what waits for it having waited; a restart goes on when it is put right."""
+    root, run = tmp_path / "repo", tmp_path / "run"
+    MockPipeline(exposures=2, detectors=1).make(root)
+    words = [
+        "-b",
+        str(root),
+        "-g",
+        f"{root}/graph.qg",
+        "-o",
+        "u/out",
+        "-i",
+        "input_chain",
+        "--run-dir",
+        str(run),
+    ]
+    words += ["--register-dataset-types", "--registry-pre-update", "deferred", "--mode", "slurm"]
+    settings = ("memory=400MB", "nodes.first.python=/bin/false")
+    done = run_pipetask("run", *words, *(word for each in settings for word in ("--slurm", each)))
+    assert done.code == 0, done.err
+    status = json.loads(run_pipetask("status", str(run), "--watch", "--json").out)
+    assert status["phase"] == "failed"
+    assert set(status["reasons"].values()) == {
+        "the first job has not made the registry ready (see logs/first.*)"
+    }
+    assert len(list((run / "slurm").glob("round-*"))) == 1
+    settings_file = run / "slurm" / "slurm.yaml"
+    settings_file.write_text(settings_file.read_text().replace("/bin/false", "''"))
+    assert run_pipetask("restart", str(run)).code == 0
+    assert json.loads(run_pipetask("status", str(run), "--watch", "--json").out)["phase"] == "succeeded"
 
 
 def test_a_controller_that_hangs_doubles_nothing_and_ends_nothing(

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapp
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..executors.retries import all_attempts
+from ..executors.retries import all_attempts, raised_memory_error
 from ..outcome import QuantumOutcome, Status
 from .index import IndexedNode, IndexedQuantum
 from .outcomes import Attempt, attempts_by_node, attempts_of
@@ -57,6 +57,25 @@ class NodeRecord:
     def done(self) -> frozenset[int]:
         """Ids of the quanta that have ended well."""
         return frozenset(id for id, outcome in self.counting.items() if outcome.status.unblocks)
+
+    def failures_since(self, time: int) -> dict[int, QuantumOutcome]:
+        """Return the failures that another attempt would only repeat, by id.
+
+        Parameters
+        ----------
+        time
+            Only those count of attempts that began after this, in nanoseconds since 1970-01-01 UTC.
+        """
+        recent = [attempt for attempt in self.attempts if attempt.began > time]
+        found = {outcome.id: outcome for attempt in recent for outcome in attempt.outcomes}
+        return {
+            id: outcome
+            for id, outcome in found.items()
+            if outcome.status.is_failure
+            and outcome.status.is_final
+            and not raised_memory_error(outcome)
+            and id not in self.done
+        }
 
     @property
     def exit_code(self) -> int | None:

@@ -54,6 +54,7 @@ def run_node(
     quantum_ids: Collection[str] = (),
     prepared: bool = False,
     on_begin: Callable[[Callable[[], None]], None] | None = None,
+    since: int | None = None,
 ) -> int:
     """Run the quanta of a node that are not done.
 
@@ -71,6 +72,9 @@ def run_node(
         Whether this process has run a node before.
     on_begin
         Called, before quanta are run, with a function that lets no more of them begin; any thread may call that.
+    since
+        Failures of attempts that began after this time stand, in nanoseconds since 1970-01-01 UTC; if `None`, what has
+        failed is run again.
 
     Returns
     -------
@@ -87,9 +91,9 @@ def run_node(
         job = _Job(directory, recipe, index, index.node(name), processes)
         earlier = Ledger(directory).node(job.node.number)
         finished = _finished(job, earlier)
-        wanted = _wanted(job, quantum_ids)
-        todo = [q for q in job.node.quanta if q.id not in finished and (wanted is None or q.id in wanted)]
-        if not todo:
+        stand = {} if since is None else earlier.failures_since(since)
+        todo = _todo(job, finished | stand.keys(), quantum_ids)
+        if not todo and not stand:
             return ExitCode.DONE
         outcomes = _blocked(job, todo, finished)
         todo = [quantum for quantum in todo if quantum.id not in outcomes]
@@ -113,9 +117,13 @@ def run_node(
                 writer.outcome(outcome)
                 outcomes[outcome.id] = outcome
                 walltime.note(outcome, activity.running(), stop)
-        code = _exit_code(outcomes.values(), stop, walltime, out_of_memory=oom_kills() > killed_before)
+        code = _exit_code(
+            [*stand.values(), *outcomes.values()], stop, walltime, out_of_memory=oom_kills() > killed_before
+        )
         writer.end(code)
         _say_what_failed(job, outcomes)
+        if stand:
+            print(f"{len(stand)} quanta had failed before, and were not run again", file=sys.stderr)
         return code
 
 
@@ -129,6 +137,12 @@ def _finished(job: _Job, earlier: NodeRecord) -> set[int]:
         with closing(job.recipe.runner.moved(str(job.directory.path)).open()) as runner:
             return {id for id, stored in outputs.items() if stored is None or runner.is_whole(stored)}
     return set(outputs)
+
+
+def _todo(job: _Job, settled: Collection[int], quantum_ids: Collection[str]) -> list[IndexedQuantum]:
+    """Return the quanta that are to run."""
+    wanted = _wanted(job, quantum_ids)
+    return [q for q in job.node.quanta if q.id not in settled and (wanted is None or q.id in wanted)]
 
 
 def _wanted(job: _Job, quantum_ids: Collection[str]) -> set[int] | None:

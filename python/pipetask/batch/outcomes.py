@@ -61,6 +61,11 @@ class Attempt:
     running: dict[int, Started] = field(default_factory=dict)
     """What has started and has no outcome yet, by id; quanta that end soon are not recorded when they start."""
 
+    @property
+    def began(self) -> int:
+        """When it began, in nanoseconds since 1970-01-01 UTC, as the name of its file says."""
+        return _began(self.path)
+
 
 class AttemptWriter:
     """Writes the outcomes of one attempt.

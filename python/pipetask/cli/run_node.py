@@ -27,7 +27,13 @@ def run(invocation: Invocation) -> int:
             return _first(directory)
         if options.node == FINAL:
             return final_step(directory)
-        return run_node(directory, options.node, processes=options.processes, quantum_ids=options.quantum_ids)
+        return run_node(
+            directory,
+            options.node,
+            processes=options.processes,
+            quantum_ids=options.quantum_ids,
+            since=options.keep_failures_since,
+        )
     except PipetaskError as error:
         # In a job, an error that prevents all quanta from running may be gone at the next attempt.
         print(f"pipetask run-node: {error}", file=sys.stderr)

@@ -17,7 +17,8 @@ subclass of `QueueingSystem` says how a job is written, submitted, listed, relea
 under the `limits` of the site; `job_script` has what all scripts have in common.  `submission` hands a round over,
 once, whatever interrupts it: held, in order, with a line in the `journal` before and after each request, and then
 released.  `last_job` ends a round: `control` submits what has to run again, for which `verdicts` finds the reason;
-otherwise it registers what is done.  `queue` and `client` ask the system.
+otherwise it registers what is done.  `queue` and `client` ask the system, and `absence` tells a run that is lost from
+one that was not seen once.
 
 Only whole arrays wait for each other, and only for their end: a job finds out itself which of its quanta can run.
 """

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import PipetaskError
+from ..attempt_ends import AttemptEnds
+from ..exit_codes import ExitCode
 from ..ledger import Ledger, UnfinishedNode
-from ..names import FINAL
+from ..names import FINAL, FIRST
 from ..rounds import Cause, to_run_again
 from ..run_directory import RunDirectory
 from ..system import Restarted
+from .absence import Absence
 from .arrays import Demand, Nodes
+from .client import QueueLimitError
 from .configuration import QueueConfiguration
 from .dialect import Dialect
+from .job_script import first_failed
 from .journal import Journal, State
 from .layout import Layout, RunRecord
 from .limits import Limits
@@ -67,7 +73,7 @@ class Run:
 
         A final job that has noted the end of the run counts as ended, although it is still seen for a moment.
         """
-        found = self.system.look(self.layout, self.record, self.patience)
+        found = self.all_elements()
         rounds = self.journal.read().rounds
         ended = {
             (number, progress.final) for number, progress in rounds.items() if progress.ended is not None
@@ -82,7 +88,7 @@ class Run:
     def submit(self, new: Round) -> str:
         """Submit a round, and return what it is called."""
         # What was absent before says nothing of these.
-        self.layout.absent.unlink(missing_ok=True)
+        Absence(self.layout.absent).ends()
         jobs = submit_round(self.system, self.directory, self.layout, self.configuration, self.record, new)
         if new.left_out:
             print(
@@ -91,6 +97,10 @@ class Run:
                 file=sys.stderr,
             )
         return called(jobs)
+
+    def all_elements(self) -> list[Element]:
+        """Return all that the system still knows of the run, also what has ended."""
+        return self.system.look(self.layout, self.record, self.patience)
 
     def start(self, new: Round) -> str:
         """Submit a round because a person has asked for it."""
@@ -102,7 +112,7 @@ class Run:
         limits = self.limits_now(len(plan.demands) + 2)
         new = make_round(nodes, self.configuration, limits, plan)
         if plan.demands and not new.nodes:
-            raise PipetaskError(
+            raise QueueLimitError(
                 f"{self.system.title} has no room for jobs of {self.directory.path} (at most {limits.submit} now): try "
                 f"again later with: pipetask restart {self.directory.path}"
             )
@@ -111,7 +121,11 @@ class Run:
 
     def limits_now(self, wanted: int) -> Limits:
         """Ask how many jobs are taken now; so many are wanted."""
-        return self.system.limits(self.patience, wanted).lowered(self.configuration.run)
+        limits = self.system.limits(self.patience, wanted).lowered(self.configuration.run)
+        kinds = [self.configuration.for_labels([label]) for label in self.directory.facts.labels]
+        kinds += [self.configuration.for_node(node) for node in (FIRST, FINAL)]
+        room = self.system.room_for_user(self.patience, kinds)
+        return limits if room is None else replace(limits, submit=max(0, min(room, limits.submit)))
 
     def history(self, rounds: Sequence[Round], state: State) -> History:
         """Return how jobs have ended."""
@@ -232,7 +246,8 @@ def _start_again(run: Run, rounds: list[Round], state: State) -> Restarted:
         if demand.memory > run.configuration.for_labels(node.labels).memory:
             raised[node.name] = demand.memory
     _renew_retries(run)
-    plan = Plan(rounds[-1].number + 1, True, demands, {}, remainder.done, not _is_begun(run))
+    since = max((each.began for each in AttemptEnds(directory.outcomes).look().values()), default=0)
+    plan = Plan(rounds[-1].number + 1, True, demands, {}, remainder.done, not _is_begun(run), since)
     new = run.write(plan, run.nodes())
     directory.forget_end()
     return Restarted(run.start(new), False, len(remainder.done), raised)
@@ -280,20 +295,47 @@ def continue_run(run: Run, number: int) -> bool:
                 run.submit(rounds[state.last - 1])
             return True
         rounds = rounds[:number]
+        if not _is_begun(run) and _gives_up_first(run, rounds):
+            return False
         causes, demands = _again(run, rounds, state)
         if not demands or _rounds_since_start(rounds) > run.configuration.run.rounds:
             return False
-        plan = Plan(number + 1, False, demands, causes, rounds[-1].done, not _is_begun(run))
+        last = rounds[-1]
+        plan = Plan(number + 1, False, demands, causes, last.done, not _is_begun(run), last.since)
         run.submit(run.write(plan, run.nodes()))
         return True
 
 
+def _gives_up_first(run: Run, rounds: list[Round]) -> bool:
+    """Return whether the first node has failed, and another attempt is not expected to help."""
+    try:
+        code = int((run.directory.path / first_failed(rounds[-1].number)).read_text())
+    except (OSError, ValueError):
+        return False  # its job was killed
+    start = max(position for position, each in enumerate(rounds) if each.starts)
+    retries = run.configuration.for_node(FIRST).retries
+    return code != ExitCode.INFRASTRUCTURE or len(rounds) - start > retries
+
+
 def _again(run: Run, rounds: list[Round], state: State) -> tuple[Mapping[str, str], Mapping[str, Demand]]:
-    history = run.history(rounds, state)
     left = {node.name: node for node in Ledger(run.directory).remainder().left}
-    causes = to_run_again(left.values(), history.verdict)
+    history = run.history(rounds, state)
+    if told := _told_by_queue(run, history, left):
+        run.journal.note("told", rounds[-1].number, how=told)
+        history = run.history(rounds, run.journal.read())
+    # Before the registry is ready nothing can run, whatever became of the jobs.
+    begun = _is_begun(run)
+    causes = to_run_again(left.values(), history.verdict) if begun else dict.fromkeys(left, Cause.NEEDED)
     demands = {name: history.next_demand(left[name], cause) for name, cause in causes.items()}
     return {name: cause.value for name, cause in causes.items()}, demands
+
+
+def _told_by_queue(run: Run, history: History, left: Collection[str]) -> dict[str, str]:
+    """Return how jobs ended of which the error file does not say it, as far as the queue still shows that."""
+    with suppress(PipetaskError):
+        shown = history.shown_as_ended(run.all_elements())
+        return {node: how for node, how in shown.items() if node in left}
+    return {}
 
 
 def _rounds_since_start(rounds: list[Round]) -> int:

@@ -24,6 +24,7 @@ HOW_JOBS_END = {
     "node failure": "the machine of its job failed",
     "requeued": "its job was put back into the queue",
     "cancelled": "its job was cancelled with {remover}",
+    "restarts": "{title} has started its job again more often than it may (restarts)",
     "not begun": "its job ended before its turn came",
     "": "its job was killed or has vanished; {title} does not say why",
 }
@@ -47,6 +48,9 @@ class Written(Generic[Settings]):
 
     record: RunRecord
     """The run."""
+
+    since: int = 0
+    """Failures of attempts that began later stand, in nanoseconds since 1970-01-01 UTC."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,10 @@ class Dialect(ABC, Generic[Settings]):
     @abstractmethod
     def limits(self, patience: float, wanted: int) -> Limits:
         """Ask how many jobs the system takes now; so many are wanted."""
+
+    def room_for_user(self, patience: float, kinds: Collection[Settings]) -> int | None:
+        """Ask how many more jobs with some settings this user may have in the queue; `None` if no limit is known."""
+        return None
 
     @abstractmethod
     def submit_array(self, request: Request, patience: float) -> str:

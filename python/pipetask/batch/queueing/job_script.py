@@ -14,12 +14,24 @@ from .arrays import JobArray
 from .dialect import Written
 from .told import END_VARIABLE, MEMORY_VARIABLE
 
-__all__ = ["beginning", "chosen_node", "command", "exports", "links", "nodes_file", "told", "wait_for_first"]
+__all__ = [
+    "beginning",
+    "chosen_node",
+    "command",
+    "exports",
+    "first_failed",
+    "links",
+    "nodes_file",
+    "run_once",
+    "told",
+    "wait_for_first",
+]
 
 _WAIT_FOR_FIRST = """\
 tries=0  # a shared file system may show it late
 until [ -e registry.ready ]; do
-  [ $tries -lt 10 ] || { echo 'the first job has not made the registry ready: see logs/first.*' >&2; exit 75; }
+  [ ! -e {failed} ] && [ $tries -lt 10 ] ||
+    {{ echo 'the first job has not made the registry ready: see logs/first.*' >&2; exit 75; }}
   tries=$((tries + 1))
   sleep 2
 done
@@ -63,9 +75,18 @@ def links(system: str) -> str:
     )
 
 
+def first_failed(round: int) -> str:
+    """Return the name of the file in which the first job of a round leaves its exit code, if it has failed."""
+    return f"registry.failed-{round:03}"
+
+
 def wait_for_first(written: Written[Any]) -> str:
     """Return lines that wait for what the first node has made."""
-    return _WAIT_FOR_FIRST if written.record.first and written.array.labels else ""
+    return (
+        _WAIT_FOR_FIRST.format(failed=first_failed(written.round))
+        if written.record.first and written.array.labels
+        else ""
+    )
 
 
 def exports(environment: Mapping[str, str]) -> str:
@@ -84,6 +105,14 @@ def told(memory: str, minutes: str) -> str:
     )
 
 
+def run_once(written: Written[Any]) -> str:
+    """Return the line that runs the first or the final node, which nothing comes after."""
+    if written.array.nodes == (FIRST,):
+        failed = first_failed(written.round)
+        return f"{command(written)} || {{ code=$?; echo $code >{failed}; exit $code; }}\n"
+    return f"exec {command(written)}\n"
+
+
 def command(written: Written[Any]) -> str:
     """Return the command that runs ``$node``, or the first or the final node."""
     settings, path = written.settings, written.run_directory
@@ -96,5 +125,6 @@ def command(written: Written[Any]) -> str:
             words = job_arguments(path, FIRST)
         case _:
             *start, _, option, number = job_arguments(path, "", settings.cpus)
-            return f'{shlex.join([*before, python, *start])} "$node" {option} {number}'
+            more = f"{option} {number} --keep-failures-since {written.since}"
+            return f'{shlex.join([*before, python, *start])} "$node" {more}'
     return shlex.join([*before, python, *words])

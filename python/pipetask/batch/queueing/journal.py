@@ -38,6 +38,9 @@ class Progress:
     trouble: str | None = None
     """Why what has to run again was not submitted."""
 
+    told: dict[str, str] = field(default_factory=dict)
+    """How jobs of nodes ended, by name, as the queue showed when the round had ended; see `verdicts`."""
+
     @property
     def final(self) -> str | None:
         """The array with the final node, which comes last."""
@@ -119,6 +122,8 @@ def _take(state: State, event: dict[str, Any]) -> None:
             progress.releasing, progress.released = True, when
         case {"step": "ended", "code": code}:
             progress.ended = code
+        case {"step": "told", "how": how}:
+            progress.told |= how
         case {"step": "trouble", "why": why}:
             progress.trouble = why
         case other:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from itertools import chain, repeat
 
 from ...errors import PipetaskError
 from ..exit_codes import ExitCode
@@ -16,13 +17,14 @@ from ..names import FINAL
 from ..node_commands import job_arguments
 from ..run_directory import RunDirectory
 from ..systems import system_of
+from .client import QueueLimitError
 from .control import Run, continue_run
 from .dialect import Dialect
 
 __all__ = ["main"]
 
 _PAUSES = (10.0, 60.0)
-"""Seconds to wait before the outputs are registered again, where that may help."""
+"""Seconds to wait before something is tried again that may help then."""
 
 
 def main(path: str, number: int) -> int:
@@ -40,17 +42,30 @@ def main(path: str, number: int) -> int:
     assert isinstance(system, Dialect), system
     run = Run.open(directory, system)
     try:
-        if continue_run(run, number):
+        if _continue(run, number):
             print("Nodes have to run again, and were submitted.", file=sys.stderr)
             return ExitCode.DONE
     except PipetaskError as error:
-        why = f"what has to run again was not submitted from a job ({error})"
-        print(f"{why}; submit it with: pipetask restart {path}", file=sys.stderr)
+        why = f"what has to run again was not submitted from a job ({error}); submit it with: pipetask restart {path}"
+        print(why, file=sys.stderr)
         run.journal.note("trouble", number, why=why)
     code = _register(path)
     if not run.journal.read().cancelled:
         run.journal.note("ended", number, code=code)
     return code
+
+
+def _continue(run: Run, number: int) -> bool:
+    """Submit what has to run again; while there is no room in the queue, wait for half of the walltime."""
+    deadline = time.monotonic() + 60 * run.configuration.for_node(FINAL).time / 2
+    for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+        try:
+            return continue_run(run, number)
+        except QueueLimitError:
+            if time.monotonic() + pause > deadline or run.journal.read().cancelled:
+                raise
+        time.sleep(pause)
+    raise AssertionError("it waits for ever")
 
 
 def _register(path: str) -> int:

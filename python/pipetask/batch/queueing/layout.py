@@ -78,7 +78,7 @@ class Layout:
         return self.logs / f"{number_of(job)}_{task}.err"
 
     def asked(self, job: str, task: int) -> Path:
-        """What an element asks for that has put itself back into the queue: megabytes and minutes."""
+        """What an element asks for that has put itself back into the queue: megabytes, minutes, how often."""
         return self.folder / ASKED / f"{number_of(job)}_{task}"
 
     def record(self) -> RunRecord:

@@ -29,6 +29,9 @@ class Plan:
     first: bool
     """Whether the first node is to run."""
 
+    since: int = 0
+    """When the newest attempt began that was there when a person started this; see `Round.since`."""
+
 
 def demand_of(settings: JobSettings) -> Demand:
     """Return what jobs ask for at first."""
@@ -60,4 +63,4 @@ def make_round(nodes: Nodes, configuration: QueueConfiguration[Any], limits: Lim
     level = 1 + max((array.level for array in arrays), default=-1)
     arrays.append(single(FINAL, len(arrays), level, range(len(arrays)), final))
     left_out = len(demands) - sum(len(array.nodes) for array in arrays if array.labels)
-    return Round(plan.number, plan.starts, arrays, limits, left_out, plan.causes, list(plan.done))
+    return Round(plan.number, plan.starts, arrays, limits, left_out, plan.causes, list(plan.done), plan.since)

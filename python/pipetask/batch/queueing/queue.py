@@ -49,6 +49,9 @@ class Element:
     id: str = ""
     """What commands of the system call it."""
 
+    how: str = ""
+    """How it has ended, if the queue shows that: a key of `~pipetask.batch.queueing.dialect.HOW_JOBS_END`."""
+
     @property
     def is_over(self) -> bool:
         """Whether it has ended and will not start again."""

@@ -41,6 +41,9 @@ class Round:
     done: Sequence[str] = ()
     """Names of nodes that were done before."""
 
+    since: int = 0
+    """Quanta that have failed in attempts which began later stay failed, in nanoseconds since 1970-01-01 UTC."""
+
     @property
     def nodes(self) -> int:
         """Number of nodes, the first and the final one left out."""
@@ -93,7 +96,7 @@ def write_round(
     draft.mkdir(parents=True)
     for array in new.arrays:
         settings = settings_of(configuration, array)
-        written = Written(array, new.number, settings, configuration.run, run_directory, record)
+        written = Written(array, new.number, settings, configuration.run, run_directory, record, new.since)
         name = f"array-{array.number}"
         (draft / f"{name}.nodes").write_text("".join(f"{node}\n" for node in array.nodes))
         text = system.script(written)

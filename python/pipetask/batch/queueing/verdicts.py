@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..exit_codes import ExitCode
 from ..ledger import UnfinishedNode
+from ..names import FIRST
 from ..rounds import Cause
 from .arrays import Demand, JobArray
 from .configuration import QueueConfiguration
@@ -15,6 +16,7 @@ from .dialect import Dialect
 from .journal import State
 from .layout import Layout
 from .planning import demand_of
+from .queue import Element
 from .round import Round
 
 __all__ = ["History"]
@@ -27,6 +29,10 @@ _AT_EXIT = {
     int(ExitCode.UNFINISHED): "its walltime was too short for all of its quanta",
     int(ExitCode.INFRASTRUCTURE): "something around its job was broken (see its log)",
 }
+
+
+_PASSING = ("preempted", "requeued", "node failure")
+"""Not the end of a job that was in the queue again, and was cancelled there."""
 
 
 class _Place(NamedTuple):
@@ -67,6 +73,8 @@ class History:
         self._last: dict[str, _Place] = {}
         self._demands: dict[str, Demand] = {}
         self._again: Counter[str] = Counter()
+        self._told: dict[str, str] = {}
+        self._begun = layout.run_directory / "registry.ready"
         for each in rounds:
             if each.starts:
                 self._again.clear()
@@ -81,6 +89,24 @@ class History:
                     job = jobs[array.number]
                     for task, node in enumerate(array.nodes):
                         self._last[node] = _Place(each.number, array, task, job)
+                        self._told.pop(node, None)
+            self._told |= {} if progress is None else progress.told
+
+    def shown_as_ended(self, queue: Iterable[Element]) -> dict[str, str]:
+        """Return how the last jobs of nodes have ended, by what the queue still shows of them.
+
+        Parameters
+        ----------
+        queue
+            All jobs of the run, also those that have ended.
+        """
+        shown = {(each.job, each.task): each.how for each in queue if each.how}
+        # An array that was cancelled while it waited is one line.
+        found = {
+            node: shown.get((place.job, place.task)) or shown.get((place.job, None))
+            for node, place in self._last.items()
+        }
+        return {node: how for node, how in found.items() if how}
 
     def was_submitted(self, node: str) -> bool:
         """Return whether there has ever been a job for a node."""
@@ -88,7 +114,14 @@ class History:
 
     def how(self, node: str) -> str:
         """Return how the last job of a node ended, in a word; see `Dialect.how_ended`."""
-        return self._system.how_ended(self._layout, *self._last[node]) if node in self._last else ""
+        if node not in self._last:
+            return ""
+        said, told = self._system.how_ended(self._layout, *self._last[node]), self._told.get(node, "")
+        return told if not said or (told == "cancelled" and said in _PASSING) else said
+
+    def _is_stopped(self, node: str) -> bool:
+        """Return whether the job of a node was ended for good although it was to run again."""
+        return self.how(node) == "restarts" or self._told.get(node) == "cancelled"
 
     def sentence(self, node: str, exit_code: int | None) -> str:
         """Return why a node has no final attempt, as the end of a sentence.
@@ -100,10 +133,12 @@ class History:
         exit_code
             What its last attempt exited with, if it came to its end.
         """
-        if exit_code in _AT_EXIT:
+        if exit_code in _AT_EXIT and not self._is_stopped(node):
             return _AT_EXIT[exit_code]
         if node not in self._last:
             return "there was no room in the queue for its job"
+        if FIRST in self._last and not self._begun.exists():
+            return "the first job has not made the registry ready (see logs/first.*)"
         return self._system.sentence(self.how(node))
 
     def demand(self, node: UnfinishedNode) -> Demand:
@@ -119,7 +154,7 @@ class History:
         """Return the megabytes and minutes that a job has asked for when it put itself back into the queue."""
         try:
             place = self._last[node]
-            memory, time = map(int, self._layout.asked(place.job, place.task).read_text().split())
+            memory, time, _ = map(int, self._layout.asked(place.job, place.task).read_text().split())
         except (KeyError, OSError, ValueError):
             return 0, 0
         return memory, time
@@ -140,6 +175,8 @@ class History:
         if not self.was_submitted(node.name):
             return Cause.LEFT_OUT
         how, demand = self.how(node.name), self.demand(node)
+        if self._is_stopped(node.name):
+            return None
         if node.exit_code == ExitCode.OUT_OF_MEMORY or how == "memory":
             cause = Cause.MEMORY
         elif node.exit_code == ExitCode.UNFINISHED:

@@ -15,6 +15,7 @@ from ..names import FINAL, FIRST
 from ..run_directory import RunDirectory
 from ..status import ENDED, Hold, NodeState, RunPhase
 from ..system import Snapshot, SystemWatch
+from .absence import APART, Absence
 from .control import Run
 from .dialect import Dialect
 from .journal import Journal, Progress, State
@@ -25,8 +26,10 @@ from .verdicts import History
 
 __all__ = ["QueueWatch"]
 
-_LOST = 60.0
-"""Seconds that the final job has to be absent from the queue until it counts as lost."""
+_ABSENT = (
+    "Nothing of the run is in the queue, and its final job has not said that the run is over: if another look in a "
+    "minute or later shows the same, it has failed."
+)
 
 _MOST = 5
 """Nodes that a note names."""
@@ -55,6 +58,7 @@ class QueueWatch(SystemWatch):
         self._directory, self._system = directory, system
         self._layout = Layout(directory.path, system.configuration_type.shape.whole)
         self._journal = Journal(self._layout.journal)
+        self._absence = Absence(self._layout.absent)
         self._ends = AttemptEnds(directory.outcomes)
         self._run: Run | None = None
         self._rounds: list[Round] = []
@@ -84,6 +88,8 @@ class QueueWatch(SystemWatch):
                 notes.append(f"What runs is not known: {error}  What is shown is what jobs have written.")
             else:
                 phase = self._after_a_look(state, queue)
+                if phase is RunPhase.RUNNING and not queue:
+                    notes.append(_ABSENT)
         attempts = self._ends.look()
         seen = _Seen(self._all_rounds(state), state, queue, attempts, self._numbers, phase)
         states = seen.states()
@@ -151,17 +157,18 @@ class QueueWatch(SystemWatch):
     def _after_a_look(self, state: State, queue: Sequence[Element]) -> RunPhase:
         """Return the phase; a run is over without a word if nothing of it was in the queue twice, a minute apart."""
         if queue:
-            self._layout.absent.unlink(missing_ok=True)
+            self._absence.ends()
             return _phase(state)
         # The final job may have written its last words while we looked.
-        if (phase := _phase(self._journal.read())) is not RunPhase.RUNNING:
-            return phase
-        with suppress(OSError):  # another user may only read
-            if not self._layout.absent.exists():
-                self._layout.absent.touch()
-            if time.time() - self._layout.absent.stat().st_mtime > _LOST:
-                return RunPhase.FAILED
-        return RunPhase.RUNNING
+        phase = _phase(self._journal.read())
+        if phase is RunPhase.RUNNING and self._absence.is_for_good(self._written):
+            return RunPhase.FAILED
+        return phase
+
+    def _written(self) -> float:
+        """Return when jobs or submissions have last written something, by the clock of the file system."""
+        files = [self._layout.journal, *self._directory.outcomes.glob("*/*")]
+        return max(file.stat().st_mtime for file in files)
 
 
 def _phase(state: State) -> RunPhase:
@@ -186,7 +193,7 @@ def _notes(state: State) -> Iterator[str]:
         return
     if progress.trouble:
         yield f"In the final job, {progress.trouble}."
-    if progress.released is None and not state.cancelled and time.time() - state.changed > _LOST:
+    if progress.released is None and not state.cancelled and time.time() - state.changed > APART:
         yield "The submission was interrupted: continue it with pipetask restart."
 
 

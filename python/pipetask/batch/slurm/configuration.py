@@ -45,6 +45,7 @@ class SlurmJobSettings(JobSettings):
     reservation: str
     throttle: int
     requeue: bool
+    restarts: int
     sbatch: Mapping[str, str]
 
 
@@ -52,7 +53,7 @@ class SlurmJobSettings(JobSettings):
 class SlurmConfiguration(QueueConfiguration[SlurmJobSettings]):
     """All settings of a run, in the form of ``config/slurm.yaml``, checked."""
 
-    shape = queue_shape("slurm", "sbatch")
+    shape = queue_shape("slurm", "sbatch", largest=("restarts",))
     submits = "sbatch"
     job_settings = SlurmJobSettings
     own_options = _OURS

@@ -11,6 +11,9 @@ site forbids it, say, the element ends, and the last job of the round sees to it
     76  out of memory               more memory, up to the limit in the settings
     78  out of time                 more time, up to the limit
     79  unfinished                  the same
+
+Slurm itself starts a job again that was preempted, or whose machine failed.  The script counts that, too, so that a
+node which takes down one machine after the other is given up.
 """
 
 from __future__ import annotations
@@ -22,21 +25,30 @@ from ..queueing.arrays import Demand
 from ..queueing.configuration import JobSettings
 from ..queueing.layout import ASKED
 from ..queueing.told import END_VARIABLE
+from .configuration import SlurmJobSettings
 
-__all__ = ["after_program", "before_program"]
+__all__ = ["SPENT", "after_program", "before_program"]
+
+SPENT = ".spent"
+"""Suffix of the file that says of an element that Slurm has started it again too often."""
 
 
-def before_program(demand: Demand) -> str:
+def before_program(demand: Demand, settings: SlurmJobSettings) -> str:
     """Return the lines of a script before the program: what the element has asked for, and until when it may run.
 
     Parameters
     ----------
     demand
         What its array asks for.
+    settings
+        What holds for its jobs.
     """
     return (
         f"asked=slurm/{ASKED}/$element  # what it asks for, if that is no longer what its array does\n"
-        f'[ -e "$asked" ] && read -r memory minutes <"$asked" || {{ memory={demand.memory}; minutes={demand.time}; }}\n'
+        f"memory={demand.memory} minutes={demand.time} own=0\n"
+        '[ ! -e "$asked" ] || read -r memory minutes own <"$asked"\n'
+        f"[ $((${{SLURM_RESTART_COUNT:-0}} - own)) -le {settings.restarts} ] || "
+        f'{{ touch "$asked{SPENT}"; echo "Slurm has started this job again too often" >&2; exit 75; }}\n'
         f"{END_VARIABLE}=$(($(date +%s) + 60 * minutes))\n"
         f"export {END_VARIABLE}\n"
         "trap : TERM  # the program ends in order, and then this script goes on\n"
@@ -68,7 +80,7 @@ def after_program(demand: Demand, settings: JobSettings) -> str:
         'scontrol requeue "$element" || exit $code\n'
         'scontrol update "jobid=$element" "MinMemoryNode=$memory" "TimeLimit=$minutes" ||'
         ' touch "$asked.refused"\n'
-        'echo "$memory $minutes" >"$asked"\n'
+        'echo "$memory $minutes $((own + 1))" >"$asked"\n'
         "exit $code\n"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..queueing.dialect import Written
-from ..queueing.job_script import beginning, chosen_node, command, links, wait_for_first
+from ..queueing.job_script import beginning, chosen_node, command, links, run_once, wait_for_first
 from .configuration import SlurmJobSettings
 from .in_place import after_program, before_program
 
@@ -29,9 +29,9 @@ def script(written: Written[SlurmJobSettings]) -> str:
 def _run(written: Written[SlurmJobSettings]) -> str:
     """Return the lines that run the program; the first and the final node are not tried again in place."""
     if not written.array.labels:
-        return f"exec {command(written)}\n"
+        return run_once(written)
     demand = written.array.demand
-    return f"{before_program(demand)}{command(written)}\n{after_program(demand, written.settings)}"
+    return f"{before_program(demand, written.settings)}{command(written)}\n{after_program(demand, written.settings)}"
 
 
 def submit_options(written: Written[SlurmJobSettings]) -> list[str]:

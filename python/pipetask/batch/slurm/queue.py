@@ -19,6 +19,13 @@ _ENDED = {
     "TIMEOUT",
 }  # fmt: skip
 _WAITS = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+_HOW = {
+    "CANCELLED": "cancelled",
+    "NODE_FAIL": "node failure",
+    "OUT_OF_MEMORY": "memory",
+    "PREEMPTED": "preempted",
+    "TIMEOUT": "time",
+}
 _COMMENT = re.compile(r"pipetask (?P<run>\S+) (?P<round>\d+) (?P<array>\d+)")
 
 
@@ -55,10 +62,11 @@ def _elements(lines: Iterable[str], run: str) -> Iterator[Element]:
         if found is None or found["run"] != run:
             continue
         # An array that was cancelled while it waited is one line; its elements are over, whichever they are.
-        index = int(task) if task.isdecimal() else -1
-        stage = _stage(state, reason)
+        index = int(task) if task.isdecimal() else None
+        stage, how = _stage(state, reason), _HOW.get(state, "")
         # Never by its own number, which may be that of the whole array.
-        yield Element(job, index, int(found["round"]), int(found["array"]), stage, reason, f"{job}_{index}")
+        id = job if index is None else f"{job}_{index}"
+        yield Element(job, index, int(found["round"]), int(found["array"]), stage, reason, id, how)
 
 
 def _stage(state: str, reason: str) -> Stage:
@@ -79,6 +87,6 @@ def _stage(state: str, reason: str) -> Stage:
             return Stage.IDLE
 
 
-def number_of_jobs(patience: float) -> int:
-    """Return how many jobs of all users are in the queue, as far as that can be seen."""
-    return len(CLIENT.call("squeue", ["-h", "-r", "-a", "-o", "%F"], patience=patience).splitlines())
+def number_of_jobs(patience: float, *whose: str) -> int:
+    """Return how many jobs are in the queue, of all users or of some, as far as that can be seen."""
+    return len(CLIENT.call("squeue", ["-h", "-r", "-a", "-o", "%F", *whose], patience=patience).splitlines())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ...options.slurm import SlurmOptions
 from ..queueing.arrays import JobArray
@@ -13,8 +13,10 @@ from ..queueing.layout import Layout, RunRecord
 from ..queueing.limits import Limits
 from ..queueing.queue import Element
 from ..queueing.system import QueueingSystem
+from .accounting import Billing, room_for_user
 from .client import CLIENT
 from .configuration import SlurmConfiguration, SlurmJobSettings
+from .in_place import SPENT
 from .job_script import asked_for, script, submit_options
 from .limits import SHIPPED, limits_now
 from .queue import comment, look
@@ -72,6 +74,10 @@ class SlurmSystem(QueueingSystem[SlurmJobSettings]):
         """Return what Slurm's configuration says."""
         return limits_now(patience, wanted)
 
+    def room_for_user(self, patience: float, kinds: Collection[SlurmJobSettings]) -> int | None:
+        """Return what Slurm's accounting says, if there is any."""
+        return room_for_user(patience, {Billing(each.account, each.qos) for each in kinds})
+
     def submit_array(self, request: Request, patience: float) -> str:
         """Submit an array held, to be released with all others."""
         words = [
@@ -97,6 +103,9 @@ class SlurmSystem(QueueingSystem[SlurmJobSettings]):
 
     def how_ended(self, layout: Layout, round: int, array: JobArray, task: int, job: str) -> str:
         """Return what Slurm's daemon has written into the error file of an element."""
+        asked = layout.asked(job, task)
+        if asked.with_name(f"{asked.name}{SPENT}").exists():
+            return "restarts"
         return said_by_slurm(layout.error_file(job, task))
 
 

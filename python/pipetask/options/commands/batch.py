@@ -52,6 +52,11 @@ class RunNodeCommand:
     quantum_ids: tuple[str, ...] = option(
         "--quantum", metavar="UUID", default=(), help="Run only these quanta of the node."
     )
+    keep_failures_since: int | None = option(
+        "--keep-failures-since",
+        metavar="TIME",
+        help="Do not run again what has failed in attempts that began later, in nanoseconds since 1970-01-01 UTC.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
