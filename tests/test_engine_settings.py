@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
+import venv
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -297,19 +301,19 @@ def test_quanta_run_in_the_environment_of_their_label(tmp_path: Path) -> None:
         ({"setup": "exit 3"}, "it ended with code 3"),
         ({"python": "/no/such/python"}, "No such file or directory"),
         ({"container": "env -i /bin/false"}, "it ended with code 1"),
-        ({"python": sys.executable, "container": "env PYTHONPATH=/no"}, "No module named 'pipetask"),
+        ({"python": "VIRTUAL/bin/python", "container": "env PYTHONPATH=/no"}, "No module named 'pipetask"),
         ({"python": sys.executable, "container": "unshare --pid --fork"}, "numbers of their own"),
     ],
 )
-def test_an_environment_that_starts_nothing_is_refused(settings: dict[str, str], words: str) -> None:
-    if "unshare" in str(settings) and os.getuid() != 0:
-        not_tested("PID NAMESPACES ARE NOT TESTED: only root can make them.")
+def test_an_environment_that_starts_nothing_is_refused(
+    settings: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    if "unshare" in str(settings) and subprocess.run(["unshare", "--pid", "--fork", "true"]).returncode:
+        not_tested("PID NAMESPACES ARE NOT TESTED: they cannot be made here.")
+    if "VIRTUAL" in str(settings):
+        venv.create(tmp_path)
+    settings = {key: value.replace("VIRTUAL", str(tmp_path)) for key, value in settings.items()}
     context = ExecutionContext(enumerated({"a": 1}), CallSpec(print))
-    if "PYTHONPATH=/no" in str(settings):
-        settings = {**settings, "python": "/usr/bin/python3"}
-        if not Path("/usr/bin/python3").exists():
-            not_tested("ANOTHER PYTHON IS NOT TESTED: there is no /usr/bin/python3.")
-        words = "(No module named 'pipetask|have Python 3)"
     with pytest.raises(PipetaskError, match=words) as raised:
         FuturesExecutor(find_engine("threads", 1), settings=EngineSettings(**settings)).check(context)
     context.stop.close()
@@ -476,36 +480,72 @@ def test_the_usual_environment_starts_this_python() -> None:
 # Both sides have mounted the same folder elsewhere.
 
 
+def start(command: list[str], log: Path, stack: ExitStack, **options: Any) -> subprocess.Popen[bytes]:
+    output = stack.enter_context(log.open("w"))
+    env = {**os.environ, "PYTHONPATH": str(TESTS)}
+    process = subprocess.Popen(command, stdout=output, stderr=output, env=env, **options)
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    return process
+
+
+def networks(process: subprocess.Popen[bytes], stack: ExitStack) -> tuple[str, str]:
+    """Connect the network of a process with the one of here; return the addresses here and there."""
+    while Path(f"/proc/{process.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+        assert process.poll() is None, "it cannot make namespaces"
+    here, there = (f"10.213.{process.pid % 250}.{number}" for number in (1, 2))
+    name = f"pt{process.pid}"
+    for words in (
+        f"link add {name} type veth peer name there netns {process.pid}",
+        f"addr add {here}/30 dev {name}",
+        f"link set {name} up",
+    ):
+        subprocess.run(["ip", *words.split()], check=True, timeout=10)
+    stack.callback(subprocess.run, ["ip", "link", "del", name], stderr=subprocess.DEVNULL)
+    return here, there
+
+
 @contextmanager
 def dask_elsewhere(tmp_path: Path, here: Path, there: Path) -> Iterator[str]:
-    """Start a Dask cluster whose worker sees a folder under another name only; give its address."""
+    """Start a Dask cluster whose worker is in another network, and sees a folder under another name only."""
     mounts = f"mount --bind {here} {there} && mount -t tmpfs none {here}"
-    if subprocess.run(["unshare", "--mount", "sh", "-c", mounts], capture_output=True).returncode:
-        not_tested("PATH TRANSLATION IS NOT TESTED: mount namespaces cannot be made here.")
+    network = 'ip link set lo up && ip addr add "$1"/30 dev there && ip link set there up'
+    trial = ["unshare", "--mount", "--net", "sh", "-c", f"{mounts} && ip link add x type veth peer name y"]
+    if shutil.which("unshare") is None or subprocess.run(trial, capture_output=True).returncode:
+        not_tested("PATH TRANSLATION IS NOT TESTED: namespaces of mounts and networks cannot be made here.")
     file = tmp_path / "scheduler.json"
-    common = ["--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1"]
-    commands = {
-        "dask_scheduler": ["--port", "0"],
-        "dask_worker": ["--nthreads", "2", "--no-nanny", "--local-directory", str(tmp_path / "local")],
-    }
+    python = [sys.executable, "-m"]
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    worker = [*python, "distributed.cli.dask_worker", *common, "--nthreads", "2", "--no-nanny"]
+    script = f'read address && set -- "$address" "$@" && {mounts} && {network} && shift && exec "$@"'
     with ExitStack() as stack:
-        for name, more in commands.items():
-            command = [sys.executable, "-m", f"distributed.cli.{name}", *common, *more]
-            if name == "dask_worker":
-                command = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command]
-            output = stack.enter_context((tmp_path / f"{name}.log").open("w"))
-            process = subprocess.Popen(
-                command,
-                stdout=output,
-                stderr=output,
-                cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": str(TESTS)},
-            )
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-            while not file.exists():
-                assert process.poll() is None, (tmp_path / f"{name}.log").read_text()
+        inside = start(
+            ["unshare", "--mount", "--net", "sh", "-c", script, "sh", *worker],
+            tmp_path / "worker.log",
+            stack,
+            stdin=subprocess.PIPE,
+            cwd=tmp_path,
+        )
+        address, other = networks(inside, stack)
+        scheduler = start(
+            [*python, "distributed.cli.dask_scheduler", *common, "--host", address, "--port", "0"],
+            tmp_path / "scheduler.log",
+            stack,
+        )
+        while not file.exists():
+            assert scheduler.poll() is None, (tmp_path / "scheduler.log").read_text()
+        assert inside.stdin is not None
+        inside.stdin.write(f"{other}\n".encode())
+        inside.stdin.close()
         yield json.loads(file.read_text())["address"]
+
+
+def ingest_absolutely(repository: Repository) -> None:
+    """Let the registry have absolute names of the raw files, as after ingesting them where they are."""
+    prefix = f"file://{repository.root}/"
+    with closing(sqlite3.connect(repository.root / "gen3.sqlite3")) as database, database:
+        done = database.execute("UPDATE file_datastore_records SET path = ? || path", [prefix])
+        assert done.rowcount == 4
 
 
 @pytest.mark.slow
@@ -514,22 +554,27 @@ def test_a_run_where_both_sides_have_mounted_the_same_folder_elsewhere(
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "data"
     there.mkdir()
-    pipeline = MockPipeline(2, 2, configs={"characterize": {"fail_condition": "detector=1 AND exposure=1"}})
-    near = make_repository(pipeline)
     here.mkdir()
-    far = make_repository(pipeline, "here/repo")
+    configs = {"characterize": {"fail_condition": "detector=1 AND exposure=1"}}
+    pipeline = MockPipeline(2, 2, configs=configs, datastore_records=False)
+    near, far = make_repository(pipeline), make_repository(pipeline, "here/repo")
+    for each in (near, far):
+        ingest_absolutely(each)
     settings = tmp_path / "there.yaml"
     settings.write_text(f"paths: {{{here}: {there}}}\n")
     summary = tmp_path / "summary.json"
     with dask_elsewhere(tmp_path, here, there) as address:
-        more = ["--mode", "futures", "--engine", f"dask:{address}", "--engine-settings", str(settings)]
-        more += ["--engine-folder", str(here / "scratch"), "--summary", str(summary)]
-        done = run_pipetask(*far.arguments(*more))
+        more = ["--mode", "futures", "--engine", f"dask:{address}", "--engine-folder", str(here / "scratch")]
+        refused = run_pipetask(*far.arguments(*more))
+        done = run_pipetask(
+            *far.arguments(*more, "--engine-settings", str(settings), "--summary", str(summary))
+        )
+    assert re.search(f"cannot read {far.graph}: put it where both sides see it under this name", refused.line)
     assert "do not see" not in done.err
     reference = run_pipetask(*near.arguments())
     assert done.code == reference.code == 1, done.err
     # Names of datastores, paths in records and all else are as after a run on this machine.
-    assert _plain(read_registry(far.root)) == _plain(read_registry(near.root))
+    assert _plain(far) == _plain(near)
     assert read_files(far.root).keys() == read_files(near.root).keys()
     assert list(there.iterdir()) == [], "nothing was written under the other name on this side"
     logs = [log for log in _logs(json.loads(summary.read_text())) if log is not None]
@@ -537,14 +582,13 @@ def test_a_run_where_both_sides_have_mounted_the_same_folder_elsewhere(
     assert all(Path(log).is_relative_to(here) and Path(log).exists() for log in logs)
 
 
-def _plain(registry: dict[str, list[dict[str, Any]]]) -> str:
-    """Return what a registry holds, without sizes of files, which logs and metadata give different ones."""
-    return repr(
-        {
-            table: [{key: row[key] for key in row if key not in ("file_size", "ingest_date")} for row in rows]
-            for table, rows in registry.items()
-        }
-    )
+def _plain(repository: Repository) -> str:
+    """Return what a registry holds, but for sizes of files: logs and metadata have different ones."""
+    tables = {
+        table: [{key: row[key] for key in row if key not in ("file_size", "ingest_date")} for row in rows]
+        for table, rows in read_registry(repository.root).items()
+    }
+    return repr(tables).replace(str(repository.root), "ROOT")
 
 
 def _logs(value: Any) -> Iterator[str | None]:
