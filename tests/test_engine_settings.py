@@ -34,7 +34,9 @@ from pipetask.executors.futures.far_side import Answer, Order
 from pipetask.executors.futures.inquiry import Facts, Inquiry
 from pipetask.executors.futures.probe import difference, versions
 from pipetask.executors.futures.surroundings import Surroundings
+from pipetask.options.execution import OutputButler
 from pipetask.outcome import QuantumOutcome, Status
+from pipetask.runner.spec import ButlerRunnerSpec
 from pipetask.settings.engine import EngineSettings
 from pipetask.settings.paths import PathMap
 from pipetask.testing import CallSpec, MockPipeline, enumerated
@@ -236,15 +238,41 @@ def test_logs_have_the_names_of_here() -> None:
     assert (outcome.log, outcome.earlier[0].log) == ("/tmp/1", "/nfs/log/1")
 
 
+def test_all_names_in_a_recipe_are_translated() -> None:
+    spec = ButlerRunnerSpec(
+        graph="/nfs/g.qg",
+        butler_config="/nfs/repo",
+        run="u/run",
+        collections=(),
+        config_search_path=("/nfs/config", "/etc"),
+        datastore_cache="/nfs/cache",
+        log_state=[(print, True, ("/nfs/run.log",), {"a": 1}), (print, "/nfs/other.log")],
+    )
+    paths = PathMap.of({"/nfs": "/data"})
+    there = spec.translated(paths)
+    assert there == replace(
+        spec,
+        graph="/data/g.qg",
+        butler_config="/data/repo",
+        config_search_path=("/data/config", "/etc"),
+        datastore_cache="/data/cache",
+        log_state=[(print, True, ("/data/run.log",), {"a": 1}), (print, "/data/other.log")],
+        paths=paths,
+    )
+    with pytest.raises(UsageError, match="need --output-butler quantum-backed"):
+        replace(spec, output_butler=OutputButler.FULL).translated(paths)
+
+
 # Environments.
 
 
 class Surveyor:
     """Writes down in what environment a quantum runs."""
 
-    def __init__(self, folder: Path, module: str | None = None):
+    def __init__(self, folder: Path, module: str | None = None, crash: int | None = None):
         self._folder = folder
         self._module = module
+        self._crash = crash
 
     def __call__(self, id: int) -> None:
         names = ("COMMON", "PREFIX", "SETUP", "LABEL")
@@ -256,6 +284,8 @@ class Surveyor:
             child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
             found["child"] = child.stdout.strip()
         (self._folder / f"{id}.json").write_text(json.dumps(found))
+        if id == self._crash:
+            os.abort()
 
 
 @pytest.fixture
@@ -264,15 +294,17 @@ def _workers_find_this(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), *filter(None, sys.path)]))
 
 
-def execute(settings: EngineSettings, counts: dict[str, int], work: Callable[[int], object]) -> None:
-    """Execute a graph as a run does; all quanta succeed."""
+def execute(
+    settings: EngineSettings, counts: dict[str, int], work: Callable[[int], object]
+) -> dict[int, Status]:
+    """Execute a graph as a run does; return how quanta have ended."""
     graph = enumerated(counts)
     context = ExecutionContext(graph, CallSpec(work))
     model = FuturesExecutor(find_engine("threads", 2), settings=settings)
     model.check(context)
     outcomes = list(model.execute(graph, context))
     context.stop.close()
-    assert [outcome.status for outcome in outcomes] == [Status.SUCCEEDED] * sum(counts.values())
+    return {outcome.id: outcome.status for outcome in outcomes}
 
 
 @pytest.mark.slow
@@ -286,7 +318,8 @@ def test_quanta_run_in_the_environment_of_their_label(tmp_path: Path) -> None:
         labels={"b*": EngineSettings(python="", container="", setup="", environment={"LABEL": "b"})},
     )
     # Of both labels, there is more than one quantum in a bundle.
-    execute(settings, {"a": 8, "bias": 8}, Surveyor(tmp_path))
+    statuses = execute(settings, {"a": 8, "bias": 8}, Surveyor(tmp_path, crash=3))
+    assert statuses == {**dict.fromkeys(range(16), Status.SUCCEEDED), 3: Status.KILLED}
     found = [json.loads((tmp_path / f"{id}.json").read_text()) for id in range(16)]
     assert found[:8] == [{"COMMON": "1", "PREFIX": "yes", "SETUP": "yes-1"}] * 8
     assert found[8:] == [{"COMMON": "1", "LABEL": "b"}] * 8
@@ -351,7 +384,8 @@ def test_what_was_edited_here_is_what_runs_there(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(str(tmp_path / "installed"))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'installed'}{os.pathsep}{TESTS}")
     settings = EngineSettings(code={str(code_folder(tmp_path)): None})
-    execute(settings, {"a": 4}, Surveyor(tmp_path, "package"))
+    statuses = execute(settings, {"a": 4}, Surveyor(tmp_path, "package"))
+    assert statuses == dict.fromkeys(range(4), Status.SUCCEEDED)
     found = [json.loads((tmp_path / f"{id}.json").read_text()) for id in range(4)]
     assert {(each["version"], each["child"]) for each in found} == {(2, "2")}
     assert all(each["file"].startswith(str(tmp_path / "tmp" / "pipetask-code-")) for each in found)
@@ -565,13 +599,12 @@ def test_a_run_where_both_sides_have_mounted_the_same_folder_elsewhere(
     summary = tmp_path / "summary.json"
     with dask_elsewhere(tmp_path, here, there) as address:
         more = ["--mode", "futures", "--engine", f"dask:{address}", "--engine-folder", str(here / "scratch")]
-        refused = run_pipetask(*far.arguments(*more))
-        done = run_pipetask(
-            *far.arguments(*more, "--engine-settings", str(settings), "--summary", str(summary))
-        )
+        refused = run_pipetask(*far.arguments(*more), timeout=300)
+        more += ["--engine-settings", str(settings), "--summary", str(summary)]
+        done = run_pipetask(*far.arguments(*more), timeout=300)
     assert re.search(f"cannot read {far.graph}: put it where both sides see it under this name", refused.line)
     assert "do not see" not in done.err
-    reference = run_pipetask(*near.arguments())
+    reference = run_pipetask(*near.arguments(), timeout=300)
     assert done.code == reference.code == 1, done.err
     # Names of datastores, paths in records and all else are as after a run on this machine.
     assert _plain(far) == _plain(near)
