@@ -50,7 +50,7 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.installed $(PEER)/.bps
+bench: $(VENV)/.installed $(PEER)/.bps $(PEER)/.bps-parsl
 	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m benchmarks
 
 peer-suites: $(VENV)/.installed
@@ -82,4 +82,9 @@ $(PEER)/.installed:
 # What only benchmarks compare with: LSST's way to HTCondor.  It needs bindings that HTCondor 25 has no more.
 $(PEER)/.bps: $(PEER)/.installed
 	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-htcondor 'htcondor<25'
+	touch $@
+
+# And its way to Parsl.
+$(PEER)/.bps-parsl: $(PEER)/.bps
+	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-parsl
 	touch $@

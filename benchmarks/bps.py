@@ -1,18 +1,28 @@
-"""LSST's own way to HTCondor: ``bps``, one quantum a job."""
+"""LSST's own way to HTCondor and Parsl: ``bps``, one quantum a job."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import Any, Self
 
 import yaml
 
-from .harness import peer_command
+from pipetask.testing import MockPipeline
 
-__all__ = ["Bps"]
+from .harness import OURS, Figure, checked, fresh_copy, median, peer_command, run_words, scratch, timed_command
+
+__all__ = ["Bps", "bps_parsl"]
+
+
+EXPOSURES = 5
+"""Of the graph that Parsl runs; with four detectors, that makes 45 quanta."""
+
+NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,12 @@ class Bps:
         """The environment, and the installation of Python that it was made from."""
         return self.environment, self._program("python").resolve().parents[1]
 
-    def configure(self, root: Path, submit_dir: Path) -> Path:
+    @property
+    def has_parsl(self) -> bool:
+        """Whether its plug-in for Parsl is installed, too."""
+        return any(self.environment.glob("lib/python*/site-packages/lsst/ctrl/bps/parsl"))
+
+    def configure(self, root: Path, submit_dir: Path, more: Mapping[str, Any] = NOTHING_MORE) -> Path:
         """Write the configuration that has the graph of a mock repository submitted.
 
         It has bps's own defaults, but for the last job: the datasets that this registers have mock storage classes, and
@@ -76,6 +91,8 @@ class Bps:
             The repository.
         submit_dir
             Folder that bps makes.
+        more
+            Other settings.
 
         Returns
         -------
@@ -88,7 +105,43 @@ class Bps:
             "payload": {"payloadName": "bps", "butlerConfig": str(root), "inCollection": "input_chain"},
             "extraAggregateOptions": "--mock-storage-classes",
             "finalJob": {"requestCpus": 1, "requestMemory": 2048},
+            **more,
         }
         path = submit_dir.with_suffix(".yaml")
         path.write_text(yaml.safe_dump(settings))
         return path
+
+
+def bps_parsl(repeat: int) -> Iterator[Figure]:
+    """45 small quanta on Parsl on this machine, whole commands: through us, and through bps (once)."""
+    bps = Bps.find()
+    if bps is None or not bps.has_parsl:
+        print("NOT MEASURED: ctrl_bps_parsl is not installed beside bps; use `make bench`.", file=sys.stderr)
+        return
+    with scratch() as folder:
+        template = folder / "repo"
+        MockPipeline(exposures=EXPOSURES, detectors=4).make(template)
+        options = ("-j", "2", "--mode", "futures", "--engine", "parsl")
+        ours = median(
+            checked(timed_command(run_words(OURS, fresh_copy(template), *options))).seconds
+            for _ in range(repeat)
+        )
+        peer = _by_parsl(bps, fresh_copy(template), folder / "submit")
+        name = "45 small quanta on parsl, 2 workers, whole command"
+        yield Figure(name, ours, peer, "bps submit with ctrl_bps_parsl, local", "s", peer / ours, 5)
+
+
+def _by_parsl(bps: Bps, root: Path, submit_dir: Path) -> float:
+    """Have bps run the graph in threads of Parsl, each of which waits for a process; it waits for the end."""
+    site = {
+        "class": "lsst.ctrl.bps.parsl.sites.Local",
+        "cores": 2,
+        "run_dir": str(submit_dir.with_name("parsl")),
+    }
+    service = {"wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService", "computeSite": "local"}
+    configuration = bps.configure(root, submit_dir, {**service, "site": {"local": site}})
+    timed = checked(timed_command(bps.words("submit", configuration), **bps.variables))
+    stored = sum(1 for path in root.rglob("exposure_summary*") if path.is_file())
+    if stored != EXPOSURES:  # bps succeeds whatever becomes of its jobs
+        raise RuntimeError(f"bps with ctrl_bps_parsl has stored {stored} of {EXPOSURES} summaries; see {submit_dir}")
+    return timed.seconds

@@ -8,7 +8,7 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from . import commands, condor, engines, growth, imports, inside, journal, report_page, slurm
+from . import bps, commands, condor, engines, growth, imports, inside, journal, plain_dask, report_page, slurm
 from .harness import Bench, Figure
 
 __all__ = ["BENCHES", "measure"]
@@ -35,6 +35,8 @@ BENCHES: dict[str, Bench] = {
     "journal": journal.journal,
     "watch_82k": journal.watch_82k,
     "engines": engines.engines,
+    "plain_dask": plain_dask.plain_dask,
+    "bps_parsl": bps.bps_parsl,
 }
 
 

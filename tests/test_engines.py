@@ -376,6 +376,45 @@ class Failing:
             raise ValueError("it is to fail")
 
 
+# The end of an engine.
+
+
+class SlowToEnd(Engine):
+    """Takes as long to end as it is let."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.ended = False
+
+    @classmethod
+    def make(cls, argument: str | None, workers: int) -> Engine:
+        raise AssertionError("it is made in tests only")
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        raise BrokenExecutor("nothing is to be started")
+
+    def close(self) -> None:
+        self.may_end.wait()
+        self.ended = True
+        raise OSError("it is gone already")
+
+
+def test_the_end_of_a_run_does_not_wait_for_that_of_the_engine(caplog: pytest.LogCaptureFixture) -> None:
+    engine, graph = SlowToEnd(), enumerated({})
+    model, context = FuturesExecutor(engine), ExecutionContext(graph, CallSpec(print))
+    assert list(model.execute(graph, context)) == []
+    context.stop.close()
+    assert not engine.ended
+    engine.may_end.set()
+    model.settle()
+    assert engine.ended
+    assert "The engine has not ended as it should: it is gone already" in caplog.text
+
+
 # What is refused before anything is touched.
 
 

@@ -126,8 +126,11 @@ class Execution:
                 hand_over=hand_over,
             )
             _check_traits(executor, context)
-            executor.check(context)
-            yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))
+            try:
+                executor.check(context)
+                yield cls(executor, context, options, unwanted, OutcomeCollector(stream, file.header))
+            finally:
+                executor.settle()
 
     def run(
         self,

@@ -221,3 +221,9 @@ class QuantumExecutor(ABC):
         Take quanta from the stream only as fast as they can be used.  Write it as a generator: closing it ends the
         run, and whatever was started for it.
         """
+
+    def settle(self) -> None:  # noqa: B027  nothing by default
+        """Wait until all is gone that was started for the last run.
+
+        A model may end what it has started in the background while outcomes are registered.
+        """

@@ -106,6 +106,7 @@ class FuturesExecutor(QuantumExecutor):
         self._folder: SharedFolder | None = None
         self._starter: threading.Thread | None = None
         self._afterwards: Callable[[], object] | None = None
+        self._ender: threading.Thread | None = None
         self.traits = replace(self.traits, implicit_threads=implicit_threads)
 
     @classmethod
@@ -134,6 +135,7 @@ class FuturesExecutor(QuantumExecutor):
             raise MissingGuardError  # this is a worker, which imports the script
         if self._run is not None:
             return
+        self.settle()
         self._surroundings = there = Surroundings(self._settings, is_here=self._engine.is_here)
         self._run, self._folder = uuid.uuid4().hex, self._new_folder()
         there.put_code(self._folder)
@@ -276,10 +278,25 @@ class FuturesExecutor(QuantumExecutor):
             self._starter = None
 
     def _close(self) -> None:
+        """Begin to end the engine.  That can take seconds, in which outcomes can be registered."""
         self._wait_for_engine()
         self._run = self._folder = self._surroundings = None
-        if self._afterwards is not None:
-            self._afterwards()
+        afterwards, self._afterwards = self._afterwards, None
+        if afterwards is None:
+            return
+        # Not a daemon: the interpreter waits for it, too.
+        ender = threading.Thread(target=_carefully, args=(afterwards,), name="pipetask-engine-end")
+        try:
+            ender.start()
+            self._ender = ender
+        except RuntimeError:  # there can be no thread, for instance because the interpreter is ending
+            _carefully(afterwards)
+
+    def settle(self) -> None:
+        """Wait until the engine has ended."""
+        if self._ender is not None:
+            self._ender.join()
+            self._ender = None
 
 
 def _start(engine: Engine, *what: object) -> None:
@@ -300,6 +317,15 @@ def _end(run: str, engine: Engine, folder: SharedFolder) -> None:
     finally:
         engine.close()
         folder.remove()
+
+
+def _carefully(end: Callable[[], object]) -> None:
+    """End an engine; that it does not end well costs no outcome."""
+    try:
+        end()
+    except Exception as error:
+        _LOG.warning("The engine has not ended as it should: %s", one_line(error))
+        _LOG.debug("The engine has not ended as it should:", exc_info=True)
 
 
 def _pickled(runner: RunnerSpec) -> bytes:

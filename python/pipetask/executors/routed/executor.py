@@ -123,6 +123,11 @@ class RoutedExecutor(QuantumExecutor):
             del context.stop.on_ask
             switchboard.close()
 
+    def settle(self) -> None:
+        """Wait for all models."""
+        for route in self._models():
+            route.model.settle()
+
     def _models(self) -> list[Route]:
         """Return the routes, one for each model."""
         return list({id(route.model): route for route in (self._default, *self._routes)}.values())
