@@ -14,7 +14,17 @@ import yaml
 
 from pipetask.testing import MockPipeline
 
-from .harness import OURS, Figure, checked, fresh_copy, median, peer_command, run_words, scratch, timed_command
+from .harness import (
+    OURS,
+    Figure,
+    checked,
+    fresh_copy,
+    median,
+    peer_command,
+    run_words,
+    scratch,
+    timed_command,
+)
 
 __all__ = ["Bps", "bps_parsl"]
 
@@ -143,5 +153,7 @@ def _by_parsl(bps: Bps, root: Path, submit_dir: Path) -> float:
     timed = checked(timed_command(bps.words("submit", configuration), **bps.variables))
     stored = sum(1 for path in root.rglob("exposure_summary*") if path.is_file())
     if stored != EXPOSURES:  # bps succeeds whatever becomes of its jobs
-        raise RuntimeError(f"bps with ctrl_bps_parsl has stored {stored} of {EXPOSURES} summaries; see {submit_dir}")
+        raise RuntimeError(
+            f"bps with ctrl_bps_parsl has stored {stored} of {EXPOSURES} summaries; see {submit_dir}"
+        )
     return timed.seconds

@@ -38,7 +38,15 @@ def plain_dask(repeat: int) -> Iterator[Figure]:
         for butler, values in plain.items():
             name = f"1,050 small quanta on dask, 2 workers: a task each that opens a {butler}"
             other = median(values)
-            yield Figure(name, ours, other, f"plain Dask, from {SAMPLE} of {EXPOSURES} exposures", "s", other / ours, 10)
+            yield Figure(
+                name,
+                ours,
+                other,
+                f"plain Dask, from {SAMPLE} of {EXPOSURES} exposures",
+                "s",
+                other / ours,
+                10,
+            )
 
 
 def _seconds(root: Path, run: Callable[..., None]) -> float:

@@ -412,7 +412,7 @@ def test_the_end_of_a_run_does_not_wait_for_that_of_the_engine(caplog: pytest.Lo
     engine.may_end.set()
     model.settle()
     assert engine.ended
-    assert "The engine has not ended as it should: it is gone already" in caplog.text
+    assert "The engine has not ended as it should: OSError: it is gone already" in caplog.text
 
 
 # What is refused before anything is touched.
