@@ -72,12 +72,15 @@ def test_paths_have_the_name_of_the_innermost_folder(pairs: dict[str, str], path
     assert paths.there(paths.back(paths.there(path))) == paths.there(path)
 
 
-@given(path=folders, other=folders)
-def test_paths_come_back(path: str, other: str) -> None:
+@given(path=folders)
+def test_paths_come_back(path: str) -> None:
     paths = PathMap.of({"/nfs": "/data", "/nfs/deep/er": "/fast", "/home/me": "/users/me"})
     for folder in ("/nfs", "/nfs/deep/er", "/home/me", "/elsewhere"):
         name = folder + path.rstrip("/")
         assert paths.back(paths.there(name)) == name
+    for folder in ("/data", "/fast", "/users/me", "/elsewhere"):
+        name = folder + path.rstrip("/")
+        assert paths.there(paths.back(name)) == name
 
 
 @pytest.mark.parametrize(
