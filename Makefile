@@ -4,6 +4,7 @@
 #   PYTHON=python3.13 make test                 uses another interpreter
 #   make test TESTS='tests/test_runs.py -x'     takes these tests, or other options of pytest
 #   make peer-suites                            LSST's own tests of its executors, run against ours
+#   make test-ray                               tests of the engine Ray, which is large: fetches about 80 MB more
 #   make campaign SEEDS=0-59 JOBS=4             disturbs runs on purpose; CAMPAIGN="--record FILE" adds up pieces
 
 PYTHON ?= python3
@@ -31,7 +32,7 @@ QUICK := not (slow or campaign or peer or postgresql or browser or condor or slu
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo check test lint types bench campaign peer-suites docs clean
+.PHONY: demo check test test-ray lint types bench campaign peer-suites docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/pipetask demo $(DEMO)
@@ -42,6 +43,11 @@ check: lint types
 test: $(VENV)/.installed $(PEER)/.installed
 	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal \
 		$(if $(CI),--durations=25) $(TESTS)
+
+# In the same environment, where Ray stays; it conflicts with nothing.
+test-ray: $(VENV)/.installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[ray]'
+	$(VENV)/bin/python -m pytest -m ray $(TESTS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

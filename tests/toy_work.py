@@ -212,11 +212,27 @@ def kill_driver_once(folder: Path) -> None:
 
 
 def kill_victim(folder: Path) -> None:
-    """Kill the process that a file names, and wait until it is dead."""
+    """Kill the process that a file names, with its children, and wait until it is dead."""
     victim = psutil.Process(int((folder / "victim").read_text()))
-    victim.kill()
+    kill_family(victim)
     while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
+
+
+def kill_victim_once(folder: Path) -> None:
+    """Kill that one of two workers of an engine which has this process, with all its processes, and so this one."""
+    if _times(folder) == 1:
+        ours = {process.pid for process in psutil.Process().parents()}
+        (victim,) = ours & set(map(int, (folder / "victims").read_text().split()))
+        kill_family(psutil.Process(victim))
+        hang(folder)
+
+
+def kill_family(victim: psutil.Process) -> None:
+    """Kill a process and all that it has started."""
+    for process in [victim, *victim.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def hang_with_family(folder: Path) -> None:

@@ -79,7 +79,8 @@ class FuturesOptions(ProcessesOptions, ThreadingOptions):
         "--engine",
         metavar="NAME[:ARGUMENT]",
         default="threads",
-        help="What runs the quanta: threads, processes, loky, dask[:ADDRESS], parsl[:CONFIG], mpi, or another that is "
+        help="What runs the quanta: threads, processes, loky, dask[:ADDRESS], parsl[:CONFIG], mpi, celery[:BROKER], "
+        "ipyparallel[:CLUSTER], executorlib[:EXECUTOR], ray[:ADDRESS], globus-compute:ENDPOINT, or another that is "
         "installed; see the guide.",
     )
     engine_folder: str | None = option(

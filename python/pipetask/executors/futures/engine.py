@@ -21,6 +21,11 @@ BUILT_IN = {
         "dask": "dask:Dask",
         "parsl": "parsl:Parsl",
         "mpi": "mpi:Mpi",
+        "celery": "celery:Celery",
+        "ipyparallel": "ipyparallel:IPyParallel",
+        "executorlib": "executorlib:Executorlib",
+        "ray": "ray:Ray",
+        "globus-compute": "globus_compute:GlobusCompute",
     }.items()
 }
 """Class paths of the engines that come with pipetask, by name."""

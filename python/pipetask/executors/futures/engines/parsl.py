@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import multiprocessing
 import os
 import shlex
@@ -15,8 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any, Self
 
-from ....errors import UsageError
 from ..engine import Engine
+from .named import named
 
 __all__ = ["Parsl"]
 
@@ -51,15 +50,7 @@ class Parsl(Engine):
             engine = cls(lambda: _this_machine(workers), workers)
             engine.is_here = True
             return engine
-        module, _, name = argument.rpartition(".")
-        if not module:
-            raise UsageError(
-                "name a configuration as package.module.name: a parsl.Config, or what returns one."
-            )
-        found = getattr(importlib.import_module(module), name, None)
-        if found is None:
-            raise UsageError(f"module {module} has no {name}.")
-        return cls(found if callable(found) else lambda: found, workers)
+        return cls(named(argument, "a parsl.Config, or what returns one,"), workers)
 
     @property
     def slots(self) -> int:
