@@ -126,7 +126,7 @@ class Courier:
                 self._app.control.revoke(list(self._sent))
             self._app.close()
         for _, result in self._sent.values():
-            result.backend = None  # otherwise each would unsubscribe when it is deleted, and try to connect for that
+            result.backend = None  # otherwise each would connect to unsubscribe when it is deleted
 
     # The thread for messages
 
