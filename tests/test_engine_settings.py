@@ -307,6 +307,7 @@ def execute(
     model.check(context)
     outcomes = list(model.execute(graph, context))
     context.stop.close()
+    model.settle()
     return {outcome.id: outcome.status for outcome in outcomes}
 
 
