@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import random
 import resource
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from needs import not_tested
+from engines import ENGINES, running_dask
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.futures import FuturesExecutor
@@ -41,10 +36,10 @@ from pipetask.executors.stop import StopLevel
 from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.runner import Ticket
-from pipetask.testing import CallSpec, MockPipeline, enumerated
+from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder, UnpicklableError
 
-from conftest import TESTS, Repository, environment  # isort: skip
+from conftest import TESTS  # isort: skip
 from test_enumeration import random_graphs  # isort: skip
 
 LAYERS = {"isr": 6, "characterize": 6, "gather": 2}
@@ -73,9 +68,10 @@ def _workers_find_these_modules(monkeypatch: pytest.MonkeyPatch) -> None:
 # The engines.
 
 
-@pytest.fixture(params=["threads", "processes", "loky", "dask", "parsl"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return find_engine(request.param, 2)
+@pytest.fixture(params=[case.name for case in ENGINES.values() if case.launcher is list])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with ENGINES[request.param].started() as text:
+        yield find_engine(text, 2)
 
 
 @pytest.mark.slow
@@ -103,28 +99,6 @@ def test_a_worker_of_the_engine_that_is_killed_costs_nothing(name: str, tmp_path
     outcomes = execute(find_engine(name, 2), enumerated({"a": 12}), work)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     assert work.attempts(5) == 2, "what is tested must have happened"
-
-
-@contextmanager
-def running_dask(folder: Path) -> Iterator[tuple[str, int]]:
-    """Start a scheduler and a worker; give its address and its process ID."""
-    file = folder / "scheduler.json"
-    words = ["--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1"]
-    env = {**os.environ, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    commands = {"dask_scheduler": ["--port", "0"], "dask_worker": ["--nthreads", "1"]}
-    with ExitStack() as stack:
-        processes = []
-        for name, more in commands.items():
-            command = [sys.executable, "-m", f"distributed.cli.{name}", *words, *more]
-            output = stack.enter_context((folder / f"{name}.log").open("w"))
-            process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
-            processes.append(process)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-            while not file.exists():
-                assert process.poll() is None, (folder / f"{name}.log").read_text()
-                time.sleep(0.05)
-        yield json.loads(file.read_text())["address"], processes[0].pid
 
 
 def stages_of_death(engine: Engine, victim: int | None, tmp_path: Path) -> dict[int, QuantumOutcome]:
@@ -204,18 +178,21 @@ def test_a_disk_that_gets_full_in_the_middle_of_an_outcome_leaves_those_before(t
     folder = SharedFolder.make(tmp_path)
     outcomes = [QuantumOutcome(id, Status.SUCCEEDED) for id in range(10)]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with folder.recording(1) as record:
-        record(outcomes[0])
-        size = (folder.path / "bundle-1.outcomes").stat().st_size
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, hard))
+    with folder.recording(1) as writer:
+        head = folder.bundle(1).stat().st_size
+        writer.note(outcomes[0])
+        with_one = folder.bundle(1).stat().st_size
+        size = with_one - head
+        resource.setrlimit(resource.RLIMIT_FSIZE, (with_one + size + size // 2, hard))
         try:
-            record(outcomes[1])
-            record(outcomes[2])
+            writer.note(outcomes[1])
+            writer.note(outcomes[2])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        record(outcomes[3])
-    assert (folder.path / "bundle-1.outcomes").stat().st_size == 2 * size + size // 2
+        writer.note(outcomes[3])
+    assert folder.bundle(1).stat().st_size == with_one + size + size // 2
     assert folder.recorded(1) == outcomes[:2]
+    assert folder.runs(1), "nothing says that it has ended"
 
 
 @pytest.mark.slow
@@ -312,9 +289,9 @@ class CruelEngine(Engine):
                 status = Status.FAILED if ticket.id in self._failing else Status.SUCCEEDED
                 outcomes.append(QuantumOutcome(ticket.id, status))
             if order.folder is not None:
-                with order.folder.recording(order.number) as record:
+                with order.folder.recording(order.number) as writer:
                     for outcome in outcomes:
-                        record(outcome)
+                        writer.note(outcome)
             if self.random.random() < 0.3:
                 outcomes *= 2
             if loses:
@@ -521,22 +498,3 @@ def test_an_executor_of_the_callers_is_not_shut_down(tmp_path: Path) -> None:
         context.stop.close()
         assert executor.submit(int, "7").result() == 7
     assert {outcome.status for outcome in outcomes} == {Status.SUCCEEDED}
-
-
-@pytest.mark.slow
-def test_mpi_runs_a_graph(make_repository: Callable[..., Repository], tmp_path: Path) -> None:
-    repository = make_repository(MockPipeline(4, 1))
-    mpiexec = Path(sys.executable).with_name("mpiexec")
-    found = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
-    if found is None:
-        not_tested("MPI IS NOT TESTED: there is no mpiexec.")
-    words = repository.arguments("--mode", "futures", "--engine", "mpi")
-    done = subprocess.run(
-        [found, "-n", "3", sys.executable, "-m", "mpi4py.futures", "-m", "pipetask.cli", *words],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "succeeded" in done.stderr

@@ -204,10 +204,17 @@ def test_repository_is_as_the_peer_leaves_it(
     name: str, way: str, shared_folder: Path, tmp_path: Path
 ) -> None:
     find_peer()
+    run, more = WAYS[way]
+    assert_as_the_peer_leaves_it(name, run, more, shared_folder, tmp_path)
+
+
+def assert_as_the_peer_leaves_it(
+    name: str, run: Callable[..., Finished], more: tuple[str, ...], shared_folder: Path, tmp_path: Path
+) -> None:
+    """Run a graph in a copy of a repository, and compare with another copy in which LSST's command has run it."""
     graph = GRAPHS[name]
     theirs = made_once(shared_folder / re.sub(r"\W", "-", name), lambda folder: run_by_peer(graph, folder))
     ours = Path(shutil.copytree(theirs / "fresh", tmp_path / "repo"))
-    run, more = WAYS[way]
     finished = run(*arguments(graph, ours), *more)
     assert finished.code == graph.code, finished.err
     assert_run_holds(ours, graph.counts)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -20,11 +24,16 @@ from pipetask.executors.frontier import Frontier
 from pipetask.executors.futures import FuturesExecutor
 from pipetask.executors.futures.engines.local import Threads
 from pipetask.executors.in_process import InProcessExecutor
+from pipetask.executors.ledger import Ledger
 from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.executors.pool.bundling import BundlePolicy
+from pipetask.executors.pool.packing import bundler_for
 from pipetask.executors.resources import Resources
 from pipetask.executors.retries import RetryPolicy, RetryRule
 from pipetask.executors.routed import RoutedExecutor
+from pipetask.executors.routed.choice import groups_of, with_routes
 from pipetask.graph.enumeration import EnumeratedGraph, QuantumData
+from pipetask.options.models import FuturesOptions
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
 from pipetask.testing.conformance import ModelConformance, execute
@@ -247,17 +256,155 @@ def test_a_label_must_fit_only_where_it_runs() -> None:
     context.stop.close()
 
 
-def test_a_limit_holds_for_one_model_only() -> None:
+def test_an_engine_may_be_given_by_its_class_path() -> None:
+    path = "pipetask.executors.futures.engines.local.Threads"
+    (group,) = groups_of([f"a={path}"])
+    model = with_routes(MultiprocessExecutor(1), "multiprocess", [f"a={path}"], lambda group: group())
+    assert isinstance(model, RoutedExecutor)
+    (route,) = model._routes
+    assert group is FuturesOptions
+    assert isinstance(route.model, FuturesExecutor)
+    assert isinstance(route.model._engine, Threads)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "pipetask.text.Nothing",
+            "--route a=pipetask.text.Nothing: cannot be imported .*no attribute 'Nothing'",
+        ),
+        ("pipetask.errors.UsageError", "--route a=.*: .* is neither a QuantumExecutor nor a BatchSystem"),
+        ("no_such_package.Engine", "--route a=no_such_package.Engine: cannot be imported .* PYTHONPATH"),
+    ],
+)
+def test_a_class_path_that_is_no_model_is_refused_in_terms_of_its_route(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        list(groups_of([f"a={name}"]))
+
+
+# A limit that several models draw on
+
+
+def test_a_model_that_looks_at_its_own_use_only_is_refused_where_others_draw_on_a_limit() -> None:
     graph = enumerated({"one": 1, "other": 1, "rest": 1})
     needs = {"one": {"cpus": 1, "db": 1}, "other": {"cpus": 1, "db": 1}, "rest": {"cpus": 1}}
     context = ExecutionContext(graph, CallSpec(print), resources=Resources(needs, {"db": 2}))
     RoutedExecutor({"rest": Serial()}, Serial()).check(context)
     message = (
-        "--limit db holds within one execution model, and labels that need 'db' run on Serial and Serial"
+        "--limit db: Serial does not look at what other execution models use of it, and .* Serial and Serial"
     )
     with pytest.raises(UsageError, match=message):
         RoutedExecutor({"one": Serial()}, Serial()).check(context)
     context.stop.close()
+
+
+def test_models_count_together_what_they_need_of_a_limit() -> None:
+    woken: list[int] = []
+    ledger = Ledger(["db"], [partial(woken.append, number) for number in range(3)])
+    one, other, _ = ledger.accounts
+    one.set({"db": 2, "cpus": 8})
+    other.set({"db": 1})
+    assert (one.elsewhere("db"), other.elsewhere("db"), other.elsewhere("cpus")) == (1, 2, 0)
+    assert woken == []
+    one.set({"db": 1})
+    assert woken == [1, 2], "they may start something now"
+    one.set({})
+    assert other.elsewhere("db") == 0
+
+
+class Juggler(Serial):
+    """Has up to three quanta in the air, as the bundler lets it; they end in any order."""
+
+    traits = replace(Serial.traits, shared_limits=True)
+
+    def __init__(self, seed: int, air: Air):
+        super().__init__()
+        self._random = random.Random(seed)
+        self._air = air
+
+    def execute(
+        self, quanta: Iterable[QuantumData], context: ExecutionContext
+    ) -> Generator[QuantumOutcome, None, None]:
+        frontier = Frontier(quanta, context.retries, elsewhere=context.elsewhere)
+        flying: dict[int, QuantumData] = {}
+        bundler = bundler_for(
+            context,
+            frontier,
+            BundlePolicy(most=1),
+            3,
+            lambda: [{id: each} for id, each in list(flying.items())],
+        )
+        while not frontier.exhausted:
+            bundle, _ = bundler.next(3, idle=len(flying) < 3)
+            for quantum in bundle:
+                self._air.rises(context, quantum)
+                flying[quantum.id] = quantum
+            if bundle and self._random.random() < 0.5:
+                continue
+            if flying:
+                quantum = flying.pop(self._random.choice(list(flying)))
+                self._air.falls(context, quantum)
+                ended = frontier.finish(QuantumOutcome(quantum.id, Status.SUCCEEDED, start=0.0, end=0.0))
+                assert ended is not None
+                yield ended
+            elif not bundle and not frontier.exhausted:
+                assert context.elsewhere is not None
+                wait([context.elsewhere])  # type: ignore[list-item]
+                context.elsewhere.acknowledge()
+            yield from frontier.blocked()
+
+
+class Air:
+    """Counts what is in use at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._used = 0
+        self.most = 0
+
+    def rises(self, context: ExecutionContext, quantum: QuantumData) -> None:
+        self._add(context, quantum, 1)
+
+    def falls(self, context: ExecutionContext, quantum: QuantumData) -> None:
+        self._add(context, quantum, -1)
+
+    def _add(self, context: ExecutionContext, quantum: QuantumData, sign: int) -> None:
+        assert context.resources is not None
+        with self._lock:
+            self._used += sign * context.resources.needs[quantum.label]["db"]
+            self.most = max(self.most, self._used)
+
+
+@given(
+    counts=st.lists(st.integers(1, 6), min_size=3, max_size=3),
+    needs=st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_limit_is_never_exceeded_over_all_models(counts: list[int], needs: list[int], seed: int) -> None:
+    labels = ("a", "b", "c")
+    graph = enumerated(dict(zip(labels, counts, strict=True)), [(0, counts[0])])
+    air = Air()
+    resources = Resources(
+        {label: {"cpus": 1, "db": n} for label, n in zip(labels, needs, strict=True)}, {"db": 3}
+    )
+    models = [Juggler(seed + number, air) for number in range(3)]
+    model = RoutedExecutor({"a": models[0], "b": models[1]}, models[2])
+    outcomes = execute(model, graph, print, resources=resources)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
+    assert air.most <= 3
+
+
+@pytest.mark.slow
+def test_a_limit_holds_over_the_pool_and_an_engine(tmp_path: Path) -> None:
+    graph, work = enumerated({"a": 12, "b": 12}), NotedWork(tmp_path, seconds=0.05)
+    resources = Resources({label: {"cpus": 1, "db": 1} for label in "ab"}, {"db": 2})
+    model = RoutedExecutor({"b": FuturesExecutor(Threads(3))}, MultiprocessExecutor(3))
+    outcomes = execute(model, graph, work, resources=resources)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
+    times = sorted(event for id in outcomes for event in ((work.began(id), 1), (work.ended(id) or 0.0, -1)))
+    assert max(accumulate(sign for _, sign in times)) <= 2
 
 
 # With processes

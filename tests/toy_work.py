@@ -211,6 +211,21 @@ def kill_driver_once(folder: Path) -> None:
         hang(folder)
 
 
+def stop_driver_once(folder: Path) -> None:
+    """Stop the process that drives this worker for an engine, as if its machine were out of reach."""
+    if _times(folder) == 1:
+        psutil.Process(psutil.Process(os.getppid()).ppid()).suspend()
+        hang(folder)
+
+
+def kill_manager_once(folder: Path) -> None:
+    """Kill the manager of Parsl's workers on this machine."""
+    if _times(folder) == 1:
+        driver = psutil.Process(psutil.Process(os.getppid()).ppid())
+        next(each for each in driver.parents() if "process_worker_pool" in " ".join(each.cmdline())).kill()
+        hang(folder)
+
+
 def kill_victim(folder: Path) -> None:
     """Kill the process that a file names, with its children, and wait until it is dead."""
     victim = psutil.Process(int((folder / "victim").read_text()))

@@ -13,6 +13,7 @@ from ..runner import RunnerSpec, Ticket
 from .activity import Activity
 from .continuation import Continuation
 from .elsewhere import Elsewhere
+from .ledger import Account
 from .resources import Resources
 from .retries import NO_RETRIES, RetryPolicy
 from .stop import StopRequest
@@ -44,6 +45,9 @@ class Traits:
     resources: bool = False
     """Whether the model respects `ExecutionContext.resources`, or hands them on.  Otherwise a run that has some is
     refused."""
+
+    shared_limits: bool = False
+    """Whether the model notes in `ExecutionContext.account` what it uses of limits that other models draw on, too."""
 
     parts: bool = False
     """Whether the model can run a part of a graph while others run the rest: it tells its frontier of
@@ -102,6 +106,9 @@ class ExecutionContext:
 
     elsewhere: Elsewhere | None = None
     """What other models do of the same graph, if this one runs only a part of it."""
+
+    account: Account | None = None
+    """What is in use of limits that other models of the same run draw on, too."""
 
     subsets: Callable[[], Mapping[str, Collection[str]]] = dict
     """Returns the labels of each subset of the pipeline."""

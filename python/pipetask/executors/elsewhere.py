@@ -43,6 +43,10 @@ class Elsewhere:
     def tell(self, ended: Ended) -> None:
         """Tell of a quantum that has ended; may be called from any thread."""
         self._ended.append(ended)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the model look again at what it could start; may be called from any thread."""
         with contextlib.suppress(BlockingIOError):  # it is full, and so readable anyway
             os.write(self._write_end, b".")
 

@@ -17,29 +17,32 @@ def mode_names() -> list[str]:
     return list(dict.fromkeys([*BUILT_IN, *Settings.load().modes, *plugins]))
 
 
-def find_executor(mode: str) -> type[QuantumExecutor]:
+def find_executor(mode: str, option: str | None = None) -> type[QuantumExecutor]:
     """Return the class of an execution model.
 
     Parameters
     ----------
     mode
         A name (see `mode_names`), or a class path such as ``package.module.Class`` or ``package.module:Class``.
+    option
+        The option with its value, for messages; by default ``--mode`` with the name.
 
     Raises
     ------
     UsageError
         If there is no such model, or if it cannot be imported or is neither a `QuantumExecutor` nor a batch system.
     """
+    option = option or f"--mode {mode}"
     try:
         found = load_mode(mode)
     except UsageError:
         raise
     except Exception as error:  # a plug-in may raise anything
         hint = path_hint(mode, error)
-        raise UsageError(f"--mode {mode}: cannot be imported ({reason_of(error)}){hint}.") from error
+        raise UsageError(f"{option}: cannot be imported ({reason_of(error)}){hint}.") from error
     model = _model_of(found)
     if not (isinstance(model, type) and issubclass(model, QuantumExecutor)):
-        raise UsageError(f"--mode {mode}: {found!r} is neither a QuantumExecutor nor a BatchSystem.")
+        raise UsageError(f"{option}: {found!r} is neither a QuantumExecutor nor a BatchSystem.")
     return model
 
 

@@ -10,7 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["RunBegin", "RunEnd", "boot_id", "process_start"]
+from ..executors.process_identity import boot_id, process_start
+
+__all__ = ["RunBegin", "RunEnd"]
 
 
 class _Record:
@@ -115,34 +117,3 @@ def _working_directory() -> str:
         return str(Path.cwd())
     except OSError:  # it was removed
         return ""
-
-
-def boot_id() -> str | None:
-    """Return what identifies the time since this machine was booted; `None` if that is not known."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-
-
-def process_start(pid: int) -> str | None:
-    """Return when a process of this machine was started, for comparisons; `None` if there is none that runs.
-
-    Linux counts from the boot, so a change of the clock does not matter.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return None if text[0] in (b"Z", b"X") else text[19].decode()
-    except (OSError, IndexError):
-        return _process_start_elsewhere(pid)
-
-
-def _process_start_elsewhere(pid: int) -> str | None:
-    if Path("/proc/self/stat").exists():
-        return None
-    import psutil
-
-    try:
-        return str(round(psutil.Process(pid).create_time()))
-    except psutil.Error:
-        return None

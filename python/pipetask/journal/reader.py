@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ..executors.process_identity import boot_id, process_start
 from ..outcome import QuantumOutcome, Status, Transaction
-from .facts import RunBegin, RunEnd, boot_id, process_start
+from .facts import RunBegin, RunEnd
 from .outcome_record import from_record
 from .records import Started, TailOfRecords, plain_loads
 

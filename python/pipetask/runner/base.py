@@ -71,6 +71,10 @@ class RunnerSpec(Protocol):
     def files(self) -> Mapping[str, str]:
         """Paths of the files that the runner reads, each with the name that a copy should have."""
 
+    @property
+    def target(self) -> str | None:
+        """What identifies the place that quanta write to; `None` if several runs may write there at the same time."""
+
     def moved(self, folder: str) -> RunnerSpec:
         """Return a specification that reads copies of its files in a folder, and works in any working directory."""
 

@@ -106,6 +106,15 @@ class ButlerRunnerSpec:
         """The graph file."""
         return {_GRAPH: self.graph}
 
+    @property
+    def target(self) -> str | None:
+        """The output run, which one command at a time may lease; `None` without a registry: then there is no lease."""
+        if not self.registry:
+            return None
+        config = self.butler_config
+        exists = "://" not in config and os.path.exists(config)  # noqa: PTH110  as above
+        return f"{os.path.realpath(config) if exists else config} {self.run}"
+
     def moved(self, folder: str) -> ButlerRunnerSpec:
         """Return a specification for other working directories, which reads the copy of the graph file in a folder."""
         return replace(

@@ -65,6 +65,11 @@ class CallSpec:
         """It reads none."""
         return {}
 
+    @property
+    def target(self) -> str | None:
+        """What identifies the place that functions write to: there is none."""
+        return None
+
     def moved(self, folder: str) -> CallSpec:
         """Return itself: it reads nothing."""
         return self

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
 
 from ...errors import PipetaskError, one_line, reason_of
@@ -23,12 +24,14 @@ from ..pool.bundling import BundlePolicy
 from ..pool.packing import bundler_for
 from ..resources import Share
 from ..stop import StopLevel
+from .bundle_file import BundleTakenError, Watch
 from .engine import Engine
 from .environment import Environment
 from .far_side import Answer, Order, run_bundle
 from .lone_worker import Limits
 from .shared_folder import SharedFolder
 from .surroundings import Surroundings
+from .survivors import SILENCE, Survivors
 
 __all__ = ["Dispatch"]
 
@@ -43,6 +46,15 @@ MOST_REFUSALS = 20
 PULSE = 5.0
 """Seconds between two looks at whether an engine that says nothing is dead."""
 
+LOOK = 10.0
+"""Seconds between two looks at whether what drives bundles gives signs of life."""
+
+GIVEN_UP = 300.0
+"""Seconds without a sign of life after which a bundle is run elsewhere; fewer if a quantum may not take so long."""
+
+NEXT_OF_KIN = 1.0
+"""Seconds between two looks at what workers of an earlier attempt still run."""
+
 FAREWELL = 15.0
 """Seconds, beyond the grace of a quantum, in which bundles must come back when the run stops."""
 
@@ -55,6 +67,18 @@ class _Flight:
     quanta: Mapping[int, QuantumData]
     given_up: bool = False
     """Whether it is not waited for any more."""
+
+    loss: Exception | None = None
+    """Why it is lost, although the engine does not say so."""
+
+    is_told: bool = False
+    """Whether it was told that nothing is heard of it."""
+
+    is_doubled: bool = False
+    """Whether the engine has given it out twice, and of these the first still runs."""
+
+    is_inherited: bool = False
+    """Whether a worker of an earlier attempt has it."""
 
 
 class Dispatch:
@@ -78,6 +102,8 @@ class Dispatch:
         Identifier of the run, unlike that of any other.
     surroundings
         What is different where workers of the engine are.
+    survivors
+        What workers of an earlier attempt still run.
     """
 
     def __init__(
@@ -90,12 +116,16 @@ class Dispatch:
         variables: Mapping[str, str],
         run: str,
         surroundings: Surroundings,
+        survivors: Survivors,
     ):
         self._run = run
         self._surroundings = surroundings
         self._environments = surroundings.environments(context.graph.structure.labels, context.subsets)
         self._n_lacking_code = 0
         """Bundles that came back for want of a code package, which other bundles then take along."""
+        self._survivors = survivors
+        self._watch = Watch()
+        self._next_look = time.monotonic() + LOOK
         self._context = context
         self._engine = engine
         self._policy = policy
@@ -109,6 +139,8 @@ class Dispatch:
         )
         self._left_behind = LeftBehindLog(context.graph, "its worker is replaced")
         self._flights: dict[int, _Flight] = {}
+        self._inherited: dict[bytes, _Flight] = {}
+        """Quanta that workers of an earlier attempt run, by UUID; they are among the flights."""
         self._n_flights = 0
         self._landed: deque[int] = deque()
         self._lost: deque[QuantumData] = deque()
@@ -163,6 +195,8 @@ class Dispatch:
 
     def _wait(self) -> None:
         deadlines = [each for each in (self._frontier.next_due, self._stop_deadline) if each is not None]
+        if self._survivors:
+            deadlines.append(time.monotonic() + NEXT_OF_KIN)
         seconds = min([PULSE, *(max(0.0, each - time.monotonic()) for each in deadlines)])
         sources = [each for each in (self._context.stop, self._context.elsewhere) if each is not None]
         ready = wait([self._bell, *(each.fileno() for each in sources)], seconds)
@@ -175,6 +209,10 @@ class Dispatch:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._bell, 4096):
                 pass
+        self._look_at_survivors()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK
+            self._listen()
 
     def close(self) -> None:
         """End what still runs, if anything does; answers that come later are not heard."""
@@ -193,15 +231,16 @@ class Dispatch:
         except Exception as error:
             self._refused((), error)
             return
-        while len(self._flights) < 2 * slots and not self._context.stop:
-            idle = len(self._flights) < slots
-            if self._lost and idle and self._bundler.may_share(slots, {0: self._lost[0]}):
+        while self._n_sent < 2 * slots and not self._context.stop and not self._survivors.hold_all:
+            idle = self._n_sent < slots
+            if self._lost and idle and self._bundler.admit(slots, {0: self._lost[0]}):
                 bundle = [self._lost.popleft()]
             else:
                 bundle, _ = self._bundler.next(slots, idle=idle)
             if not bundle:
                 return
-            self._submit(self._alike(bundle))
+            if sent := self._leave_to_survivors(self._alike(bundle)):
+                self._submit(sent)
 
     def _alike(self, bundle: Sequence[QuantumData]) -> Sequence[QuantumData]:
         """Return the quanta of a bundle that run in the environment of the first; the others wait for the next."""
@@ -215,6 +254,10 @@ class Dispatch:
 
     def _environment(self, quantum: QuantumData) -> Environment:
         return self._environments[quantum.task_index]
+
+    @property
+    def _n_sent(self) -> int:
+        return len(self._flights) - len(self._inherited)
 
     def _submit(self, bundle: Sequence[QuantumData]) -> None:
         """Give the engine a bundle."""
@@ -239,7 +282,56 @@ class Dispatch:
             self._refused(bundle, error)
             return
         self._flights[number] = _Flight(future, {each.id: each for each in bundle})
-        future.add_done_callback(lambda _: self._ring(number))
+        future.add_done_callback(partial(self._rung, number))
+
+    def _leave_to_survivors(self, bundle: Sequence[QuantumData]) -> Sequence[QuantumData]:
+        """Return what of a bundle has to be sent; the rest is run already, and is in flight from now on."""
+        if not self._survivors:
+            return bundle
+        structure = self._context.graph.structure
+        ids = {quantum.id: structure.quantum_id_bytes(quantum.position) for quantum in bundle}
+        for quantum in bundle:
+            if self._survivors.run(ids[quantum.id]):
+                self._n_flights += 1
+                flight = _Flight(Future(), {quantum.id: quantum}, is_inherited=True)
+                self._flights[self._n_flights] = self._inherited[ids[quantum.id]] = flight
+                flight.future.add_done_callback(partial(self._rung, self._n_flights))
+        return [quantum for quantum in bundle if ids[quantum.id] not in self._inherited]
+
+    def _look_at_survivors(self) -> None:
+        """Let those quanta land that are not run any more; when they are sent, the runner finds what is stored."""
+        if not self._survivors:
+            return
+        self._survivors.look()
+        for id in [each for each in self._inherited if not self._survivors.run(each)]:
+            flight = self._inherited.pop(id)
+            if not flight.future.done():
+                flight.future.set_result(Answer(()))
+
+    def _listen(self) -> None:
+        """Give up what has had no sign of life for too long: a process that is stopped, or that nothing reaches."""
+        if self._folder is None:
+            return
+        timeout = self._context.timeout
+        patience = GIVEN_UP if timeout is None else min(GIVEN_UP, max(SILENCE, timeout))
+        for number, flight in self._flights.items():
+            silence = self._watch.silence(self._folder.bundle(number)) or 0.0
+            if silence > SILENCE and not flight.is_told:
+                flight.is_told = True
+                ended = {outcome.id for outcome in self._folder.recorded(number)}
+                running = next((id for id in flight.quanta if id not in ended), next(iter(flight.quanta)))
+                _LOG.warning(
+                    "Nothing is heard of the worker that runs %s: what it has is given to another one after %.0f s.",
+                    self._context.graph.describe(running),
+                    patience,
+                )
+            if flight.is_doubled and not self._folder.runs(number):
+                flight.loss = RuntimeError("the engine has given it out twice")
+                self._ring(number)
+            elif silence > patience and flight.loss is None:
+                flight.loss = TimeoutError(f"its worker has given no sign of life in {patience:.0f} s")
+                self._folder.end_driver(number)
+                self._ring(number)
 
     def _attempt(self, id: int) -> int:
         return self._frontier.attempt(id) + (self._losses[id] or int(id in self._again))
@@ -259,6 +351,9 @@ class Dispatch:
         self._failure = self._failure or failure
         self._context.stop.ask(one_line(failure))
 
+    def _rung(self, number: int, future: Future[Answer]) -> None:
+        self._ring(number)
+
     def _ring(self, number: int) -> None:
         self._landed.append(number)
         with contextlib.suppress(OSError):  # it is full, or the run is over
@@ -275,6 +370,8 @@ class Dispatch:
                 yield from self._called_off(number, flight)
                 continue
             try:
+                if flight.loss is not None:
+                    raise flight.loss
                 answer = flight.future.result(0)
             except BaseException as error:  # asyncio's cancellation is no Exception
                 if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
@@ -282,7 +379,8 @@ class Dispatch:
                 yield from self._crashed(number, flight, error)
             else:
                 yield from self._arrived(flight, answer)
-            if self._folder is not None:
+            if self._folder is not None and number not in self._flights:
+                self._watch.forget(self._folder.bundle(number))
                 self._folder.forget(number)
 
     def _called_off(self, number: int, flight: _Flight) -> Iterator[QuantumOutcome]:
@@ -295,7 +393,8 @@ class Dispatch:
             self._frontier.give_back(quantum)
 
     def _arrived(self, flight: _Flight, answer: Answer) -> Iterator[QuantumOutcome]:
-        self._n_refusals = 0
+        if answer.outcomes:
+            self._n_refusals = 0
         self._n_lacking_code += answer.lacks_code
         for id, left in answer.left_behind:
             self._left_behind.note(id, left)
@@ -305,6 +404,10 @@ class Dispatch:
             self._frontier.give_back(quantum)
         if (error := answer.failure) is not None:
             self._fail(PipetaskError(f"A worker could not start: {error.type_name}: {error.message}"))
+        elif not (answer.outcomes or answer.lacks_code or self._context.stop or flight.is_inherited):
+            self._n_refusals += 1
+            if self._n_refusals >= MOST_REFUSALS:
+                self._fail(PipetaskError("Workers take the run for over: is its folder still there?"))
 
     def _ended(
         self, missing: dict[int, QuantumData], outcomes: Iterable[QuantumOutcome]
@@ -326,6 +429,10 @@ class Dispatch:
         Where outcomes are recorded at once, the first without one is what ran, and the others had not begun.
         Otherwise each may have been running, and each is run alone the next time.
         """
+        if isinstance(error, BundleTakenError) and self._folder is not None and self._folder.runs(number):
+            flight.is_doubled = True
+            self._flights[number] = flight
+            return
         _LOG.debug("The engine has lost bundle %d: %s", number, one_line(error), exc_info=error)
         missing = dict(flight.quanta)
         if self._folder is not None:
@@ -355,6 +462,7 @@ class Dispatch:
         stop = self._context.stop
         while self._lost:
             self._frontier.give_back(self._lost.popleft())
+        self._survivors.ask(stop.level)
         if self._folder is not None:
             self._folder.ask(stop.level)
         else:

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import UsageError, did_you_mean, reason_of
 from ...settings.plugins import ENGINES, installed, load_class, path_hint
 
-__all__ = ["BUILT_IN", "Borrowed", "Engine", "engine_names", "find_engine"]
+__all__ = ["BUILT_IN", "Borrowed", "Engine", "engine_names", "find_engine", "names_engine"]
 
 BUILT_IN = {
     name: f"pipetask.executors.futures.engines.{module}"
@@ -113,6 +113,26 @@ class Borrowed(Engine):
 def engine_names() -> list[str]:
     """Return the names of all installed engines."""
     return list(dict.fromkeys([*BUILT_IN, *sorted(installed(ENGINES))]))
+
+
+def names_engine(text: str) -> bool:
+    """Return whether a text names an installed engine, or the class of one by its path.
+
+    Parameters
+    ----------
+    text
+        As for `find_engine`.
+    """
+    name = text.partition(":")[0]
+    if name in engine_names():
+        return True
+    if "." not in name:
+        return False
+    try:
+        found = load_class(name)
+    except Exception:  # what a module raises is told where it is loaded
+        return False
+    return isinstance(found, type) and issubclass(found, Engine)
 
 
 def find_engine(text: str, workers: int) -> Engine:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import pickle
+import platform
 import tempfile
 import threading
 import time
 import uuid
 import weakref
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -36,8 +36,9 @@ from .environment import Environment
 from .far_side import end_run, note_end, warm_up
 from .inquiry import Facts, Inquiry
 from .probe import difference, look_around
-from .shared_folder import SharedFolder
+from .shared_folder import Pulse, SharedFolder
 from .surroundings import Surroundings
+from .survivors import Survivors
 
 __all__ = ["FuturesExecutor"]
 
@@ -51,6 +52,16 @@ PATIENCE = 120.0
 
 PROMPTNESS = 0.5
 """Seconds until a stop is noticed while a worker is to answer."""
+
+SELF_DESCRIPTION = (
+    "__import__('socket').gethostname()",
+    "__import__('platform').python_version()",
+    "__import__('sys').executable",
+)
+"""What any Python can evaluate."""
+
+MOST_ASKED = 16
+"""Workers that are asked to look around if some of them may be busy."""
 
 MOST_WARMED = 256
 """Workers that get ready while the command does; others do so with their first bundle."""
@@ -77,7 +88,7 @@ class FuturesExecutor(QuantumExecutor):
         Whether libraries in the workers may start threads of their own.
     """
 
-    traits = Traits(retries=True, resources=True, parts=True)
+    traits = Traits(retries=True, resources=True, shared_limits=True, parts=True)
     options_group = FuturesOptions
 
     def __init__(
@@ -104,6 +115,7 @@ class FuturesExecutor(QuantumExecutor):
         self._surroundings: Surroundings | None = None
         self._run: str | None = None
         self._folder: SharedFolder | None = None
+        self._survivors: Survivors | None = None
         self._starter: threading.Thread | None = None
         self._afterwards: Callable[[], object] | None = None
         self._ender: threading.Thread | None = None
@@ -140,7 +152,8 @@ class FuturesExecutor(QuantumExecutor):
         self._run, self._folder = uuid.uuid4().hex, self._new_folder()
         there.put_code(self._folder)
         # The run may never begin.
-        self._afterwards = weakref.finalize(self, _end, self._run, self._engine, self._folder)
+        pulse = Pulse(self._folder)
+        self._afterwards = weakref.finalize(self, _end, self._run, self._engine, self._folder, pulse)
         environment, folder = there.usual, there.folder_there(self._folder)
         start = partial(_start, self._engine, self._run, self._variables, environment, folder)
         self._starter = threading.Thread(target=start, daemon=True, name="pipetask-engine-start")
@@ -161,6 +174,7 @@ class FuturesExecutor(QuantumExecutor):
 
     def _probe(self, context: ExecutionContext) -> None:
         self.prepare()
+        self._survivors = self._find_survivors(context)
         there = self._there
         there.warn_of_labels(context.graph.structure.labels, context.subsets)
         facts: Facts | None = None
@@ -215,17 +229,37 @@ class FuturesExecutor(QuantumExecutor):
         deadline = time.monotonic() + PATIENCE
         try:
             self._wait_for_engine()
-            answer: Future[Facts] = self._engine.submit(look_around, inquiry)
+            # More than one, since one may come to wait behind what a worker still runs of an earlier attempt.
+            number = min(self._engine.slots, MOST_ASKED) if self._survivors else 1
+            answers = [self._engine.submit(look_around, inquiry) for _ in range(number)]
             while not stop:
-                if concurrent.futures.wait([answer], PROMPTNESS).done:
-                    return answer.result()
+                done = concurrent.futures.wait(answers, PROMPTNESS, concurrent.futures.FIRST_COMPLETED).done
+                if done:
+                    facts: Facts = next(iter(done)).result()
+                    return facts
+                if self._survivors:  # they may keep all workers busy
+                    self._survivors.look()
+                    deadline = time.monotonic() + PATIENCE
                 if time.monotonic() > deadline:
                     raise PipetaskError(f"No worker of the engine has answered in {PATIENCE:.0f} s.")
         except PipetaskError:
             raise
         except Exception as error:
-            raise PipetaskError(f"The engine cannot run a function: {one_line(error)}") from error
+            raise PipetaskError(self._explained(error)) from error
         return None
+
+    def _explained(self, error: Exception) -> str:
+        """Return why a worker cannot look around; one that lacks our package can still say what it is."""
+        try:
+            host, theirs, interpreter = self._engine.submit(eval, ",".join(SELF_DESCRIPTION)).result(PATIENCE)
+        except Exception:
+            return f"The engine cannot run a function: {one_line(error)}"
+        if theirs.split(".")[:2] != platform.python_version().split(".")[:2]:
+            return (
+                f"Workers on {host} have Python {theirs} ({interpreter}), and this is Python "
+                f"{platform.python_version()}: they must be the same."
+            )
+        return f"Workers on {host} ({interpreter}) cannot run a function of pipetask: {one_line(error)}"
 
     def _check_fit(self, resources: Resources) -> None:
         slots = self._engine.slots
@@ -241,17 +275,38 @@ class FuturesExecutor(QuantumExecutor):
         assert self._run is not None, "it is prepared"
         try:
             there = self._there
+            survivors = self._survivors
+            if survivors is None:  # it was not checked
+                survivors = self._find_survivors(context)
             if there.paths:
                 context = replace(context, runner=context.runner.translated(there.paths))
             dispatch = Dispatch(
-                quanta, context, self._engine, self._policy, self._folder, self._variables, self._run, there
+                quanta,
+                context,
+                self._engine,
+                self._policy,
+                self._folder,
+                self._variables,
+                self._run,
+                there,
+                survivors,
             )
-            with closing(dispatch):
+            with closing(survivors), closing(dispatch):
                 context.activity.report_with(dispatch.running, shares=dispatch.shares)
                 for outcome in dispatch.outcomes():
                     yield there.back(outcome)
         finally:
             self._close()
+
+    def _find_survivors(self, context: ExecutionContext) -> Survivors:
+        """Look for workers that outlive an earlier attempt at this run; let those of this one be found, too."""
+        target = context.runner.target
+        if self._folder is None or target is None:
+            return Survivors(())
+        before = SharedFolder.of_target(self._folder.path.parent, target)
+        self._folder.set_target(target)
+        structure = context.graph.structure
+        return Survivors(before, lambda: [structure.quantum_id_bytes(p) for p in range(len(structure))])
 
     @property
     def _there(self) -> Surroundings:
@@ -280,7 +335,7 @@ class FuturesExecutor(QuantumExecutor):
     def _close(self) -> None:
         """Begin to end the engine.  That can take seconds, in which outcomes can be registered."""
         self._wait_for_engine()
-        self._run = self._folder = self._surroundings = None
+        self._run = self._folder = self._surroundings = self._survivors = None
         afterwards, self._afterwards = self._afterwards, None
         if afterwards is None:
             return
@@ -308,8 +363,9 @@ def _start(engine: Engine, *what: object) -> None:
         _LOG.debug("The engine does not start: %s", one_line(error), exc_info=error)
 
 
-def _end(run: str, engine: Engine, folder: SharedFolder) -> None:
+def _end(run: str, engine: Engine, folder: SharedFolder, pulse: Pulse) -> None:
     """End what a run has started; logs of quanta that were killed stay, and the folder with them."""
+    pulse.stop()
     try:
         folder.ask(StopLevel.KILL)
         engine.tell_all(note_end, run)

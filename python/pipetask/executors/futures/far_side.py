@@ -7,6 +7,7 @@ which has objects of a task.
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from ...runner import Ticket
 from ...runner.failure import describe_exception
 from ...runner.process_state import LeftBehind
 from ..stop import StopLevel
+from .bundle_file import BEAT, BundleWriter, Watch
 from .code_package import NoCodeError
 from .environment import USUAL, Environment
 from .lone_worker import Limits, WorkerStartError
 from .shared_folder import SharedFolder
+from .survivors import SILENCE
 from .warm_workers import WARM_WORKERS, Home
 
 if TYPE_CHECKING:
@@ -83,6 +86,41 @@ class _Packed:
         return pickle.loads, (self._data,)
 
 
+class _Signals:
+    """Signs between the run and what drives a bundle of it: each looks whether the other one lives.
+
+    Parameters
+    ----------
+    order
+        The bundle.
+    writer
+        Writes its file, if a folder is shared.
+    """
+
+    def __init__(self, order: Order, writer: BundleWriter | None):
+        self._order = order
+        self._writer = writer
+        self._watch = Watch()
+        self._next_look = 0.0
+        self._is_orphan = False
+
+    def level(self) -> StopLevel:
+        """Give a sign of life; return whether this bundle should end."""
+        order, folder = self._order, self._order.folder
+        if WARM_WORKERS.is_over(order.run):
+            return StopLevel.KILL
+        if folder is None or self._writer is None:
+            return StopLevel.GO_ON
+        return max(folder.level(), self._writer.level(), self._level_of_orphans(folder))
+
+    def _level_of_orphans(self, folder: SharedFolder) -> StopLevel:
+        """Return that nothing more should be begun if the run gives no sign of life."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + BEAT
+            self._is_orphan = (self._watch.silence(folder.sign) or 0.0) > SILENCE
+        return StopLevel.FINISH if self._is_orphan else StopLevel.GO_ON
+
+
 def run_bundle(order: Order) -> Answer:
     """Run a bundle of quanta in a warm worker process of this process.
 
@@ -90,17 +128,17 @@ def run_bundle(order: Order) -> Answer:
     ----------
     order
         The bundle.
+
+    Raises
+    ------
+    BundleTakenError
+        If another process has begun this bundle.
     """
     outcomes: list[tuple[Any, ...]] = []
     folder = order.folder
-
-    def level() -> StopLevel:
-        if WARM_WORKERS.is_over(order.run):
-            return StopLevel.KILL
-        return StopLevel.GO_ON if folder is None else folder.level()
-
-    if level():
+    if WARM_WORKERS.is_over(order.run) or (folder is not None and folder.level()):
         return Answer(())
+    ids = [ticket.quantum_id for ticket in order.tickets]
     recipe = cast("RunnerSpec", _Packed(order.runner))
     home = Home(order.run, order.variables, order.environment, folder)
     try:
@@ -111,23 +149,21 @@ def run_bundle(order: Order) -> Answer:
         return Answer((), failure=describe_exception(error))
     again = False
     try:
-        with nullcontext(_forget) if folder is None else folder.recording(order.number) as record:
+        with nullcontext() if folder is None else folder.recording(order.number, ids) as writer:
+            signals = _Signals(order, writer)
 
             def note(outcome: QuantumOutcome) -> None:
                 outcomes.append(outcome.to_wire())
-                record(outcome)
+                if writer is not None:
+                    writer.note(outcome)
 
-            worker.run(order.tickets, order.limits, level, note)
-        again = not level()  # otherwise it has been told to stop
+            worker.run(order.tickets, order.limits, signals.level, note)
+            again = not signals.level()  # otherwise it has been told to stop
         return Answer(tuple(outcomes), tuple(worker.left_behind))
     except WorkerStartError as error:
         return Answer(tuple(outcomes), failure=error.error)
     finally:
         WARM_WORKERS.put(home, worker, again=again)
-
-
-def _forget(outcome: QuantumOutcome) -> None:
-    """Record nothing: no folder is shared."""
 
 
 def warm_up(

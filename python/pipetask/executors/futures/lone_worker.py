@@ -118,6 +118,7 @@ class LoneWorker:
             if self._handle is None:
                 self._start()
                 shift.given = False
+                continue  # it may have taken long: the run may stop by now
             self._go_on(shift, limits, level)
 
     def _go_on(self, shift: _Shift, limits: Limits, level: Callable[[], StopLevel]) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import pickle
+import signal
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...outcome import QuantumOutcome
 from ..stop import StopLevel
+from .bundle_file import BEAT, BundleFile, BundleWriter
 
-__all__ = ["SharedFolder"]
+__all__ = ["Pulse", "SharedFolder"]
+
+_PREFIX = "pipetask-"
+_WIDTH = max(len(level.name) for level in StopLevel)
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class SharedFolder:
     """Outcomes of bundles that are on their way, and whether the run stops.
 
     An engine may lose a worker together with the answer that it was about to give.  What had ended by then is in a
-    file of the bundle, which is removed when the answer arrives.
+    file of the bundle (`BundleFile`), which is removed when the answer arrives.
     """
 
     path: Path
@@ -32,40 +36,61 @@ class SharedFolder:
         """Make one in another folder, or in the one for temporary files."""
         if parent is not None:
             Path(parent).mkdir(parents=True, exist_ok=True)
-        folder = cls(Path(tempfile.mkdtemp(prefix="pipetask-", dir=parent)).absolute())
-        folder._sign.touch()
+        folder = cls(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).absolute())
+        folder.sign.write_text(_text(StopLevel.GO_ON))
         return folder
 
+    @classmethod
+    def of_target(cls, parent: Path, target: str) -> list[SharedFolder]:
+        """Return this user's folders in another one that belong to runs with the same target.
+
+        Parameters
+        ----------
+        parent
+            The folder with folders.
+        target
+            What the runs write to, as given to `set_target`.
+        """
+        found = []
+        with contextlib.suppress(OSError):
+            for path in sorted(parent.glob(f"{_PREFIX}*")):
+                with contextlib.suppress(OSError, ValueError):
+                    mine = path.lstat().st_uid == os.getuid() and not path.is_symlink()
+                    if mine and (path / "target").read_text(encoding="utf-8") == target:
+                        found.append(cls(path.absolute()))
+        return found
+
     @property
-    def _sign(self) -> Path:
-        """A file that is there until the run is over."""
+    def sign(self) -> Path:
+        """A file that is there until the run is over, and that the run touches; it has the level of the stop."""
         return self.path / "running"
 
+    def set_target(self, target: str) -> None:
+        """Note what the run writes to, for another run with the same target that comes after its death."""
+        with contextlib.suppress(OSError):
+            (self.path / "target").write_text(target, encoding="utf-8")
+
     @contextlib.contextmanager
-    def recording(self, bundle: int) -> Iterator[Callable[[QuantumOutcome], None]]:
-        """Return a function that appends an outcome to the file of a bundle.
+    def recording(self, bundle: int, quanta: Sequence[bytes] = ()) -> Iterator[BundleWriter]:
+        """Return what writes the file of a bundle.
 
-        Each is written in one piece, since an engine may run a bundle twice at once.  A full disk costs the record and
-        not the quantum: the answer has the outcome, too.
+        Parameters
+        ----------
+        bundle
+            Its number.
+        quanta
+            The UUIDs of its quanta.
+
+        Raises
+        ------
+        BundleTakenError
+            If another process has begun this bundle.
         """
-        with contextlib.ExitStack() as stack:
-            file: io.FileIO | None = None
-            with contextlib.suppress(OSError):
-                file = stack.enter_context(self._bundle(bundle).open("ab", buffering=0))
-
-            def record(outcome: QuantumOutcome) -> None:
-                nonlocal file
-                if file is None:
-                    return
-                data = pickle.dumps(outcome.to_wire(), pickle.HIGHEST_PROTOCOL)
-                try:
-                    complete = file.write(data) == len(data)
-                except OSError:
-                    complete = False
-                if not complete:
-                    file = None  # what came behind half an outcome could not be read
-
-            yield record
+        writer = BundleWriter(self.bundle(bundle), quanta)
+        try:
+            yield writer
+        finally:
+            writer.close()
 
     def put(self, name: str, data: bytes) -> None:
         """Put a file into the folder, in one piece."""
@@ -81,36 +106,64 @@ class SharedFolder:
 
     def recorded(self, bundle: int) -> list[QuantumOutcome]:
         """Return the outcomes in the file of a bundle; what was being written when the writer died is left out."""
-        with contextlib.suppress(OSError):
-            return list(_outcomes(self._bundle(bundle).read_bytes()))
-        return []
+        found = BundleFile.read(self.bundle(bundle))
+        return [] if found is None else found.outcomes
+
+    def bundle(self, number: int) -> Path:
+        """Return the path of the file of a bundle."""
+        return self.path / f"bundle-{number}.outcomes"
+
+    def bundles(self) -> list[Path]:
+        """Return the files of all bundles that are on their way."""
+        return sorted(self.path.glob("bundle-*.outcomes"))
+
+    def runs(self, bundle: int) -> bool:
+        """Return whether a bundle is being run, as far as is known here."""
+        found = BundleFile.read(self.bundle(bundle))
+        if found is None or found.ended:
+            return False
+        return found.process is None or not found.process.is_known_to_be_dead
+
+    def end_driver(self, bundle: int) -> None:
+        """Kill what drives a bundle, if it is another process of this machine: one that is stopped would stay."""
+        found = BundleFile.read(self.bundle(bundle))
+        process = None if found is None else found.process
+        if process is None or not process.is_on_this_machine or process.is_known_to_be_dead:
+            return
+        if process.pid != os.getpid():
+            with contextlib.suppress(OSError):
+                os.kill(process.pid, signal.SIGKILL)
 
     def forget(self, bundle: int) -> None:
-        """Remove the file of a bundle."""
+        """Remove the file of a bundle; a worker that still runs it ends what it runs."""
         with contextlib.suppress(OSError):
-            self._bundle(bundle).unlink(missing_ok=True)
+            self.bundle(bundle).unlink(missing_ok=True)
 
     def ask(self, level: StopLevel) -> None:
         """Let workers know that the run stops."""
-        draft = self.path / f"stop.{os.getpid()}"
-        with contextlib.suppress(OSError):
-            draft.write_text(level.name)
-            draft.replace(self.path / "stop")
+        # In place, as other machines may not see a new file for a while, but ask for the content of one that they know.
+        with contextlib.suppress(OSError), self.sign.open("r+b", buffering=0) as file:
+            file.write(_text(level).encode())
 
     def level(self) -> StopLevel:
         """Return whether the run stops; without its sign it has ended."""
         try:
-            return StopLevel[(self.path / "stop").read_text()]
-        except (FileNotFoundError, KeyError):
-            return StopLevel.GO_ON if self._sign.exists() else StopLevel.KILL
-        except OSError:
+            return StopLevel[self.sign.read_text().strip()]
+        except FileNotFoundError:
+            return StopLevel.KILL
+        except (OSError, KeyError):
             return StopLevel.GO_ON
+
+    def beat(self) -> None:
+        """Give a sign of life of the run."""
+        with contextlib.suppress(OSError):
+            os.utime(self.sign)
 
     def remove(self) -> None:
         """Remove the folder, unless the log of a quantum that was killed is in it."""
         with contextlib.suppress(OSError):
-            self._sign.unlink(missing_ok=True)
-            (self.path / "stop").unlink(missing_ok=True)
+            for name in ("running", "target"):
+                (self.path / name).unlink(missing_ok=True)
             for left in self.path.glob("worker-*/worker.log"):
                 left.unlink(missing_ok=True)
             for folder in self.path.glob("worker-*"):
@@ -121,13 +174,30 @@ class SharedFolder:
                     left.unlink(missing_ok=True)
             self.path.rmdir()
 
-    def _bundle(self, number: int) -> Path:
-        return self.path / f"bundle-{number}.outcomes"
+
+class Pulse:
+    """Gives signs of life of this process as long as a run goes on, from a thread.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    """
+
+    def __init__(self, folder: SharedFolder):
+        self._over = threading.Event()
+        beat: Callable[[], None] = folder.beat
+
+        def go_on() -> None:
+            while not self._over.wait(BEAT):
+                beat()
+
+        threading.Thread(target=go_on, daemon=True, name="pipetask-pulse").start()
+
+    def stop(self) -> None:
+        """Give no more."""
+        self._over.set()
 
 
-def _outcomes(data: bytes) -> Iterator[QuantumOutcome]:
-    stream = io.BytesIO(data)
-    # The writer may have died in the middle of the last one, and then any of these can happen.
-    with contextlib.suppress(EOFError, pickle.UnpicklingError, ValueError, IndexError, KeyError, TypeError):
-        while True:
-            yield QuantumOutcome.from_wire(pickle.load(stream))
+def _text(level: StopLevel) -> str:
+    return level.name.ljust(_WIDTH)

@@ -67,6 +67,10 @@ class Bundler:
         """Return whether one more worker could run what another one has and has not begun."""
         return True
 
+    def admit(self, processes: int, assigned: Assigned) -> bool:
+        """Return whether a worker may be given this now, which was handed out before; it then must be."""
+        return True
+
     def give_up(self) -> None:
         """Return to the frontier what was not begun."""
 

@@ -51,7 +51,7 @@ class MultiprocessExecutor(QuantumExecutor):
         Whether libraries in the workers may start threads of their own.
     """
 
-    traits = Traits(retries=True, resources=True, parts=True)
+    traits = Traits(retries=True, resources=True, shared_limits=True, parts=True)
     options_group = MultiprocessOptions
 
     def __init__(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 from ...graph.enumeration import QuantumData
 from ..base import ExecutionContext
 from ..frontier import Frontier
+from ..ledger import Account
 from ..resources import Resources, Share
 from .bundling import NOTHING, Assigned, BundlePolicy, Bundler
 
@@ -61,14 +63,22 @@ class PackedBundler(Bundler):
         What quanta need.
     held
         Returns what each worker has.
+    account
+        What other execution models use of the same limits.
     """
 
     def __init__(
-        self, frontier: Frontier, policy: BundlePolicy, plan: Plan, held: Callable[[], Iterable[Assigned]]
+        self,
+        frontier: Frontier,
+        policy: BundlePolicy,
+        plan: Plan,
+        held: Callable[[], Iterable[Assigned]],
+        account: Account | None = None,
     ):
         super().__init__(frontier, policy)
         self._plan = plan
         self._held = held
+        self._account = account
         self._queues: list[list[tuple[int, QuantumData]]] = [[] for _ in plan.needs]
         """Ready quanta by kind, each a heap; to the frontier, they are handed out."""
 
@@ -78,7 +88,7 @@ class PackedBundler(Bundler):
     def ready(self, processes: int, most: int) -> int:
         """Return how many workers could begin something now, at most ``most``."""
         self._read()
-        used, count = self._used(), 0
+        used, count = self._settled(), 0
         for kind in self._in_order():
             for _ in self._queues[kind]:
                 if count == most or not self._may_start(kind, used, processes):
@@ -89,13 +99,30 @@ class PackedBundler(Bundler):
     def may_share(self, processes: int, assigned: Assigned) -> bool:
         """Return whether one more worker could run what another one has and has not begun."""
         kind = self._kind_of(assigned)
-        return kind is not None and self._may_start(kind, self._used(), processes)
+        return kind is not None and self._may_start(kind, self._settled(), processes)
+
+    def admit(self, processes: int, assigned: Assigned) -> bool:
+        """Return whether a worker may be given this now, which then counts as given."""
+        with self._alone():
+            kind, used = self._kind_of(assigned), self._settled()
+            if kind is None or not self._may_start(kind, used, processes):
+                return False
+            self._settle(_sum(used, self._vector(kind)))
+        return True
 
     def next(
         self, processes: int, *, idle: bool, behind: Assigned = NOTHING
     ) -> tuple[list[QuantumData], float]:
         """Take a bundle, as `Bundler.next` does, of one kind of quanta that fits."""
         self._read()
+        with self._alone():
+            used = self._settled()
+            bundle = self._take(processes, idle=idle, behind=behind)
+            if bundle[0] and idle:
+                self._settle(_sum(used, self._vector(self._plan.kinds[bundle[0][0].task_index])))
+        return bundle
+
+    def _take(self, processes: int, *, idle: bool, behind: Assigned) -> tuple[list[QuantumData], float]:
         kind = self._choose(processes) if idle else self._kind_of(behind)
         if not idle and self._kept_for(processes) is not None:
             kind = None  # more of the same needs no more than is in use, but this must not go on for ever
@@ -140,6 +167,22 @@ class PackedBundler(Bundler):
                 used = _sum(used, self._vector(kind))
         return used
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no other execution model start anything meanwhile."""
+        with nullcontext() if self._account is None else self._account.locked():
+            yield
+
+    def _settled(self) -> tuple[int, ...]:
+        """Return what is in use here, and let other execution models know."""
+        used = self._used()
+        self._settle(used)
+        return used
+
+    def _settle(self, used: tuple[int, ...]) -> None:
+        if self._account is not None:
+            self._account.set(dict(zip(self._plan.names, used[1:], strict=True)))
+
     def _kind_of(self, assigned: Assigned) -> int | None:
         """Return the kind of what a worker has; `None` if it has nothing."""
         try:
@@ -149,6 +192,8 @@ class PackedBundler(Bundler):
 
     def _fits(self, kind: int, used: tuple[int, ...], processes: int) -> bool:
         limits = (processes, *self._plan.limits)
+        if self._account is not None:
+            used = _sum(used, (0, *map(self._account.elsewhere, self._plan.names)))
         return all(
             not wanted or taken + wanted <= limit
             for wanted, taken, limit in zip(self._vector(kind), used, limits, strict=True)
@@ -217,7 +262,7 @@ def bundler_for(
         return Bundler(frontier, policy)
     available = context.resources.available(slots, here=here)
     plan = Plan(context.graph.structure.labels, context.resources, available)
-    return PackedBundler(frontier, policy, plan, held)
+    return PackedBundler(frontier, policy, plan, held, context.account)
 
 
 def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import UsageError, did_you_mean
 from ...options.models import FuturesOptions, LocalOptions, MultiprocessOptions
 from ..base import QuantumExecutor
-from ..futures.engine import engine_names
+from ..futures.engine import engine_names, names_engine
 from ..modes import find_executor, mode_names
 from .executor import Route, RoutedExecutor
 
@@ -67,17 +67,16 @@ def groups_of(routes: Sequence[str]) -> Iterator[type[Any]]:
 
 
 def _class(name: str, route: str) -> type[QuantumExecutor]:
-    """Return the class of the model with this name, which may be that of an engine."""
-    head = name.partition(":")[0]
-    if head == POOL:
+    """Return the class of the model with this name, which may be the name or the class path of an engine."""
+    if name.partition(":")[0] == POOL:
         return find_executor(POOL)
-    if head in engine_names():
+    if names_engine(name):
         return find_executor("futures")
     known = mode_names()
     if name not in known and not {".", ":"} & set(name):
         names = [*engine_names(), *known]
         raise UsageError(f"--route {route}: there is no such model or engine{did_you_mean(name, names)}")
-    return find_executor(name)
+    return find_executor(name, f"--route {route}")
 
 
 def _model(name: str, route: str, options_of: Callable[[type[Any]], Any]) -> QuantumExecutor:
@@ -86,13 +85,13 @@ def _model(name: str, route: str, options_of: Callable[[type[Any]], Any]) -> Qua
         raise UsageError(
             f"--route {route}: {name} can only run a whole graph; use {POOL}, or an engine such as dask."
         )
-    head, _, argument = name.partition(":")
+    argument = name.partition(":")[2]
     options = None if model.options_group is None else options_of(model.options_group)
     match options:
         case MultiprocessOptions() if argument:
             if not (argument.isdecimal() and int(argument)):
                 raise UsageError(f"--route {route}: {argument!r} is not a number of processes.")
             options = replace(options, processes=int(argument))
-        case FuturesOptions() if head in engine_names():
+        case FuturesOptions() if names_engine(name):
             options = replace(options, engine=name)
     return model.from_options(options)

@@ -10,6 +10,7 @@ from ...errors import UsageError, one_line
 from ...graph.enumeration import QuantumData
 from ...outcome import QuantumOutcome
 from ..base import ExecutionContext, QuantumExecutor, Traits
+from ..ledger import Ledger
 from ..resources import Resources, chosen_labels
 from .part import Part, PartEnd
 from .switchboard import Switchboard
@@ -81,8 +82,7 @@ class RoutedExecutor(QuantumExecutor):
     def check(self, context: ExecutionContext) -> None:
         """Refuse labels that the graph does not have, and what one of the models refuses."""
         parts = self._parts(context, strict=True)
-        if context.resources is not None:
-            _check_shared(parts, context.resources)
+        _check_shared(parts, context.resources)
         for part in parts:
             part.model.check(part.context(context))
 
@@ -104,6 +104,10 @@ class RoutedExecutor(QuantumExecutor):
         numbers = {label: number for number, part in enumerate(parts) for label in part.labels}
         owners = [numbers[label] for label in context.graph.structure.labels]
         switchboard = Switchboard(quanta, context.graph, owners, len(parts))
+        if shared := _shared_limits(parts, context.resources):
+            ledger = Ledger(list(shared), [inbox.wake for inbox in switchboard.inboxes])
+            for part, account in zip(parts, ledger.accounts, strict=True):
+                part.account = account
         context.activity.report_with(
             lambda: [each for part in parts for each in part.running()],
             lambda: [line for part in parts for line in part.details()],
@@ -152,15 +156,28 @@ class RoutedExecutor(QuantumExecutor):
         return [Part(route.name, route.model, found) for route, found in by_model.values()]
 
 
-def _check_shared(parts: Sequence[Part], resources: Resources) -> None:
-    """Refuse a limit that several models would each keep to by themselves, and so not together."""
-    for name in resources.limits:
-        users = [part for part in parts if any(resources.needs[label].get(name) for label in part.labels)]
-        if len(users) > 1:
-            raise UsageError(
-                f"--limit {name} holds within one execution model, and labels that need {name!r} run on "
-                f"{' and '.join(part.name for part in users)}: route them to the same one."
-            )
+def _shared_limits(parts: Sequence[Part], resources: Resources | None) -> dict[str, list[Part]]:
+    """Return the limits that several models draw on, with these models."""
+    if resources is None:
+        return {}
+    needs = resources.needs
+    users = {
+        name: [part for part in parts if any(needs[label].get(name) for label in part.labels)]
+        for name in resources.limits
+    }
+    return {name: found for name, found in users.items() if len(found) > 1}
+
+
+def _check_shared(parts: Sequence[Part], resources: Resources | None) -> None:
+    """Refuse a limit if one of several models that draw on it would not look at what others use."""
+    for name, users in _shared_limits(parts, resources).items():
+        for part in users:
+            if not part.model.traits.shared_limits:
+                names = " and ".join(each.name for each in users)
+                raise UsageError(
+                    f"--limit {name}: {part.name} does not look at what other execution models use of it, and labels "
+                    f"that need {name!r} run on {names}: route them to the same one."
+                )
 
 
 def _outcomes(

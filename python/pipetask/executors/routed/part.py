@@ -12,6 +12,7 @@ from ...errors import PipetaskError
 from ...outcome import QuantumOutcome
 from ..activity import Activity, RunningQuantum
 from ..base import ExecutionContext, QuantumExecutor
+from ..ledger import Account
 from ..resources import Share
 from ..stop import StopLevel, StopRequest
 from .switchboard import Switchboard
@@ -55,6 +56,8 @@ class Part:
         self.name = name
         self.model = model
         self.labels = labels
+        self.account: Account | None = None
+        """What other models use of limits that this one draws on, too."""
         self.stop: StopRequest | None = None
         self.abandoned = False
         """Whether its outcomes are of no interest any more."""
@@ -84,6 +87,7 @@ class Part:
             stop=self.stop,
             activity=self._activity,
             elsewhere=switchboard.inboxes[number],
+            account=self.account,
         )
 
         def run() -> None:
@@ -92,6 +96,8 @@ class Part:
                 self._run(number, switchboard, context, queue)
             except BaseException as raised:
                 error = raised
+            if self.account is not None:
+                self.account.set({})
             queue.put(PartEnd(error))
 
         thread = threading.Thread(target=run, name=f"model {self.name}")
