@@ -13,9 +13,9 @@ from unittest import mock
 from pipetask.batch.index import IndexedNode, IndexedQuantum, NodeIndex, write_index
 from pipetask.batch.pilots.agenda import Abilities, Agenda
 from pipetask.batch.pilots.members import About, Members, Membership
-from pipetask.batch.pilots.places import PilotRound, PilotSettings, write_round
+from pipetask.batch.pilots.places import PilotRound, PilotSettings, last_round, write_round
 
-__all__ = ["Clock", "counted", "layered", "make_agenda", "make_round", "note_process"]
+__all__ = ["Clock", "agenda_of", "counted", "layered", "make_agenda", "make_round", "note_process"]
 
 Needs = Sequence[tuple[int, ...]]
 
@@ -48,6 +48,11 @@ def make_agenda(
     me = Membership(round.folder, id, About("here", os.getpid(), None, None, 0.0))
     clocks = {} if clock is None else {"clock": clock}
     return Agenda(round, me, Members(round.folder, round.settings.stale, **clocks), abilities, seed=id)
+
+
+def agenda_of(run_directory: Path, id: str, abilities: Abilities | None = None) -> Agenda:
+    """Return what a pilot of a name decides in a run that was written."""
+    return make_agenda(last_round(run_directory), id, abilities=abilities)
 
 
 def layered(rng: random.Random, size: int) -> list[tuple[int, ...]]:

@@ -133,7 +133,7 @@ def test_pilots_are_added_and_removed_while_a_run_goes_on(tmp_path: Path) -> Non
     path = str(run.directory.path)
     wait_until(lambda: len(run.work.started()) == 1, "one runs", 120)
     done = run_here("pilots", path, "--add", "2")
-    assert (done.code, done.err.partition(",")[0]) == (0, "Added 2 pilots"), done.err
+    assert (done.code, done.err.partition(",")[0]) == (0, "Pilots added: 2"), done.err
     run.wait_until_begun(0, 1, 2)
     shown = json.loads(run_here("pilots", path, "--json").out)
     assert sorted(each["node"] for each in shown) == ["a-0", "a-1", "a-2"]
@@ -146,6 +146,8 @@ def test_pilots_are_added_and_removed_while_a_run_goes_on(tmp_path: Path) -> Non
     assert run.said().count(": it was asked to") == 1
     done = run_here("pilots", path, "--add", "1")
     assert (done.code, f"{path} is over" in done.err) == (1, True)
+    done = run_here("pilots", path, "--remove", "1")
+    assert (done.code, "has no pilots at work that could leave." in done.err) == (1, True)
 
 
 def test_a_worker_that_dies_costs_the_pilot_nothing(tmp_path: Path) -> None:

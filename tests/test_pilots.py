@@ -231,6 +231,7 @@ def operations(folder: Path, size: int, pilots: int) -> float:
     return sum(counts.values()) / size
 
 
+@pytest.mark.slow
 def test_what_a_node_costs_grows_neither_with_the_run_nor_with_the_pilots(tmp_path: Path) -> None:
     few = operations(tmp_path / "few", 100, 4)
     many = operations(tmp_path / "many", 600, 4)

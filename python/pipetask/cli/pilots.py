@@ -10,7 +10,7 @@ from ..batch.pilots.departures import ask_to_leave
 from ..batch.pilots.look import PilotLook, look_at_pilots
 from ..batch.run_directory import RunDirectory
 from ..batch.systems import system_of
-from ..errors import UsageError
+from ..errors import PipetaskError, UsageError
 from ..options.commands.batch import PilotsCommand
 from .command import Invocation
 
@@ -30,7 +30,7 @@ def run(invocation: Invocation) -> int:
         seen = replace(seen, over=True)
     if options.add:
         job = system_of(directory).add_pilots(directory, options.add, options.memory, options.walltime)
-        print(f"Added {options.add} pilots, as {job}.", file=sys.stderr)
+        print(f"Pilots added: {options.add}, as {job}.", file=sys.stderr)
     elif options.remove:
         print(_remove(directory, seen, options.remove), file=sys.stderr)
     elif options.as_json:
@@ -44,9 +44,11 @@ def _remove(directory: RunDirectory, seen: PilotLook, number: int) -> str:
     """Remove pilots that wait in the queue, and ask others to leave; return what to say of that."""
     waiting = system_of(directory).remove_waiting_pilots(directory, number)
     asked = min(number - waiting, len(seen.there))
+    if not waiting and not asked:
+        raise PipetaskError(f"{directory.path} has no pilots at work that could leave.")
     ask_to_leave(seen.round.leave, asked)
     said = [f"{waiting} were removed from the queue"] if waiting else []
-    if asked or not waiting:
+    if asked:
         said.append(f"{asked} of {len(seen.there)} were asked to leave")
     return f"Pilots: {', '.join(said)}."
 

@@ -210,6 +210,8 @@ class _Reader:
                 return key.split(".", 3)
             case "jobs" | self.shape.whole:
                 return key.split(".", 2)
+            case _ if key in self.shipped[self.shape.whole] and key not in self.shipped["jobs"]:
+                return [self.shape.whole, key]
             case _:
                 return ["jobs", *key.split(".", 1)]
 

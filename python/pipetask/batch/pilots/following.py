@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from .marks import Terms
@@ -18,6 +18,9 @@ class Rest:
     terms: Mapping[int, Terms] = field(default_factory=dict)
     """What is known of each, by number."""
 
+    needs: Mapping[int, Collection[int]] = field(default_factory=dict)
+    """What each needs, by number."""
+
     @property
     def memory(self) -> int:
         """More memory than this in megabytes is needed; 0 if none has run out of it."""
@@ -31,8 +34,10 @@ class Rest:
     @property
     def is_stuck(self) -> bool:
         """Whether nothing of it can run with pilots of the same kind."""
-        starts = [each for each in self.terms.values() if not each.memory and not each.seconds]
-        return bool(self.terms) and not starts
+        first = [
+            terms for node, terms in self.terms.items() if self.terms.keys().isdisjoint(self.needs[node])
+        ]
+        return bool(first) and all(terms.memory or terms.seconds for terms in first)
 
 
 def rest_of(round: PilotRound) -> Rest:
@@ -51,4 +56,4 @@ def rest_of(round: PilotRound) -> Rest:
             found = marks.claim_of(number, claims[number])
             known = found[1].failed() if found is not None else None
         terms[number] = known or Terms()
-    return Rest(terms)
+    return Rest(terms, {number: nodes[number].needs for number in terms})

@@ -116,8 +116,9 @@ def write_round(
     """
     home = run_directory / FOLDER
     (home / "leave").mkdir(parents=True, exist_ok=True)
-    if settings is not None:
-        (home / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    if settings is not None or not (home / "settings.json").exists():
+        content = asdict(settings or PilotSettings())
+        (home / "settings.json").write_text(json.dumps(content, indent=1) + "\n")
     number = 1 + len(list(home.glob("round-*")))
     draft = home / f".round-{uuid.uuid4().hex[:8]}"
     nodes = _nodes(index, None if wanted is None else set(wanted))

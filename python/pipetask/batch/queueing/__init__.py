@@ -20,6 +20,9 @@ released.  `last_job` ends a round: `control` submits what has to run again, for
 otherwise it registers what is done.  `queue` and `client` ask the system, and `absence` tells a run that is lost from
 one that was not seen once.
 
+Where a site allows few jobs, the only array is one of pilots (`pilot_jobs`; see `pipetask.batch.pilots`):
+`pilot_rounds` finds what they have left, and `more_pilots` adds some while the run goes on.
+
 Only whole arrays wait for each other, and only for their end: a job finds out itself which of its quanta can run.
 """
 

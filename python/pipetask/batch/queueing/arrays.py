@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from ..index import NodeIndex
-from ..names import FINAL, FIRST
+from ..names import FINAL, FIRST, is_pilot
 from .columns import columns, levels
 from .limits import Limits
 
@@ -48,8 +48,15 @@ class JobArray:
 
     demand: Demand
 
+    @property
+    def runs_pilots(self) -> bool:
+        """Whether its jobs are pilots, which run any nodes."""
+        return any(map(is_pilot, self.nodes[:1]))
+
     def explain(self) -> str:
         """Return in one line what it is."""
+        if self.runs_pilots:
+            return f"pilots: {len(self.nodes)}"
         what = "+".join(self.labels) or self.nodes[0]
         return f"{what}, level {self.level}, column {self.column}: nodes {len(self.nodes)}"
 

@@ -114,6 +114,7 @@ class RunSettings:
     max_array: int
     rounds: int
     patience: int
+    pilots: int = 0
 
 
 Settings = TypeVar("Settings", bound=JobSettings)

@@ -14,6 +14,7 @@ from ..attempt_ends import AttemptEnds
 from ..exit_codes import ExitCode
 from ..ledger import Ledger, UnfinishedNode
 from ..names import FINAL, FIRST
+from ..pilots.look import has_pilots
 from ..rounds import Cause, to_run_again
 from ..run_directory import RunDirectory
 from ..system import Restarted
@@ -26,6 +27,7 @@ from .job_script import first_failed
 from .journal import Journal, State
 from .layout import Layout, RunRecord
 from .limits import Limits
+from .pilot_rounds import raised_demand, what_pilots_left, write_next_round
 from .planning import Plan, make_round
 from .queue import Element
 from .round import Round, read_rounds, write_round
@@ -117,6 +119,8 @@ class Run:
                 f"again later with: pipetask restart {self.directory.path}"
             )
         write_round(self.system, self.layout, self.directory.path, self.configuration, self.record, new)
+        if self.configuration.run.pilots:
+            write_next_round(self.directory, plan.demands, starts=plan.starts)
         return new
 
     def limits_now(self, wanted: int) -> Limits:
@@ -152,7 +156,7 @@ def _first_round(run: Run) -> Round:
     if limits == new.limits:
         return new
     places = {node: array.demand for array in new.arrays if array.labels for node in array.nodes}
-    if new.left_out:
+    if new.left_out or run.configuration.run.pilots:
         places = at_first(run)
     return run.write(Plan(1, True, places, {}, (), run.record.first), run.nodes())
 
@@ -245,12 +249,23 @@ def _start_again(run: Run, rounds: list[Round], state: State) -> Restarted:
         demand = demands[node.name] = _demand_at_restart(history, node)
         if demand.memory > run.configuration.for_labels(node.labels).memory:
             raised[node.name] = demand.memory
+    if demands and run.configuration.run.pilots:
+        demands, raised = _raised_for_pilots(run, demands), {}
     _renew_retries(run)
     since = max((each.began for each in AttemptEnds(directory.outcomes).look().values()), default=0)
     plan = Plan(rounds[-1].number + 1, True, demands, {}, remainder.done, not _is_begun(run), since)
     new = run.write(plan, run.nodes())
     directory.forget_end()
     return Restarted(run.start(new), False, len(remainder.done), raised)
+
+
+def _raised_for_pilots(run: Run, demands: Mapping[str, Demand]) -> dict[str, Demand]:
+    """Return what all pilots ask for: what each node would, or more if the last ones had too little."""
+    most = Demand(max(each.memory for each in demands.values()), max(each.time for each in demands.values()))
+    if not has_pilots(run.directory):
+        return dict.fromkeys(demands, most)
+    settings = run.configuration.for_labels(list(run.directory.facts.labels))
+    return dict.fromkeys(demands, raised_demand(run.directory, settings, most))
 
 
 def _demand_at_restart(history: History, node: UnfinishedNode) -> Demand:
@@ -297,7 +312,10 @@ def continue_run(run: Run, number: int) -> bool:
         rounds = rounds[:number]
         if not _is_begun(run) and _gives_up_first(run, rounds):
             return False
-        causes, demands = _again(run, rounds, state)
+        if run.configuration.run.pilots:
+            causes, demands = what_pilots_left(run.directory, run.configuration, rounds[-1])
+        else:
+            causes, demands = _again(run, rounds, state)
         if not demands or _rounds_since_start(rounds) > run.configuration.run.rounds:
             return False
         last = rounds[-1]

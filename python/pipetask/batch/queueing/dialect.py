@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from ...errors import PipetaskError
 from .arrays import JobArray
 from .client import Client
 from .configuration import JobSettings, QueueConfiguration, RunSettings
@@ -135,6 +136,19 @@ class Dialect(ABC, Generic[Settings]):
     @abstractmethod
     def release(self, layout: Layout, round: int, jobs: Sequence[str], patience: float) -> None:
         """Let the arrays of a round begin; ones that have ended do not matter."""
+
+    def let_wait(self, job: str, needs: Sequence[str], patience: float) -> None:
+        """Let an array that waits wait for the end of these arrays.
+
+        Raises
+        ------
+        pipetask.errors.PipetaskError
+            If that cannot be done.
+        """
+        raise PipetaskError(
+            f"{self.title} cannot let the final job of a run wait for more jobs: restart the run with more pilots when "
+            "it is over."
+        )
 
     def remove(self, jobs: Collection[str], patience: float) -> None:
         """Remove arrays from the queue; ones that are not there do not matter."""

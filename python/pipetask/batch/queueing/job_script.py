@@ -9,7 +9,7 @@ from typing import Any
 
 from ...text import visible
 from ..names import FINAL, FIRST
-from ..node_commands import job_arguments
+from ..node_commands import job_arguments, pilot_arguments
 from .arrays import JobArray
 from .dialect import Written
 from .told import END_VARIABLE, MEMORY_VARIABLE
@@ -123,6 +123,8 @@ def command(written: Written[Any]) -> str:
             words = ["-m", f"{__package__}.last_job", str(path), str(written.round)]
         case JobArray(nodes=(node,)) if node == FIRST:
             words = job_arguments(path, FIRST)
+        case array if array.runs_pilots:
+            words = pilot_arguments(path, settings.cpus)
         case _:
             *start, _, option, number = job_arguments(path, "", settings.cpus)
             more = f"{option} {number} --keep-failures-since {written.since}"

@@ -41,6 +41,9 @@ class Progress:
     told: dict[str, str] = field(default_factory=dict)
     """How jobs of nodes ended, by name, as the queue showed when the round had ended; see `verdicts`."""
 
+    added: dict[int, str | None] = field(default_factory=dict)
+    """Arrays of pilots that were added while the round went on, as the system calls them if that is known."""
+
     @property
     def final(self) -> str | None:
         """The array with the final node, which comes last."""
@@ -114,6 +117,10 @@ def _take(state: State, event: dict[str, Any]) -> None:
             pass
         case {"step": "submitted", "array": array, "job": job}:
             progress.jobs[array] = job
+        case {"step": "adding", "array": array}:
+            progress.added[array] = None
+        case {"step": "added", "array": array, "job": job}:
+            progress.added[array] = job
         case {"step": "left out", "array": array}:
             progress.left_out.add(array)
         case {"step": "releasing"}:

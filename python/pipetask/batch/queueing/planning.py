@@ -10,6 +10,7 @@ from ..names import FINAL, FIRST
 from .arrays import Demand, Nodes, arrays_of, single, that_fit
 from .configuration import JobSettings, QueueConfiguration
 from .limits import Limits
+from .pilot_jobs import pilot_array
 from .round import Round
 
 __all__ = ["Plan", "demand_of", "make_round"]
@@ -55,12 +56,17 @@ def make_round(nodes: Nodes, configuration: QueueConfiguration[Any], limits: Lim
     numbers = {name: number for number, name in enumerate(nodes.names)}
     demands = {numbers[name]: demand for name, demand in plan.demands.items()}
     before = [single(FIRST, 0, -1, (), demand_of(configuration.for_node(FIRST)))] if plan.first else []
-    wanted = arrays_of(nodes, demands, configuration.run.columns, limits, offset=len(before))
+    if configuration.run.pilots and demands:
+        wanted = [pilot_array(nodes, demands, configuration.run.pilots, number=len(before))]
+    else:
+        wanted = arrays_of(nodes, demands, configuration.run.columns, limits, offset=len(before))
     room = limits.submit - len(before) - 1
     fit = that_fit(wanted, room)
     arrays = [*before, *(replace(array, needs=(*range(len(before)), *array.needs)) for array in fit)]
     final = demand_of(configuration.for_node(FINAL))
     level = 1 + max((array.level for array in arrays), default=-1)
     arrays.append(single(FINAL, len(arrays), level, range(len(arrays)), final))
-    left_out = len(demands) - sum(len(array.nodes) for array in arrays if array.labels)
+    left_out = sum(len(array.nodes) for array in wanted) - sum(
+        len(array.nodes) for array in arrays if array.labels
+    )
     return Round(plan.number, plan.starts, arrays, limits, left_out, plan.causes, list(plan.done), plan.since)

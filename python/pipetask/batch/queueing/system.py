@@ -12,6 +12,7 @@ from ..system import Restarted, RunPlan, SystemWatch
 from .configuration import JobSettings, QueueConfiguration
 from .control import Run, cancel, restart, submit_new
 from .dialect import Dialect
+from .more_pilots import add_pilots, remove_waiting_pilots
 from .told import memory_told, seconds_left
 from .watch import QueueWatch
 from .writer import check_run, write_run
@@ -68,6 +69,16 @@ class QueueingSystem(LayeredSystem[QueueConfiguration[Any]], Dialect[Settings]):
     def watch(self, directory: RunDirectory) -> SystemWatch:
         """Return what reads outcomes and the queue."""
         return QueueWatch(directory, self)
+
+    def add_pilots(
+        self, directory: RunDirectory, number: int, memory: str | None, walltime: str | None
+    ) -> str:
+        """Submit another array of pilots."""
+        return add_pilots(Run.open(directory, self), number, memory, walltime)
+
+    def remove_waiting_pilots(self, directory: RunDirectory, number: int) -> int:
+        """Remove pilots that have not begun."""
+        return remove_waiting_pilots(Run.open(directory, self), number)
 
     def cancel(self, directory: RunDirectory) -> bool:
         """Remove all jobs, and wait until they have left the queue."""

@@ -71,6 +71,7 @@ class History:
     ):
         self._system, self._layout, self._configuration = system, layout, configuration
         self._last: dict[str, _Place] = {}
+        self._pilots = bool(configuration.run.pilots)
         self._demands: dict[str, Demand] = {}
         self._again: Counter[str] = Counter()
         self._told: dict[str, str] = {}
@@ -135,6 +136,8 @@ class History:
         """
         if exit_code in _AT_EXIT and not self._is_stopped(node):
             return _AT_EXIT[exit_code]
+        if self._pilots:
+            return "its pilot was killed or has vanished, or there was none that could run it"
         if node not in self._last:
             return "there was no room in the queue for its job"
         if FIRST in self._last and not self._begun.exists():

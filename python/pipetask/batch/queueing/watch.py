@@ -12,6 +12,7 @@ from ...errors import PipetaskError
 from ..attempt_ends import AttemptEnds, LastAttempt
 from ..exit_codes import FINAL_CODES
 from ..names import FINAL, FIRST
+from ..pilots.look import look_at_pilots
 from ..run_directory import RunDirectory
 from ..status import ENDED, Hold, NodeState, RunPhase
 from ..system import Snapshot, SystemWatch
@@ -97,6 +98,10 @@ class QueueWatch(SystemWatch):
             states[FIRST] = NodeState.DONE
         if phase is RunPhase.FAILED:
             notes += self._given_up(state, attempts)
+        if self._rounds and any(array.runs_pilots for array in self._rounds[-1].arrays):
+            pilots = look_at_pilots(self._directory, over=phase.over)
+            states = states if phase.over else pilots.laid_over(states)
+            notes += pilots.notes(self._directory)
         since = next((p.released for p in reversed(state.rounds.values()) if p.released), None)
         changed = max(self._ends.changed, state.changed)
         return Snapshot(

@@ -16,6 +16,7 @@ from .client import QueueUnknownError
 from .configuration import QueueConfiguration
 from .dialect import Dialect
 from .layout import ASKED, Layout, RunRecord
+from .pilot_rounds import write_first_round
 from .planning import Plan, demand_of, make_round
 from .round import write_round
 from .told import TOLD
@@ -78,6 +79,8 @@ def write_run(system: Dialect[Any], configuration: QueueConfiguration[Any], plan
     layout.configuration.write_text(configuration.dump(), encoding="utf-8")
     with NodeIndex(plan.draft / "index.sqlite") as index:
         nodes = Nodes(index)
+        if configuration.run.pilots:
+            write_first_round(plan.draft, index, configuration)
     record = RunRecord(
         plan.id,
         configuration.run.name or _name(system, plan),

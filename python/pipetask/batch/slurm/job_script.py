@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..pilots.pilot import JOB_VARIABLE
 from ..queueing.dialect import Written
 from ..queueing.job_script import beginning, chosen_node, command, links, run_once, wait_for_first
 from .configuration import SlurmJobSettings
@@ -31,7 +32,10 @@ def _run(written: Written[SlurmJobSettings]) -> str:
     if not written.array.labels:
         return run_once(written)
     demand = written.array.demand
-    return f"{before_program(demand, written.settings)}{command(written)}\n{after_program(demand, written.settings)}"
+    before = before_program(demand, written.settings)
+    if written.array.runs_pilots:
+        return f'{before}export {JOB_VARIABLE}="$element"\nexec {command(written)}\n'
+    return f"{before}{command(written)}\n{after_program(demand, written.settings)}"
 
 
 def submit_options(written: Written[SlurmJobSettings]) -> list[str]:

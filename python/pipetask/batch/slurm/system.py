@@ -101,6 +101,11 @@ class SlurmSystem(QueueingSystem[SlurmJobSettings]):
         """Release all arrays in one call."""
         CLIENT.call("scontrol", ["release", ",".join(jobs)], patience=patience)
 
+    def let_wait(self, job: str, needs: Sequence[str], patience: float) -> None:
+        """Change what an array waits for."""
+        dependency = f"dependency=afterany:{':'.join(needs)}"
+        CLIENT.call("scontrol", ["update", f"jobid={job}", dependency], patience=patience)
+
     def how_ended(self, layout: Layout, round: int, array: JobArray, task: int, job: str) -> str:
         """Return what Slurm's daemon has written into the error file of an element."""
         asked = layout.asked(job, task)
