@@ -38,7 +38,7 @@ KINDS = (
     Misbehaviour.RUN_OUT_OF_MEMORY_ONCE,
     Misbehaviour.HANG_UNTIL_MENDED,
 )
-PATIENCE = 240.0
+PATIENCE = 500.0
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,13 @@ def shapes(chance: random.Random) -> dict[str, Shape]:
             layers += [
                 (before + each, start + number) for each in chance.sample(range(4), chance.randint(1, 3))
             ]
+    chains = [(0, 4), (4, 8), (8, 10), (1, 5), (2, 6), (6, 9)]
+    fan = [*((0, n) for n in range(1, 6)), *((n, 6) for n in range(1, 6))]
     return {
-        "chain": Shape(dict.fromkeys("abcd", 1), [(0, 1), (1, 2), (2, 3)]),
-        "fan": Shape(
-            {"a": 1, "b": 5, "c": 1}, [*((0, n) for n in range(1, 6)), *((n, 6) for n in range(1, 6))]
-        ),
+        # Of different lengths, and one of them a single quantum.
+        "islands": Shape({"a": 4, "b": 4, "c": 2, "d": 1}, sorted(chains), ["slurm.max_submit=3"]),
+        "fan": Shape({"a": 1, "b": 5, "c": 1}, fan),
         "layers": Shape({"a": 4, "b": 4, "c": 3}, sorted(layers)),
-        "islands": Shape({"a": 3, "b": 3}, [(n, 3 + n) for n in range(3)], ["slurm.max_submit=4"]),
-        "wide": Shape({"a": 8}, []),
-        "ring": Shape({"a": 3, "b": 3}, [(n, 3 + (n + more) % 3) for n in range(3) for more in (0, 1)]),
     }
 
 
@@ -77,12 +75,12 @@ def make_runs(
     kinds = list(KINDS)
     for name, shape in shapes(chance).items():
         size = sum(shape.counts.values())
-        chosen = [kinds.pop() if kinds else chance.choice(KINDS) for _ in range(1 + size // 4)]
+        chosen = [kinds.pop() if kinds else chance.choice(KINDS) for _ in range(2)]
         bad = dict(zip(chance.sample(range(size), len(chosen)), chosen, strict=True))
         (folder / name).mkdir()
         monkeypatch.setenv(SETTINGS, json.dumps(["time=1min", *shape.settings]))
         bench = LocalBench("slurm.plain_systems:system", folder / name, PATIENCE)
-        run = PlainRun(bench, shape.counts, shape.edges, bad, {"bundle_size": chance.randint(1, 3)})
+        run = PlainRun(bench, shape.counts, shape.edges, bad, {"bundle_size": chance.randint(2, 3)})
         run.submit()
         yield shape, run
 
@@ -116,6 +114,7 @@ def ends(executor: QuantumExecutor, shape: Shape, work: NotedWork) -> Ends:
     return found
 
 
+@pytest.mark.timeout(600)  # for a machine that is busy with much else
 @pytest.mark.parametrize("seed", [14])
 def test_whatever_happens_runs_end_as_on_this_machine(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -124,7 +123,7 @@ def test_whatever_happens_runs_end_as_on_this_machine(
     runs = list(make_runs(tmp_path, chance, monkeypatch))
     left, deadline = [run for _, run in runs], time.monotonic() + PATIENCE
     for turn in range(10_000):
-        if turn in (8, 40):
+        if turn == 8:
             disturb(machine, chance)
         for run in left:
             mend_what_was_too_slow(run)

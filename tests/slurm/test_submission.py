@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,18 @@ def wrap(folder: Path, text: str, *programs: str) -> str:
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
-@pytest.fixture
-def run(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlainRun:
+def write_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PlainRun:
     """Return a run that was written, and not submitted."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
-    bench = LocalBench("slurm.test_submission:system", tmp_path, timeout=120)
+    bench = LocalBench("slurm.test_submission:system", folder, timeout=120)
     written = PlainRun(bench, COUNTS, EDGES, options={"bundle_size": 1, "submit": False})
     written.submit()
     return written
+
+
+@pytest.fixture
+def run(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlainRun:
+    return write_run(tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
@@ -135,16 +140,16 @@ def test_a_controller_that_does_not_answer_is_no_end(
 
 @pytest.mark.slow
 def test_a_run_whose_jobs_have_vanished_is_lost_after_two_looks(
-    run: PlainRun, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    make_machine: Callable[..., Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once is not enough, and not twice within a minute."""
+    machine = make_machine()
+    run = write_run(tmp_path, monkeypatch)
     machine.run("scontrol", "update", "partitionname=main", "state=down")
     assert run.command("restart").returncode == 0
     # A controller that starts from nothing gives the same numbers to other jobs.
     machine.kill("slurmctld")
-    with monkeypatch.context() as patched:
-        patched.delenv("PIPETASK_TEST")  # it outlives this test
-        machine.start("slurmctld", "-c")
+    machine.start("slurmctld", "-c")
     machine.wait_for_nodes()
     machine.submit("sleep 60", "--hold", "--array=0-1")
     status = run.status()
