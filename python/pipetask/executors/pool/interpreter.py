@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -51,10 +52,9 @@ class Interpreter:
         elif self.first:
             lines.append(f"sys.path[:0] = {list(self.first)!r}")
         if self.first:  # also for programs that tasks start; a set-up line may have changed the variable
-            lines.append(
-                f"os.environ['PYTHONPATH'] = os.pathsep.join({list(self.first)!r} + [each for each in "
-            )
-            lines[-1] += "[os.environ.get('PYTHONPATH')] if each])"
+            folders = os.pathsep.join(self.first)
+            lines.append("others = filter(None, [os.environ.get('PYTHONPATH')])")
+            lines.append(f"os.environ['PYTHONPATH'] = os.pathsep.join([{folders!r}, *others])")
         if not self.is_this and (number := _process_namespace()) is not None:
             # A number of a process would mean another one here, which might then be killed in its place.
             lines.append(f"if os.stat('/proc/self/ns/pid').st_ino != {number}:")
@@ -68,9 +68,7 @@ class Interpreter:
         if data.get("start_method") not in get_all_start_methods():
             del data["start_method"]  # of a library that this process has imported, and the worker has not
         if not Path(data.get("init_main_from_path", ".")).exists():
-            data.pop(
-                "init_main_from_path", None
-            )  # of a script from standard input, which no worker can import
+            data.pop("init_main_from_path", None)  # of a script from standard input: no worker can import it
         if self.is_this:
             return data | {"sys_path": [*self.first, *data["sys_path"]]}
         # Folders and scripts may not be there, or not be for that Python.
