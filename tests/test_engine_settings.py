@@ -35,6 +35,7 @@ from pipetask.executors.futures.inquiry import Facts, Inquiry
 from pipetask.executors.futures.probe import difference, versions
 from pipetask.executors.futures.surroundings import Surroundings
 from pipetask.options.execution import OutputButler
+from pipetask.options.models import FuturesOptions
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.runner.spec import ButlerRunnerSpec
 from pipetask.settings.engine import EngineSettings
@@ -174,6 +175,14 @@ def test_what_means_nothing_is_refused_in_one_line(tmp_path: Path, text: str, wo
         load(tmp_path, text)
     assert "\n" not in str(raised.value)
     assert str(raised.value).startswith("--engine-settings ")
+
+
+def test_each_engine_of_a_run_takes_its_own_settings(tmp_path: Path) -> None:
+    file = tmp_path / "there.yaml"
+    file.write_text("engines: {threads: {python: /of/threads}, proc*: {python: /of/processes}}")
+    for name in ("threads", "processes"):
+        options = FuturesOptions(engine=name, engine_settings=str(file))
+        assert FuturesExecutor.from_options(options)._settings == EngineSettings(python=f"/of/{name}")
 
 
 def test_a_label_that_may_be_misspelt_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
