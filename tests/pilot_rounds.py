@@ -45,7 +45,8 @@ def make_agenda(
     round: PilotRound, id: str, clock: Callable[[], float] | None = None, abilities: Abilities | None = None
 ) -> Agenda:
     """Return what a pilot of a name decides."""
-    me = Membership(round.folder, id, About("here", os.getpid(), None, None, 0.0))
+    memory = None if abilities is None else abilities.memory
+    me = Membership(round.folder, id, About("here", os.getpid(), memory, None, 0.0))
     clocks = {} if clock is None else {"clock": clock}
     return Agenda(round, me, Members(round.folder, round.settings.stale, **clocks), abilities, seed=id)
 

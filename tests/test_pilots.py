@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -20,11 +21,22 @@ from pilot_rounds import Clock, counted, layered, make_agenda, make_round
 from pipetask.batch.pilots.agenda import Abilities, Agenda
 from pipetask.batch.pilots.departures import Departures, ask_to_leave
 from pipetask.batch.pilots.following import rest_of
+from pipetask.batch.pilots.look import look_at_pilots
 from pipetask.batch.pilots.marks import Claim, Terms
 from pipetask.batch.pilots.places import PilotSettings, last_round
+from pipetask.batch.run_directory import VERSION, RunDirectory
 from pipetask.errors import PipetaskError
 
 CHAIN = [(), (0,), (1,)]
+FACTS = {
+    "id": "",
+    "batch_system": "",
+    "output_run": "",
+    "repository": "",
+    "labels": {},
+    "nodes": 3,
+    "files": {},
+}
 
 
 @pytest.fixture
@@ -183,6 +195,26 @@ def test_one_request_lets_one_pilot_leave_and_first_one_without_work(tmp_path: P
     assert not busy.is_my_turn(busy=True)
     ask_to_leave(tmp_path, 1)
     assert [busy.is_my_turn(busy=True) for _ in range(4)] == [False, False, True, False]
+
+
+def test_a_node_that_has_not_ended_waits_for_something(tmp_path: Path) -> None:
+    round = make_round(tmp_path, [(), (), (0, 1)])
+    agenda = make_agenda(round, "p", abilities=Abilities(memory=1000))
+    first = taken(agenda)
+    assert agenda.give_back(first, Terms(memory=1000))
+    second = taken(agenda)
+    (tmp_path / "run.json").write_text(json.dumps({"version": VERSION, **FACTS}))
+    seen = look_at_pilots(RunDirectory(tmp_path))
+    assert [seen.sentence(f"a-{node}") for node in (first.node, second.node, 2)] == [
+        f"Its node a-{first.node} needs a pilot with more memory than 1000 MB, and there is none.",
+        f"A pilot (p on here) runs its node a-{second.node}, and has not come to it.",
+        "Its node a-2 waits for others; then a pilot can take it.",
+    ]
+    assert list(seen.notes(RunDirectory(tmp_path))) == [
+        "Pilots: 1 run a node, 0 wait.",
+        f"a-{first.node} needs a pilot with more memory than 1000 MB: "
+        f"pipetask pilots {tmp_path} --add 1 --memory …",
+    ]
 
 
 def test_a_run_without_pilots_says_so(tmp_path: Path) -> None:

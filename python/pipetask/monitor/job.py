@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..batch.pilots.look import has_pilots, look_at_pilots
 from ..batch.status import NodeState, RunPhase
 from .book import BatchBook, KnownQuantum
 
 __all__ = ["of_job"]
+
+_BEFORE = (NodeState.WAITING, NodeState.IDLE, NodeState.RUNNING)
+"""States of nodes in which a pilot may come to them."""
 
 
 def of_job(book: BatchBook, known: KnownQuantum) -> Iterator[str]:
@@ -37,6 +41,9 @@ def of_job(book: BatchBook, known: KnownQuantum) -> Iterator[str]:
             return
     if node in seen.disconnected:
         yield f"Its job (node {node}) waits for a machine{where} that does not answer."
+        return
+    if seen.states.get(node, NodeState.WAITING) in _BEFORE and has_pilots(book.directory):
+        yield look_at_pilots(book.directory).sentence(node)
         return
     yield _of_state(
         seen.states.get(node, NodeState.WAITING), node, where, book.system, seen.refused.get(node)

@@ -70,14 +70,33 @@ class PilotLook:
         found |= {pilot.node: NodeState.RUNNING for pilot in self.there if pilot.node is not None}
         return {**states, **{name: each for name, each in found.items() if states.get(name) not in ENDED}}
 
+    def sentence(self, node: str) -> str:
+        """Return what a node waits for that has not ended."""
+        for pilot in self.there:
+            if pilot.node == node:
+                name = pilot.about.job or pilot.member.id
+                return f"A pilot ({name} on {pilot.about.host}) runs its node {node}, and has not come to it."
+        if node not in self.ready:
+            return f"Its node {node} waits for others; then a pilot can take it."
+        if (needs := self._is_too_much(self.ready[node])) is not None:
+            return f"Its node {node} needs a pilot with more {needs}, and there is none."
+        return f"Its node {node} is ready, and no pilot has taken it yet."
+
     def notes(self, directory: RunDirectory) -> Iterator[str]:
         """Yield in one line each what a person should know."""
         runs = Counter(pilot.node is not None for pilot in self.there)
         if runs:
             yield f"Pilots: {runs[True]} run a node, {runs[False]} wait."
+        lacking: dict[str, list[str]] = {}
         for name, terms in self.ready.items():
             if (needs := self._is_too_much(terms)) is not None:
-                yield f"{name} needs a pilot with more {needs}: pipetask pilots {directory.path} --add 1 {_how(needs)}"
+                lacking.setdefault(needs, []).append(name)
+        for needs, names in lacking.items():
+            who = f"{names[0]} needs" if len(names) == 1 else f"{len(names)} nodes (such as {names[0]}) need"
+            how = (
+                f"restart {directory.path}" if self.over else f"pilots {directory.path} --add 1 {_how(needs)}"
+            )
+            yield f"{who} a pilot with more {needs}: pipetask {how}"
 
     def _is_too_much(self, terms: Terms) -> str | None:
         """Return what a node needs that no pilot has."""
