@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from ..engine import Engine
@@ -34,6 +35,7 @@ class Ray(Engine):
         self._address = address
         self._workers = workers
         self._call: Any = None
+        self._thread: ThreadPoolExecutor | None = None
         self._cores, self._counted = workers, -RECOUNT
 
     @classmethod
@@ -60,15 +62,22 @@ class Ray(Engine):
     def _connect(self) -> None:
         if self._call is not None:
             return
+        # A cluster ends with the thread that has started it, which here may be one that only starts engines.
+        self._thread = ThreadPoolExecutor(1, "pipetask-ray")
+        self._call = self._thread.submit(self._start).result()
+
+    def _start(self) -> Any:
+        """Connect; return what calls a function."""
         import ray
 
         if self._address is None:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would ask, and send them somewhere
-            ray.init(num_cpus=self._workers, include_dashboard=False, log_to_driver=False)
+            here: dict[str, Any] = {"num_cpus": self._workers, "include_dashboard": False}
         else:
-            ray.init(self._address, log_to_driver=False)
+            here = {"address": self._address}
+        ray.init(**here, log_to_driver=False, logging_level=logging.ERROR)
         # What was lost is run again here, which knows what it was.
-        self._call = ray.remote(num_cpus=1, max_retries=0)(_call)
+        return ray.remote(num_cpus=1, max_retries=0)(_call)
 
     def close(self) -> None:
         """Disconnect, and end the cluster that was started here."""
@@ -77,6 +86,9 @@ class Ray(Engine):
 
             self._call = None
             ray.shutdown()
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
 
 
 def _call(function: Callable[..., Any], /, *arguments: Any) -> Any:
