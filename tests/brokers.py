@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import psutil
 
 from needs import not_tested
 from toy_work import kill_family
+
+from conftest import environment  # isort: skip
 
 __all__ = ["need", "running_celery", "running_redis", "started"]
 
@@ -75,6 +76,6 @@ def running_celery(url: str, log: Path, processes: int = 2) -> Iterator[int]:
         "--without-mingle",
         "--without-gossip",
     ]
-    env = {**os.environ, "CELERY_BROKER_URL": url}
+    env = {**environment(), "CELERY_BROKER_URL": url}
     with started([sys.executable, "-m", "celery", "-A", app, *words], log, " ready.", env) as process:
         yield process.pid

@@ -8,12 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from brokers import running_celery, running_redis
 from needs import not_tested
 
 from conftest import environment  # isort: skip
@@ -55,6 +57,16 @@ def mpi_launcher() -> list[str]:
     return [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures"]
 
 
+@contextmanager
+def celery_with_redis() -> Iterator[str]:
+    """Start a broker and a worker with two processes."""
+    with ExitStack() as stack:
+        url, _ = stack.enter_context(running_redis())
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        stack.enter_context(running_celery(url, Path(folder, "worker.log")))
+        yield f"celery:{url}"
+
+
 ENGINES = {
     case.name: case
     for case in (
@@ -64,6 +76,9 @@ ENGINES = {
         EngineCase("dask", "distributed", stays=True),
         EngineCase("parsl", "parsl", stays=True),
         EngineCase("mpi", "mpi4py", launcher=mpi_launcher),
+        EngineCase("celery", "celery", celery_with_redis, stays=True),
+        EngineCase("ipyparallel", "ipyparallel", stays=True),
+        EngineCase("executorlib", "executorlib", stays=True),
     )
 }
 

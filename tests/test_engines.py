@@ -93,10 +93,13 @@ def test_an_engine_runs_a_graph_and_a_crash_costs_one_quantum(engine: Engine, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["processes", "loky", "dask", "parsl"])
+@pytest.mark.parametrize(
+    "name", ["processes", "loky", "dask", "parsl", "celery", "ipyparallel", "executorlib"]
+)
 def test_a_worker_of_the_engine_that_is_killed_costs_nothing(name: str, tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((5, "kill_driver_once"),))
-    outcomes = execute(find_engine(name, 2), enumerated({"a": 12}), work)
+    with ENGINES[name].started() as text:
+        outcomes = execute(find_engine(text, 2), enumerated({"a": 12}), work)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     assert work.attempts(5) == 2, "what is tested must have happened"
 

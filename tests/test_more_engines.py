@@ -1,6 +1,6 @@
-"""Engines that few have: Celery, ipyparallel, executorlib, Ray, Globus Compute.
+"""What is special about Celery, ipyparallel and Globus Compute; and Ray, which is too large for CI.
 
-Those that are not installed are skipped, in capitals; in CI that is a failure, but for Ray: ``make test-ray``.
+The other tests of engines run on Celery, ipyparallel and executorlib, too.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from inspect import Signature, signature
@@ -21,15 +21,13 @@ from brokers import need, running_celery, running_redis
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.futures import FuturesExecutor
-from pipetask.executors.futures.engine import BUILT_IN, Engine, find_engine
+from pipetask.executors.futures.engine import BUILT_IN, find_engine
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
 from toy_work import Recorder
 
 from conftest import TESTS  # isort: skip
 from test_engines import EDGES, LAYERS, execute, none_is_left, stages_of_death  # isort: skip
-
-ENGINES = ["celery", "ipyparallel", "executorlib", pytest.param("ray", marks=pytest.mark.ray)]
 
 COURIER = "pipetask.executors.futures.engines.celery_courier"
 
@@ -39,28 +37,16 @@ def _workers_find_these_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=":")
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """Two workers of each engine."""
-    if request.param == "ray" and importlib.util.find_spec("ray") is None:
-        pytest.skip("RAY IS NOT TESTED: make test-ray.")
-    need(request.param)
-    with ExitStack() as stack:
-        text = request.param
-        if text == "celery":
-            url, _ = stack.enter_context(running_redis())
-            stack.enter_context(running_celery(url, tmp_path / "worker.log"))
-            text = f"celery:{url}"
-        yield find_engine(text, 2)
-
-
 @pytest.mark.slow
-def test_an_engine_runs_a_graph_and_deaths_cost_what_they_must(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.ray
+def test_ray_runs_a_graph_and_deaths_cost_what_they_must(tmp_path: Path) -> None:
     """A worker of ours crashes, and one of the engine's is killed."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("RAY IS NOT TESTED: make test-ray.")
     graph = enumerated(LAYERS, EDGES)
     ids = {quantum.position: quantum.id for quantum in graph}
     work = Recorder(tmp_path, bombs=((ids[0], "segfault"), (ids[1], "fail"), (ids[4], "kill_driver_once")))
-    outcomes = execute(engine, graph, work)
+    outcomes = execute(find_engine("ray", 2), graph, work)
     status = {position: outcomes[id].status for position, id in ids.items()}
     blocked = dict.fromkeys((6, 7, 12), Status.BLOCKED)
     expected = {0: Status.KILLED, 1: Status.FAILED, **blocked}
