@@ -158,7 +158,7 @@ class WarmWorkers:
 
     def _of(self, home: Home, code: bytes | None = None) -> _Run:
         if home.key not in self._runs:
-            self._runs[home.key] = _Run(_LockedLauncher(home, code))
+            self._runs[home.key] = _Run(_LockedLauncher(home, code), home.folder)
             self._changed.set()
         if self._reaper is None:
             self._reaper = threading.Thread(target=self._reap, daemon=True, name="pipetask-reaper")
