@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from .marks import Claim, Marks, Terms
+from .marks import Claim, NodeMarks, Terms
 from .members import Member, Members, Membership
 from .places import PilotNode, PilotRound
 
@@ -66,7 +66,7 @@ class Agenda:
         seed: object = None,
     ):
         self._me, self._members, self._abilities = me, members, abilities or Abilities()
-        self._marks: Marks = round.marks
+        self._marks: NodeMarks = round.marks
         self._retries = round.settings.retries
         self._nodes: Mapping[int, PilotNode] = round.nodes()
         self._dependents = _turned_round(self._nodes)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Claim", "Marks", "Terms"]
+__all__ = ["Claim", "NodeMarks", "Terms"]
 
 _FOLDERS = ("ready", "claims", "over", "members", "about")
 
@@ -48,7 +48,7 @@ class Claim:
     terms: Terms
 
 
-class Marks:
+class NodeMarks:
     """The files of the nodes of a round.
 
     Parameters

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import PipetaskError
 from ..index import NodeIndex
-from .marks import Marks, Terms
+from .marks import NodeMarks, Terms
 
 __all__ = ["FOLDER", "PilotNode", "PilotRound", "PilotSettings", "last_round", "write_round"]
 
@@ -62,9 +62,9 @@ class PilotRound:
         return int(self.folder.name.rpartition("-")[2])
 
     @property
-    def marks(self) -> Marks:
+    def marks(self) -> NodeMarks:
         """The files of nodes."""
-        return Marks(self.folder)
+        return NodeMarks(self.folder)
 
     @property
     def leave(self) -> Path:
@@ -122,7 +122,7 @@ def write_round(
     number = 1 + len(list(home.glob("round-*")))
     draft = home / f".round-{uuid.uuid4().hex[:8]}"
     nodes = _nodes(index, None if wanted is None else set(wanted))
-    marks = Marks(draft)
+    marks = NodeMarks(draft)
     marks.create()
     rows = [(node.number, node.name, node.kind, node.needs) for node in nodes]
     (draft / "nodes.json").write_text(json.dumps(rows) + "\n", encoding="utf-8")
