@@ -121,16 +121,16 @@ def test_the_groups_that_help_shows_are_those_of_the_models(mode: str) -> None:
     [
         (
             "-j 8 --bundle-size 5",
-            "--bundle-size is an option of --mode condor and slurm, and quanta run with --mode multiprocess: leave it "
-            "out, or use one of those modes.",
+            "--bundle-size is an option of --mode condor, slurm, pbs and pjm, and quanta run with --mode "
+            "multiprocess: leave it out, or use one of those modes.",
         ),
         (
             "--no-submit --wait",
-            "--no-submit and --wait are options of --mode condor and slurm, .* leave them out",
+            "--no-submit and --wait are options of --mode condor, slurm, pbs and pjm, .* leave them out",
         ),
         (
             "--submit",
-            "--submit is an option of --mode condor and slurm, and quanta run with --mode in-process",
+            "--submit is an option of --mode condor, slurm, pbs and pjm, and quanta run with --mode in-process",
         ),
         ("--plan p", "--plan is an option of --mode dry-run, and quanta run with --mode in-process"),
         ("-j 2 --engine threads", "--engine is an option of --mode futures, .* --mode multiprocess"),
@@ -313,10 +313,12 @@ def test_the_example_of_the_guide(install: Install, capsys: pytest.CaptureFixtur
 @pytest.mark.slow
 def test_options_that_models_share_are_one(install: Install) -> None:
     install(other="Batch")
-    assert "Options of --mode condor, slurm, other:\n" in help_of()
+    assert "Options of --mode condor, slurm, pbs, pjm, other:\n" in help_of()
     made = make("--mode", "other", "--bundle-size", "5")
     assert made.options.bundle_size == 5
-    with pytest.raises(UsageError, match="--bundle-size is an option of --mode condor and slurm and other,"):
+    with pytest.raises(
+        UsageError, match="--bundle-size is an option of --mode condor, slurm, pbs, pjm and other,"
+    ):
         make("--bundle-size", "5")
 
 
@@ -324,7 +326,7 @@ def test_options_that_models_share_are_one(install: Install) -> None:
 def test_a_batch_system_has_options_of_its_own_and_those_of_all_batch_runs(install: Install) -> None:
     install(my="MySystem", queued="Queued")
     text = help_of()
-    assert "Options of --mode condor, slurm, my:\n  --run-dir DIR" in text
+    assert "Options of --mode condor, slurm, pbs, pjm, my:\n  --run-dir DIR" in text
     assert "Options of --mode my:\n  --share INTEGER" in text
     made = make("--mode", "my", "--bundle-size", "5", "--share", "3")
     assert made._options.bundle_size == 5

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .batch.condor import CondorSystem
     from .batch.executor import BatchExecutor
+    from .batch.pbs import PbsSystem
+    from .batch.pjm import PjmSystem
     from .batch.slurm import SlurmSystem
     from .batch.system import BatchSystem
     from .errors import PipetaskError, RegistrationError, UsageError
@@ -62,7 +64,9 @@ if TYPE_CHECKING:
     )
     from .options.graph import Anchor, GraphBuildOptions, GraphSaveOptions, GraphSelection, MockFailure
     from .options.models import DryRunOptions, FuturesOptions, InProcessOptions, MultiprocessOptions
+    from .options.pbs import PbsOptions
     from .options.pipeline import PipelineOptions
+    from .options.pjm import PjmOptions
     from .options.resources import ResourceOptions
     from .options.retries import RetryOptions
     from .options.slurm import SlurmOptions
@@ -129,10 +133,14 @@ __all__ = [
     "Outcomes",
     "OutputButler",
     "OutputOptions",
+    "PbsOptions",
+    "PbsSystem",
     "PipeBaseGraphExecutor",
     "PipelineOptions",
     "PipelineSource",
     "PipetaskError",
+    "PjmOptions",
+    "PjmSystem",
     "PreUpdate",
     "PreUpdateOptions",
     "ProfileOptions",
@@ -192,6 +200,8 @@ __all__ = [
 _HOMES = {
     "batch.condor": "CondorSystem",
     "batch.executor": "BatchExecutor",
+    "batch.pbs": "PbsSystem",
+    "batch.pjm": "PjmSystem",
     "batch.slurm": "SlurmSystem",
     "batch.system": "BatchSystem",
     "errors": "PipetaskError RegistrationError UsageError",
@@ -225,7 +235,9 @@ _HOMES = {
     "PreUpdate PreUpdateOptions QuantumBackedOptions QuantumOptions RunOptions",
     "options.graph": "Anchor GraphBuildOptions GraphSaveOptions GraphSelection MockFailure",
     "options.models": "DryRunOptions FuturesOptions InProcessOptions MultiprocessOptions",
+    "options.pbs": "PbsOptions",
     "options.pipeline": "PipelineOptions",
+    "options.pjm": "PjmOptions",
     "options.resources": "ResourceOptions",
     "options.retries": "RetryOptions",
     "options.slurm": "SlurmOptions",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -65,9 +65,15 @@ def _check_owners(
     what, it = ("is an option", "it") if len(same) == 1 else ("are options", "them")
     those = "that mode" if len(owners) == 1 else "one of those modes"
     raise UsageError(
-        f"{flags} {what} of --mode {' and '.join(owners)}, and quanta run with --mode {mode}: "
+        f"{flags} {what} of --mode {_listed(owners)}, and quanta run with --mode {mode}: "
         f"{'; '.join(filter(None, hints)) or f'leave {it} out, or use {those}'}."
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as they stand in a sentence."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _typed_for_others(

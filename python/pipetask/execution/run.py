@@ -107,6 +107,10 @@ def run(
     condor_config: str | Path | None = None,
     slurm: str | Iterable[str] = (),
     slurm_config: str | Path | None = None,
+    pbs: str | Iterable[str] = (),
+    pbs_config: str | Path | None = None,
+    pjm: str | Iterable[str] = (),
+    pjm_config: str | Path | None = None,
 ) -> RunSummary:
     """Execute a quantum graph in a repository, and return how each quantum ended.
 
@@ -120,9 +124,9 @@ def run(
     graph
         A ``.qg`` or ``.qgraph`` file, or a graph in memory, such as `build_graph` returns.
     mode
-        Execution model: ``in-process``, ``multiprocess``, ``futures``, ``dry-run``, ``condor``, ``slurm``, an
-        installed one, a class path, or an instance.  By default in-process for one process without a timeout, else
-        multiprocess.
+        Execution model: ``in-process``, ``multiprocess``, ``futures``, ``dry-run``, ``condor``, ``slurm``, ``pbs``,
+        ``pjm``, an installed one, a class path, or an instance.  By default in-process for one process without a
+        timeout, else multiprocess.
     route
         Labels, subsets or patterns that run with another model, as in ``isr=dask:tcp://HOST:PORT``.
     sinks

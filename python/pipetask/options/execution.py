@@ -87,8 +87,8 @@ class ExecutorOptions:
     mode: str | None = option(
         "--mode",
         metavar="MODE",
-        help="Execution model: in-process, multiprocess, futures, dry-run, condor, slurm, an installed one, or a class "
-        "path.",
+        help="Execution model: in-process, multiprocess, futures, dry-run, condor, slurm, pbs, pjm, an installed one, "
+        "or a class path.",
         default_text="in-process at -j 1 without --timeout and --route, else multiprocess",
         complete="modes",
     )

@@ -21,6 +21,8 @@ from .batch import BatchOptions
 from .condor import CondorOptions
 from .declaration import Declared, Option, declared
 from .models import DryRunOptions, FuturesOptions, InProcessOptions, MultiprocessOptions
+from .pbs import PbsOptions
+from .pjm import PjmOptions
 from .slurm import SlurmOptions
 
 __all__ = ["BUILT_IN", "BuiltIn", "model_groups", "unusable_models", "without_clashes"]
@@ -44,6 +46,8 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "dry-run": BuiltIn("pipetask.executors.dry_run:DryRunExecutor", (DryRunOptions,)),
     "condor": BuiltIn("pipetask.batch.condor:CondorSystem", (BatchOptions, CondorOptions)),
     "slurm": BuiltIn("pipetask.batch.slurm:SlurmSystem", (BatchOptions, SlurmOptions)),
+    "pbs": BuiltIn("pipetask.batch.pbs:PbsSystem", (BatchOptions, PbsOptions)),
+    "pjm": BuiltIn("pipetask.batch.pjm:PjmSystem", (BatchOptions, PjmOptions)),
 }
 """The execution models that come with pipetask, by mode."""
 

@@ -18,7 +18,7 @@ class RetryOptions:
         metavar="N",
         minimum=0,
         help="Further attempts at a quantum whose process was killed, unless memory ran out.",
-        default_text="0; on HTCondor and Slurm their setting 'retries'",
+        default_text="0; on batch systems their setting 'retries'",
     )
     error_retries: int | None = option(
         "--error-retries",
@@ -26,7 +26,7 @@ class RetryOptions:
         minimum=0,
         help="Further attempts at a quantum whose task raised; never after RepeatableQuantumError, "
         "InvalidQuantumError (exit codes 20 and 21) or MemoryError.",
-        default_text="0; on HTCondor and Slurm their setting 'error_retries'",
+        default_text="0; on batch systems their setting 'error_retries'",
     )
     retry_exceptions: tuple[str, ...] = option(
         "--retry-exceptions",
