@@ -91,7 +91,8 @@ def test_an_odd_path_reaches_a_job_of_pbs_as_it_is(
     text = SYSTEMS["pbs"][0].script(written("pbs", f"python={show}", path=run, first=False))
     subprocess.run(["sh"], input=text, env={"PATH": os.environ["PATH"], **variables}, text=True, check=True)
     node = ("isr_co_add-4", "isr_co_add-7")[int(element[-1])]
-    words = [str(run), "it's, $HOME", "4000", "-m", "pipetask.cli", "run-node", str(run), node, "-j", "1"]
+    words = [str(run), "it's, $HOME", "4000", "-m", "pipetask.cli", "run-node", str(run), node]
+    words += ["-j", "1", "--keep-failures-since", "0"]
     assert shown.read_text().splitlines() == words
     links = {path.name: path.readlink() for path in (run / "logs").iterdir()}
     assert links == {
@@ -110,7 +111,7 @@ def test_an_odd_path_reaches_a_job_of_pjm_as_it_is(tmp_path: Path) -> None:
     text = SYSTEMS["pjm"][0].script(written("pjm", *overrides, path=run, first=False))
     subprocess.run(["sh"], input=text, env={"PATH": os.environ["PATH"]}, text=True, check=True)
     program = ["-m", "pipetask.batch.pjm.node_list", str(run), "pjm/round-002/array-3.nodes"]
-    words = [*program, "pjm/logs/round-002-array-3.begun", "2-3", "4", "2"]
+    words = [*program, "pjm/logs/round-002-array-3.begun", "2-3", "4", "2", "0"]
     assert shown.read_text().splitlines() == [str(run), "it's, $HOME", "4000", *words]
 
 

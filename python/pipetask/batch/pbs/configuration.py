@@ -41,7 +41,7 @@ class PbsJobSettings(JobSettings):
 class PbsRunSettings(RunSettings):
     """What holds for the run as a whole."""
 
-    flavour: str
+    flavour: str = OPENPBS
 
 
 @dataclass(frozen=True)

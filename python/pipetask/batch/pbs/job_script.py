@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from ..queueing.configuration import clock
 from ..queueing.dialect import Written
-from ..queueing.job_script import beginning, chosen_node, command, exports, links, told, wait_for_first
+from ..queueing.job_script import (
+    beginning,
+    chosen_node,
+    command,
+    exports,
+    links,
+    run_once,
+    told,
+    wait_for_first,
+)
 from .configuration import TORQUE, PbsJobSettings
 from .said import FOLDER as SAID
 
@@ -32,8 +41,12 @@ def script(written: Written[PbsJobSettings]) -> str:
         f"{exports(environment)}"
         f"{wait_for_first(written)}"
         f"{told(str(demand.memory), str(demand.time))}"
-        f"exec {command(written)}\n"
+        f"{_run(written)}"
     )
+
+
+def _run(written: Written[PbsJobSettings]) -> str:
+    return f"exec {command(written)}\n" if written.array.labels else run_once(written)
 
 
 def submit_options(written: Written[PbsJobSettings]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..names import FINAL, FIRST
 from ..queueing.configuration import clock
 from ..queueing.dialect import Written
-from ..queueing.job_script import beginning, command, exports, nodes_file, told, wait_for_first
+from ..queueing.job_script import beginning, exports, nodes_file, run_once, told, wait_for_first
 from .configuration import PjmJobSettings
 from .files import FOLDER, log, released
 
@@ -48,7 +48,7 @@ def _run(written: Written[PjmJobSettings]) -> str:
             f"ln -sf ../{log(written.round, array.number, suffix)} {called}.{suffix}\n"
             for suffix in ("out", "err")
         )
-        return f"{outputs}exec {command(written)}\n"
+        return f"{outputs}{run_once(written)}"
     words = [
         *shlex.split(settings.launcher),
         *shlex.split(settings.container),
@@ -56,7 +56,7 @@ def _run(written: Written[PjmJobSettings]) -> str:
     ]
     words += ["-m", f"{__package__}.node_list", str(written.run_directory), nodes_file(FOLDER, written)]
     words += [log(written.round, array.number, "begun"), f"{written.round}-{array.number}"]
-    words += [str(settings.slots_for(array.demand.memory)), str(settings.cpus)]
+    words += [str(settings.slots_for(array.demand.memory)), str(settings.cpus), str(written.since)]
     return f"exec {shlex.join(words)}\n"
 
 

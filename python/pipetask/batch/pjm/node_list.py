@@ -56,13 +56,13 @@ class NodeList:
         What their logs are called after the name of the node.
     slots
         How many nodes run at a time.
-    processes
-        Quanta that run at the same time in a node.
+    more
+        Further arguments for a node.
     """
 
-    def __init__(self, run_directory: Path, begun: Path, called: str, slots: int, processes: int):
+    def __init__(self, run_directory: Path, begun: Path, called: str, slots: int, more: Sequence[str] = ()):
         self._path, self._begun, self._called = run_directory, begun, called
-        self._slots, self._processes = slots, processes
+        self._slots, self._more = slots, more
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._longest = 0.0
         self._stopped = False
@@ -88,7 +88,7 @@ class NodeList:
         # Names of nodes have dots in them, so no suffix can be replaced.
         with Path(f"{log}.out").open("ab") as out, Path(f"{log}.err").open("ab") as err:
             process = subprocess.Popen(
-                [sys.executable, *job_arguments(self._path, node, self._processes)],
+                [sys.executable, *job_arguments(self._path, node), *self._more],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -119,9 +119,10 @@ def _end(pid: int) -> None:
 
 def main(words: Sequence[str]) -> int:
     """Run the nodes that a file names."""
-    path, nodes, begun, called, slots, processes = words
+    path, nodes, begun, called, slots, processes, since = words
     names = share(Path(nodes).read_text().splitlines(), os.environ)
-    return NodeList(Path(path), Path(begun), called, int(slots), int(processes)).run(names)
+    more = ["-j", processes, "--keep-failures-since", since]
+    return NodeList(Path(path), Path(begun), called, int(slots), more).run(names)
 
 
 if __name__ == "__main__":
