@@ -56,13 +56,15 @@ class NodeList:
         What their logs are called after the name of the node.
     slots
         How many nodes run at a time.
-    more
-        Further arguments for a node.
+    processes
+        Quanta that run at the same time in a node.
+    since
+        Failures of attempts that began later stand, in nanoseconds since 1970-01-01 UTC.
     """
 
-    def __init__(self, run_directory: Path, begun: Path, called: str, slots: int, more: Sequence[str] = ()):
+    def __init__(self, run_directory: Path, begun: Path, called: str, slots: int, processes: int, since: int):
         self._path, self._begun, self._called = run_directory, begun, called
-        self._slots, self._more = slots, more
+        self._slots, self._processes, self._since = slots, processes, since
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._longest = 0.0
         self._stopped = False
@@ -88,7 +90,12 @@ class NodeList:
         # Names of nodes have dots in them, so no suffix can be replaced.
         with Path(f"{log}.out").open("ab") as out, Path(f"{log}.err").open("ab") as err:
             process = subprocess.Popen(
-                [sys.executable, *job_arguments(self._path, node), *self._more],
+                [
+                    sys.executable,
+                    *job_arguments(self._path, node, self._processes),
+                    "--keep-failures-since",
+                    str(self._since),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -121,8 +128,8 @@ def main(words: Sequence[str]) -> int:
     """Run the nodes that a file names."""
     path, nodes, begun, called, slots, processes, since = words
     names = share(Path(nodes).read_text().splitlines(), os.environ)
-    more = ["-j", processes, "--keep-failures-since", since]
-    return NodeList(Path(path), Path(begun), called, int(slots), more).run(names)
+    each = NodeList(Path(path), Path(begun), called, int(slots), int(processes), int(since))
+    return each.run(names)
 
 
 if __name__ == "__main__":
