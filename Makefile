@@ -90,7 +90,7 @@ $(PEER)/.bps: $(PEER)/.installed
 	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-htcondor 'htcondor<25'
 	touch $@
 
-# And its way to Parsl.
+# And its way to Parsl, which calls the configuration of a Parsl of 2025.
 $(PEER)/.bps-parsl: $(PEER)/.bps
-	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-parsl
+	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-parsl 'parsl<2026'
 	touch $@

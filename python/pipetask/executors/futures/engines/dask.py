@@ -18,7 +18,10 @@ _SETTINGS = {
     # scheduler, which would give a function that kills workers to one after the other.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.daemon": False,  # workers start processes
-    "distributed.worker.profile.enabled": False,  # it would look at our waiting function a hundred times a second
+    # Our functions only wait, so there is nothing to see for what would look at them up to a hundred times a second.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
 }
 
 RECOUNT = 5.0
@@ -90,7 +93,11 @@ class Dask(Engine):
         with dask.config.set(_SETTINGS):
             if self._address is None:
                 self._cluster = LocalCluster(
-                    n_workers=self._workers, threads_per_worker=1, processes=True, dashboard_address=None
+                    n_workers=self._workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    memory_limit=0,  # Dask would watch, and kill, processes that use next to nothing
                 )
             self._client = Client(self._cluster or self._address, set_as_default=False, timeout=CONNECTING)
         self._executor = self._client.get_executor(pure=False, retries=0)
