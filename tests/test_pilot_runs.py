@@ -34,7 +34,7 @@ from conftest import environment  # isort: skip
 
 pytestmark = pytest.mark.slow
 
-QUICK = PilotSettings(beat=0.2, stale=4.0, pause=0.05, longest_pause=0.5)
+QUICK = PilotSettings(beat=0.2, stale=4.0, pause=0.05, longest_pause=0.5, grace=60.0)
 
 
 class TestPilots:
@@ -64,9 +64,16 @@ class Started:
         wait_until(lambda: watch.phase().over, "the run is over", 120)
         return str(json.loads(run_here("status", str(self.directory.path), "--json").out)["phase"])
 
-    def pilots(self, state: str = "runs") -> list[KnownPilot]:
-        """Return the pilots that are in a state."""
-        return [pilot for pilot in look_at_pilots(self.directory).pilots if pilot.state == state]
+    def pilot_of(self, node: str) -> KnownPilot:
+        """Wait until a pilot is seen to run a node, and return it."""
+        found: list[KnownPilot] = []
+
+        def is_seen() -> bool:
+            found[:] = [pilot for pilot in look_at_pilots(self.directory).there if pilot.node == node]
+            return bool(found)
+
+        wait_until(is_seen, f"{node} is seen to run", 60)
+        return found[0]
 
     def wait_until_begun(self, *ids: int) -> None:
         wait_until(lambda: self.work.started() >= set(ids), f"{ids} have begun", 120)
@@ -103,8 +110,7 @@ def test_what_a_killed_pilot_ran_is_taken_over(tmp_path: Path) -> None:
     run = start(tmp_path, {"a": 2, "b": 1}, [(0, 2), (1, 2)], {0: Misbehaviour.HANG_UNTIL_MENDED}, 2)
     run.wait_until_begun(0, 1)
     wait_until(lambda: run.work.ended(1) is not None, "the other has ended", 60)
-    wait_until(lambda: bool(run.pilots()), "one is seen to run it", 60)
-    (victim,) = run.pilots()
+    victim = run.pilot_of("a-0")
     os.kill(victim.about.process, signal.SIGKILL)
     run.work.mend()
     assert run.end() == "succeeded"
@@ -115,8 +121,7 @@ def test_what_a_killed_pilot_ran_is_taken_over(tmp_path: Path) -> None:
 def test_a_pilot_that_is_warned_gives_back_what_it_runs(tmp_path: Path) -> None:
     run = start(tmp_path, {"a": 1}, [], {0: Misbehaviour.HANG_UNTIL_MENDED}, 1)
     run.wait_until_begun(0)
-    wait_until(lambda: bool(run.pilots()), "it is seen to run it", 60)
-    (warned,) = run.pilots()
+    warned = run.pilot_of("a-0")
     os.kill(warned.about.process, signal.SIGUSR2)
     wait_until(
         lambda: exit_codes(run.directory, 0)[:1] == [ExitCode.OUT_OF_TIME], "it was ended in order", 60

@@ -33,9 +33,6 @@ __all__ = ["JOB_VARIABLE", "run_pilot"]
 JOB_VARIABLE = "PIPETASK_PILOT_JOB"
 """Environment variable in which a batch system may say what it calls the job of a pilot."""
 
-_GRACE = 5.0
-"""Seconds that a node has to end when it is interrupted; soon afterwards, a batch system kills the job."""
-
 _TICK = 0.5
 _IN_A_ROW = 3
 """Nodes after whose failure, one after the other, a pilot takes its own machine for broken."""
@@ -89,7 +86,7 @@ def run_pilot(directory: RunDirectory, *, processes: int = 1) -> int:
             pilot = _Pilot(directory, round, me, agenda, worker, stop, about)
             code = pilot.run()
         finally:
-            worker.close(_GRACE)
+            worker.close(round.settings.grace)
         me.leave()  # not if anything was raised: then others take over what it had
         return code
 
@@ -196,12 +193,12 @@ class _Pilot:
             if self._beat():
                 if kill_at is None and not self.agenda.holds(claim):
                     _say(f"node {claim.node} was taken over by another pilot, so it is interrupted here")
-                    kill_at = time.monotonic() + _GRACE
+                    kill_at = time.monotonic() + self._settings.grace
                 if not self._leaves and self._departures.is_my_turn(busy=True):
                     self._leaves = True
                     self.worker.finish()
             if self.stop and kill_at is None:
-                kill_at = time.monotonic() + _GRACE
+                kill_at = time.monotonic() + self._settings.grace
             if kill_at is not None:
                 self.worker.interrupt()
                 if time.monotonic() > kill_at:

@@ -32,6 +32,9 @@ class PilotSettings:
     """Seconds until one that has nothing to do looks again; the pause grows."""
 
     longest_pause: float = 30.0
+    grace: float = 5.0
+    """Seconds that a node has to end when it is interrupted; soon afterwards, a batch system kills the job."""
+
     retries: int = 5
     """How often a node is run again after it was killed or something around it was broken."""
 

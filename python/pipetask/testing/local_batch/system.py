@@ -76,7 +76,7 @@ class LocalBatchSystem(BatchSystem):
     ):
         self._walltime, self._pilots = walltime, pilots
         self._pilot_settings = pilot_settings or PilotSettings(
-            beat=0.5, stale=10.0, pause=0.05, longest_pause=1.0
+            beat=0.5, stale=60.0, pause=0.05, longest_pause=1.0
         )
         self._slots, self._attempts, self._memory = slots, attempts, memory
         self._losses, self._shared = tuple(losses), shared
