@@ -47,8 +47,17 @@ def test_what_a_stopped_worker_has_is_given_to_another(
     outcomes = execute(find_engine("processes", 2), enumerated({"a": 12}), work)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     assert work.attempts(5) > 1, "what is tested must have happened"
-    assert "Nothing is heard of the worker that runs a (number=5)" in caplog.text
+    assert "Nothing is heard of the worker that runs a (number=" in caplog.text
     none_is_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_manager_of_parsl_that_is_killed_costs_nothing(tmp_path: Path) -> None:
+    work = Recorder(tmp_path, bombs=((5, "kill_manager_once"),))
+    outcomes = execute(find_engine("parsl", 2), enumerated({"a": 12}), work)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
+    assert work.attempts(5) == 2, "what is tested must have happened"
+    none_is_left(tmp_path)  # workers end with their manager
 
 
 # Workers with another interpreter.

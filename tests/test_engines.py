@@ -26,7 +26,8 @@ from pipetask.executors.base import ExecutionContext
 from pipetask.executors.futures import FuturesExecutor
 from pipetask.executors.futures.engine import Engine, _remedy, find_engine
 from pipetask.executors.futures.engines.parsl import Parsl
-from pipetask.executors.futures.far_side import Answer, Order, note_end, run_bundle
+from pipetask.executors.futures.environment import USUAL
+from pipetask.executors.futures.far_side import Answer, Order, note_end, run_bundle, warm_up
 from pipetask.executors.futures.lone_worker import Limits
 from pipetask.executors.futures.probe import versions
 from pipetask.executors.futures.shared_folder import SharedFolder
@@ -214,6 +215,23 @@ def test_idle_workers_notice_the_end_of_their_run(tmp_path: Path, sign: str) -> 
     none_is_left(tmp_path)  # long before they would end for want of work
     WARM_WORKERS._over.clear()
     assert not answer.failure
+
+
+@pytest.mark.slow
+def test_what_was_started_for_a_run_without_bundles_ends_with_it(tmp_path: Path) -> None:
+    folder = SharedFolder.make(tmp_path / "shared")
+    before = {each.pid for each in psutil.Process().children(recursive=True)}
+    warm_up("short run", {}, folder=folder)
+    started = {each.pid for each in psutil.Process().children(recursive=True)} - before
+    assert started
+    folder.remove()
+    while ("short run", USUAL) in WARM_WORKERS._runs:
+        time.sleep(0.05)
+    assert not WARM_WORKERS.is_over("short run"), "it may go on without the folder"
+    while started & {each.pid for each in psutil.Process().children(recursive=True)}:
+        time.sleep(0.05)
+    warm_up("short run", {}, folder=folder)
+    assert ("short run", USUAL) not in WARM_WORKERS._runs, "it would not notice the end"
 
 
 @pytest.mark.slow
@@ -469,7 +487,7 @@ def test_workers_that_do_not_see_the_folder_are_told_of_once(caplog: pytest.LogC
             "no_such_module.Engine",
             "cannot be imported .*: install its package, or put the folder .* PYTHONPATH",
         ),
-        ("pipetask.text:Engine", "has no attribute 'make': write .* package.module.Class:ARGUMENT"),
+        ("pipetask.errors:Engine", "has no attribute 'make': write .* package.module.Class:ARGUMENT"),
         (
             "pipetask.no_such_module.Engine:x",
             r"cannot be imported \(No module named 'pipetask.no_such_module'\)\.",

@@ -73,9 +73,12 @@ class WarmWorkers:
         home
             The run, and the environment.
         """
+        folder = home.folder
+        if folder is not None and folder.level() is StopLevel.KILL:
+            return  # the run has ended, or it cannot be seen from here when it does
         with self._lock:
             if not self.is_over(home.run):
-                self._of(home)
+                self._of(home).sign = folder
 
     def take(self, home: Home, recipe: RunnerSpec, code: bytes | None = None) -> LoneWorker:
         """Return a worker for a bundle: the one that has worked last, or a new one.
@@ -158,7 +161,7 @@ class WarmWorkers:
 
     def _of(self, home: Home, code: bytes | None = None) -> _Run:
         if home.key not in self._runs:
-            self._runs[home.key] = _Run(_LockedLauncher(home, code), home.folder)
+            self._runs[home.key] = _Run(_LockedLauncher(home, code))
             self._changed.set()
         if self._reaper is None:
             self._reaper = threading.Thread(target=self._reap, daemon=True, name="pipetask-reaper")
@@ -174,7 +177,7 @@ class WarmWorkers:
                 idle = not mine.n_busy and time.monotonic() > mine.used + IDLE_SECONDS
                 if self.is_over(key[0]) or mine.is_over():
                     self.end(key[0])
-                elif idle:
+                elif idle or mine.is_unused():
                     self._rest(key)
 
     def _rest(self, key: tuple[str, Environment]) -> None:
@@ -231,6 +234,9 @@ class _Run:
 
     launcher: _LockedLauncher
     folder: SharedFolder | None = None
+    sign: SharedFolder | None = None
+    """A folder that was seen before the first bundle.  The run may go on without it."""
+
     idle: list[LoneWorker] = field(default_factory=list)
     n_busy: int = 0
     used: float = field(default_factory=time.monotonic)
@@ -244,6 +250,11 @@ class _Run:
     def is_over(self) -> bool:
         """Return whether the folder says that the run is over."""
         return self.folder is not None and self.folder.level() is StopLevel.KILL
+
+    def is_unused(self) -> bool:
+        """Return whether the run has probably ended before this process had a bundle of it."""
+        waits = self.folder is None and not self.n_busy
+        return waits and self.sign is not None and self.sign.level() is StopLevel.KILL
 
 
 def _log_file(folder: SharedFolder | None) -> Path:

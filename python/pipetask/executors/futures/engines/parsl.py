@@ -14,6 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any, Self
 
+import psutil
+
 from ..engine import Engine
 from .named import named
 
@@ -115,10 +117,14 @@ def _attended(command: int, function: Callable[..., Any], /, *arguments: Any) ->
 
 @functools.cache
 def _end_with_manager() -> None:
-    if (manager := multiprocessing.parent_process()) is not None:
+    if (manager := multiprocessing.parent_process()) is not None and manager.pid is not None:
+        beside = [each for each in psutil.Process(manager.pid).children() if each.pid != os.getpid()]
 
         def wait() -> None:
             manager.join()
+            for each in beside:  # Parsl has started a process there that would stay for ever
+                with contextlib.suppress(psutil.Error):
+                    each.kill()
             os._exit(1)  # our own workers end with this process
 
         threading.Thread(target=wait, daemon=True, name="pipetask-manager").start()
