@@ -30,6 +30,7 @@ BENCHES: dict[str, Bench] = {
     "condor_90": condor.condor_90,
     "slurm_large": slurm.slurm_large,
     "slurm_90": slurm.slurm_90,
+    "slurm_parsl": slurm.slurm_parsl,
     "report_page": report_page.report_page,
     "growth": growth.growth,
     "journal": journal.journal,

@@ -19,13 +19,14 @@ from pipetask.graph.enumeration import EnumeratedGraph
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, MockPipeline, enumerated
 
+from .bps import Bps
 from .condor import run_on_pool
 from .harness import HERE, OURS, Figure, checked, median, run_words, scratch, timed_command
 
 if TYPE_CHECKING:
     from slurm.machine import Machine
 
-__all__ = ["slurm_90", "slurm_large"]
+__all__ = ["slurm_90", "slurm_large", "slurm_parsl"]
 
 _SAMPLE = 200
 """Submissions that stand for those of a whole run."""
@@ -100,6 +101,22 @@ def slurm_90(repeat: int) -> Iterator[Figure]:
     yield Figure(name, ours, other, "our own --mode condor", "s", ours / other, 1.2, at_least=False)
 
 
+def slurm_parsl(repeat: int) -> Iterator[Figure]:
+    """The same graph on Slurm: through us, and through LSST's ctrl_bps_parsl (once)."""
+    sys.path.insert(0, str(HERE.parent / "tests"))
+    from slurm.machine import Machine, MachineOptions
+
+    bps = Bps.find()
+    if bps is None or not bps.has_parsl:
+        print("NOT MEASURED: ctrl_bps_parsl is not installed beside bps; use `make bench`.", file=sys.stderr)
+        return
+    with scratch() as folder, Machine(MachineOptions(memory=16_000)) as machine:
+        ours = median(_run_on_slurm(machine, folder / f"{number}") for number in range(repeat))
+        peer = _run_by_parsl(bps, machine, folder / "parsl")
+    name = "90 small quanta on 4 slots of Slurm, through LSST's command"
+    yield Figure(name, ours, peer, "bps submit with ctrl_bps_parsl", "s", peer / ours, 3)
+
+
 def _run_on_slurm(machine: Machine, folder: Path) -> float:
     root = folder / "repo"
     MockPipeline(exposures=10, detectors=4).make(root)
@@ -110,6 +127,32 @@ def _run_on_slurm(machine: Machine, folder: Path) -> float:
     watch = [*OURS, "status", str(folder / "run"), "--watch", "--interval", "0.5"]
     checked(timed_command(watch, **variables))
     return time.monotonic() - start
+
+
+def _run_by_parsl(bps: Bps, machine: Machine, folder: Path) -> float:
+    """Return the seconds that LSST's ctrl_bps_parsl takes, which waits for the end."""
+    root = folder / "repo"
+    MockPipeline(exposures=10, detectors=4).make(root)
+    # One block with all slots; everything else is its default.
+    site = {
+        "class": "lsst.ctrl.bps.parsl.sites.Slurm",
+        "nodes": 1,
+        "cores_per_node": 4,
+        "walltime": "01:00:00",
+    }
+    settings = {
+        "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
+        "computeSite": "here",
+        "site": {"here": {**site, "run_dir": str(folder / "runinfo")}},
+    }
+    words = bps.words("submit", bps.configure(root, folder / "bps", settings))
+    path = f"{bps.environment / 'bin'}{os.pathsep}{machine.environment['PATH']}"
+    variables = {**bps.variables, "SLURM_CONF": str(machine.configuration), "PATH": path}
+    seconds = checked(timed_command(words, **variables)).seconds
+    stored = sum(1 for path in root.rglob("exposure_summary*") if path.is_file())
+    if stored != 10:  # bps succeeds whatever becomes of its jobs
+        raise RuntimeError(f"bps with ctrl_bps_parsl has stored {stored} of 10 summaries; see {folder}")
+    return seconds
 
 
 def _graph() -> EnumeratedGraph:
