@@ -27,7 +27,7 @@ from pipetask.executors.futures import FuturesExecutor
 from pipetask.executors.futures.engine import Engine, _remedy, find_engine
 from pipetask.executors.futures.engines.parsl import Parsl
 from pipetask.executors.futures.environment import USUAL
-from pipetask.executors.futures.far_side import Answer, Order, note_end, run_bundle, warm_up
+from pipetask.executors.futures.far_side import Answer, Order, _tickets, note_end, run_bundle, warm_up
 from pipetask.executors.futures.lone_worker import Limits
 from pipetask.executors.futures.probe import versions
 from pipetask.executors.futures.shared_folder import SharedFolder
@@ -372,6 +372,16 @@ class Failing:
     def __call__(self, id: int) -> None:
         if id in self._failing:
             raise ValueError("it is to fail")
+
+
+def test_quanta_look_what_is_there_where_their_bundle_may_have_been_begun_before(tmp_path: Path) -> None:
+    folder = SharedFolder.make(tmp_path / "shared")
+    order = Order("a run", 1, b"", (Ticket(0, bytes(16)),), Limits(None, 5.0), folder, {})
+    with folder.recording(1) as writer:
+        assert _tickets(order, writer) == order.tickets
+    folder.bundle(2).symlink_to(tmp_path / "gone" / "file")  # it cannot be made
+    with folder.recording(2) as writer:
+        assert [ticket.attempt for ticket in _tickets(order, writer)] == [2]
 
 
 # The end of an engine.

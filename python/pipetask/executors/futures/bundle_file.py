@@ -120,6 +120,11 @@ class BundleWriter:
         if self._is_ours:
             _HEART.add(self)
 
+    @property
+    def is_first(self) -> bool:
+        """Whether it is certain that the bundle has not been begun before, and will not be begun again."""
+        return self._is_ours and self._file is not None
+
     def note(self, outcome: QuantumOutcome) -> None:
         """Write down an outcome."""
         self._note(outcome.to_wire())

@@ -131,7 +131,9 @@ class Dispatch:
         self._policy = policy
         self._folder = folder
         self._variables = variables
-        runner = context.runner.resuming() if engine.reruns else context.runner
+        # In a shared folder a bundle can be begun only once; otherwise each quantum has to look what is there.
+        unguarded = engine.reruns and folder is None
+        runner = context.runner.resuming() if unguarded else context.runner
         self._runner = pickle.dumps(runner)
         self._frontier = Frontier(quanta, context.retries, elsewhere=context.elsewhere)
         self._bundler = bundler_for(

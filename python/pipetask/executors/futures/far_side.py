@@ -157,13 +157,20 @@ def run_bundle(order: Order) -> Answer:
                 if writer is not None:
                     writer.note(outcome)
 
-            worker.run(order.tickets, order.limits, signals.level, note)
+            worker.run(_tickets(order, writer), order.limits, signals.level, note)
             again = not signals.level()  # otherwise it has been told to stop
         return Answer(tuple(outcomes), tuple(worker.left_behind))
     except WorkerStartError as error:
         return Answer(tuple(outcomes), failure=error.error)
     finally:
         WARM_WORKERS.put(home, worker, again=again)
+
+
+def _tickets(order: Order, writer: BundleWriter | None) -> tuple[Ticket, ...]:
+    """Return the quanta; where none can tell whether another process has begun them, they look what is there."""
+    if writer is None or writer.is_first:
+        return order.tickets
+    return tuple(ticket._replace(attempt=ticket.attempt + 1) for ticket in order.tickets)
 
 
 def warm_up(
