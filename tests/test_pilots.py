@@ -129,7 +129,7 @@ def test_what_a_pilot_ended_before_it_died_is_not_run_again(tmp_path: Path, cloc
     assert taken(heir).node == 1
 
 
-def test_a_node_that_nobody_has_offered_is_found(tmp_path: Path) -> None:
+def test_a_node_that_was_not_offered_is_found(tmp_path: Path) -> None:
     """The last two that it needs may each not have seen that the other was over."""
     round = make_round(tmp_path, [(), (), (0, 1)])
     agenda = make_agenda(round, "one")
@@ -264,7 +264,7 @@ def operations(folder: Path, size: int, pilots: int) -> float:
 
 
 @pytest.mark.slow
-def test_what_a_node_costs_grows_neither_with_the_run_nor_with_the_pilots(tmp_path: Path) -> None:
+def test_what_a_node_costs_does_not_grow_with_the_run_and_little_with_the_pilots(tmp_path: Path) -> None:
     few = operations(tmp_path / "few", 100, 4)
     many = operations(tmp_path / "many", 600, 4)
     crowd = operations(tmp_path / "crowd", 600, 60)

@@ -7,7 +7,7 @@ batch system: a pilot is a command, and a system has only to run some of them, a
 
     pilots/round-001/
         nodes.json        what there is to run, and what each node needs
-        ready/N.G         node N may be taken        ◄── who has ended the last node that N needs
+        ready/N.G         node N may be taken        ◄── the pilot that ended the last node that N needs
         claims/N.G        node N is taken            ◄── created by one pilot only (O_EXCL), and never removed
         over/N            node N has ended           ◄── its pilot
         members/…         one file for each pilot, which it renames: that it lives, and what it runs
@@ -22,8 +22,8 @@ the name of its file has not changed for a while by the observer's own clock: cl
 the job: it shows that it lives, and has a warm process (`worker`) run the nodes.  `places` writes a round, `following`
 finds what is left for another one, and `look` tells what a person wants to know.
 
-A pilot does not look at all nodes.  Whoever ends a node looks at those that need it, so what a node costs does not grow
-with the run or with the number of pilots.
+A pilot does not look at all nodes.  The one that ends a node looks at those that need it, so what a node costs does not
+grow with the run, and little with the number of pilots.
 """
 
 from __future__ import annotations

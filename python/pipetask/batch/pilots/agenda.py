@@ -14,7 +14,7 @@ from .places import PilotNode, PilotRound
 __all__ = ["Abilities", "Agenda"]
 
 _MISSES = 2
-"""Nodes that others have taken before this pilot lists anew what is ready."""
+"""Nodes that others have taken before this pilot lists again what is ready."""
 
 _SPREAD = 4
 """Pilots take one of the next so many nodes for each pilot, so that they seldom want the same."""
@@ -143,7 +143,7 @@ class Agenda:
         return True
 
     def _claim(self, node: int, generation: int, terms: Terms) -> Claim | None:
-        # Said before, so that whoever finds this pilot dead knows what it may have taken.
+        # Said before, so that a pilot that finds this one dead knows what it may have taken.
         self._me.take(node, generation)
         claim = Claim(node, generation, terms)
         taken = self._marks.claim(claim, self._me.id)
@@ -233,7 +233,7 @@ class Agenda:
     def can_still_come(self) -> bool:
         """Return whether there may be something for this pilot later.
 
-        Two looks at all pilots, with one at what is ready in between: if nobody runs anything, and nobody has taken
+        Two looks at all pilots, with one at what is ready in between: if no pilot runs anything, and none has taken
         anything meanwhile, then nothing becomes ready any more.
         """
         self._members.look()
@@ -252,7 +252,7 @@ class Agenda:
         return {replace(member, sequence=0) for member in self._members.living() if member.id != self._me.id}
 
     def _find_forgotten(self) -> bool:
-        """Offer nodes that are ready and that nobody has offered; return whether there are any.
+        """Offer nodes that are ready and that no pilot has offered; return whether there are any.
 
         Where a file system shows late what others have written, the last two of those that a node needs may each
         have missed that the other one was over.

@@ -18,7 +18,7 @@ _FOLDERS = ("ready", "claims", "over", "members", "about")
 
 @dataclass(frozen=True)
 class Terms:
-    """What is known of a node when somebody takes it."""
+    """What is known of a node when a pilot takes it."""
 
     failures: int = 0
     """How often it was killed, or something around it was broken."""
@@ -88,7 +88,7 @@ class NodeMarks:
         return (self._ready / f"{node}.{generation}").exists()
 
     def terms_of_offer(self, node: int, generation: int) -> Terms | None:
-        """Return what is known of a node that may be taken; `None` if somebody has taken it."""
+        """Return what is known of a node that may be taken; `None` if it was taken."""
         content = _read(self._ready / f"{node}.{generation}")
         return None if content is None else Terms(**content)
 

@@ -234,7 +234,7 @@ class _Pilot:
         _say(f"node {claim.node} is given up: it was killed, or something around it was broken, too often")
         code = ExitCode.INFRASTRUCTURE
         if self.agenda.holds(claim):
-            # Whoever looks for what a node has written need not wait for one that has an end.
+            # A job that looks for what a node has written need not wait if the last attempt has an end.
             AttemptWriter(self.directory.outcomes, claim.node, self.about.host, self.about.memory).end(code)
         self.agenda.end(claim, code)
 

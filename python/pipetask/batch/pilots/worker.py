@@ -216,7 +216,7 @@ class _Listener:
                     number, _, log = line.removesuffix("\n").partition(" ")
                     self.orders.put((number, log))
         self.orders.put(None)
-        while True:  # the pilot has died, and nobody needs what runs
+        while True:  # the pilot has died, and another one takes over what runs
             os.kill(os.getpid(), _INTERRUPT)
             time.sleep(_TICK)
 
