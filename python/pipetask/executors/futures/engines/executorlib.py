@@ -50,7 +50,7 @@ class Executorlib(LocalEngine):
         """Have a function called."""
         if self._broken:
             raise BrokenExecutor("executorlib has lost a worker")  # which it does not replace
-        future = super().submit(function, *arguments)
+        future = super().submit(_call, function, *arguments)
         future.add_done_callback(self._look_at)
         return future
 
@@ -64,6 +64,11 @@ class Executorlib(LocalEngine):
         self._broken = False
         if executor is not None:
             executor.shutdown(wait=False)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function, of which executorlib would want to know the signature."""
+    return function(*arguments)
 
 
 def _this_machine(workers: int) -> Any:
