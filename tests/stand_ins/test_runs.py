@@ -30,7 +30,7 @@ def causes(run: PlainRun, system: str, round: int) -> dict[str, str]:
 
 def test_torque_has_words_of_its_own_for_arrays(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in("torque")
-    bench = LocalBench("stand_ins.plain_systems:torque", tmp_path, timeout=60)
+    bench = LocalBench("stand_ins.plain_systems:torque", tmp_path, timeout=120)
     run = PlainRun(bench, {"a": 3, "b": 3}, PAIRS, options={"bundle_size": 1})
     run.submit()
     assert run.wait()["phase"] == "succeeded"
@@ -43,14 +43,14 @@ def test_a_job_that_is_killed_at_its_walltime_gets_more_in_another_round(
 ) -> None:
     folder = stand_in(system)
     monkeypatch.setenv(SETTINGS, json.dumps(["time=10min", "retries=0"]))
-    bench = LocalBench(f"stand_ins.plain_systems:{system}", tmp_path, timeout=60)
+    bench = LocalBench(f"stand_ins.plain_systems:{system}", tmp_path, timeout=120)
     bad = {0: Misbehaviour.HANG_UNTIL_MENDED}
     run = PlainRun(bench, {"a": 2, "b": 1}, [(0, 2), (1, 2)], bad, {"bundle_size": 1})
     run.submit()
     run.wait_until_begun(0)
     Jobs(folder).flag(job, "late")
     second = run.path / system / "round-002" / "round.json"
-    wait_until(second.exists, "there is another round", 60)
+    wait_until(second.exists, "there is another round", 120)
     run.work.mend()
     assert run.wait()["phase"] == "succeeded"
     found = causes(run, system, 2)
@@ -67,7 +67,7 @@ def test_a_request_whose_answer_is_lost_is_looked_for(
     stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = stand_in("pbs")
-    bench = LocalBench("stand_ins.plain_systems:pbs", tmp_path, timeout=60)
+    bench = LocalBench("stand_ins.plain_systems:pbs", tmp_path, timeout=120)
     run = PlainRun(bench, {"a": 2, "b": 2}, [(0, 2), (1, 3)], options={"bundle_size": 1})
     qsub = folder / "bin" / "qsub"
     real = qsub.rename(folder / "bin" / "real-qsub")
@@ -87,14 +87,14 @@ def test_nodes_that_do_not_fit_into_a_job_of_pjm_run_in_another_round(
 ) -> None:
     folder = stand_in("pjm")
     monkeypatch.setenv(SETTINGS, json.dumps(["time=10min", "slots=1", "retries=0"]))
-    bench = LocalBench("stand_ins.plain_systems:pjm", tmp_path, timeout=60)
+    bench = LocalBench("stand_ins.plain_systems:pjm", tmp_path, timeout=120)
     bad = {1: Misbehaviour.HANG_UNTIL_MENDED}
     run = PlainRun(bench, {"a": 3}, (), bad, {"bundle_size": 1})
     run.submit()
     run.wait_until_begun(1)
     Jobs(folder).flag("1_0.0", "late")
     second = run.path / "pjm" / "round-002" / "round.json"
-    wait_until(second.exists, "there is another round", 60)
+    wait_until(second.exists, "there is another round", 120)
     run.work.mend()
     assert run.wait()["phase"] == "succeeded"
     assert causes(run, "pjm", 2) == {"a-1": "time", "a-2": "left out"}
