@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipetask.batch.outcomes import AttemptTails, AttemptWriter, attempts_of
@@ -52,6 +52,7 @@ def outcomes(**given_fields: st.SearchStrategy[object]) -> st.SearchStrategy[Qua
     return st.builds(QuantumOutcome, **special)
 
 
+@settings(deadline=None)
 @given(outcome=outcomes(earlier=st.lists(outcomes(), max_size=2).map(tuple)))
 def test_any_outcome_survives_its_record(
     tmp_path_factory: pytest.TempPathFactory, outcome: QuantumOutcome
@@ -65,6 +66,7 @@ def test_any_outcome_survives_its_record(
     assert all(type(before) is tuple for before in [each.earlier for each in attempt.outcomes])
 
 
+@settings(deadline=None)
 @given(outcome=outcomes(earlier=st.lists(outcomes(), max_size=1).map(tuple)))
 def test_a_record_has_names_and_none_of_our_classes(outcome: QuantumOutcome) -> None:
     record = to_record(outcome)
