@@ -94,7 +94,7 @@ class ModelConformance:
         """Check after each test that what it has started has ended."""
         before = {process.pid for process in _children()}
         yield
-        _, alive = psutil.wait_procs([each for each in _children() if each.pid not in before], timeout=10)
+        _, alive = psutil.wait_procs([each for each in _children() if each.pid not in before], timeout=60)
         assert not alive, f"the model has left processes: {alive}"
 
     def test_everything_runs_once_and_in_order(self, model: QuantumExecutor, tmp_path: Path) -> None:
