@@ -107,12 +107,14 @@ def refusal(engine: Engine) -> str:
 
 
 @pytest.mark.peer
-def test_a_worker_of_another_environment_is_refused() -> None:
+def test_a_worker_of_another_environment_is_refused(tmp_path: Path) -> None:
     """That of LSST's command has the packages of LSST, and not ours."""
     python = find_peer().with_name("python")
     if not python.exists():
         not_tested(f"A WORKER OF ANOTHER ENVIRONMENT IS NOT TESTED: there is no {python}.")
-    said = refusal(OtherInterpreter(str(python), SOURCES))
+    # Without the metadata that an editable installation leaves beside the sources.
+    (tmp_path / "pipetask").symlink_to(Path(SOURCES, "pipetask"))
+    said = refusal(OtherInterpreter(str(python), str(tmp_path)))
     assert said.startswith("Workers on ")
     assert " have no pipetask, and this is pipetask " in said
     assert "\n" not in said
