@@ -98,9 +98,8 @@ def test_requirements_are_those_of_the_package_that_imports_them() -> None:
         "pytest": "what authors of plug-ins test with",
         "dask": "comes with distributed",
     }
-    engines = set().union(
-        *(required("options.extras_require", name) for name in ("dask", "loky", "mpi", "parsl"))
-    )
+    extras = ("celery", "dask", "executorlib", "globus-compute", "ipyparallel", "loky", "mpi", "parsl", "ray")
+    engines = set().union(*(required("options.extras_require", name) for name in extras))
     assert by_us - ours - engines <= others.keys()
     assert by_demo - ours <= demo
     assert not ours & demo
