@@ -90,7 +90,7 @@ $(PEER)/.bps: $(PEER)/.installed
 	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-htcondor 'htcondor<25'
 	touch $@
 
-# And its way to Parsl, which uses an argument that later versions of Parsl have no more; and those need an older pyzmq.
+# And its way to Parsl, which uses an argument (checkpoint_mode) that later versions of Parsl have no more.
 $(PEER)/.bps-parsl: $(PEER)/.bps
-	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-parsl 'parsl<2025.6' 'pyzmq<27'
+	$(PEER)/bin/pip install --quiet --disable-pip-version-check lsst-ctrl-bps-parsl 'parsl<2025.6'
 	touch $@

@@ -48,16 +48,16 @@ def measure(names: list[str], repeat: int) -> tuple[list[Figure], list[str]]:
     for name in names:
         if name not in BENCHES:
             raise SystemExit(f"There is no benchmark {name!r}; there are {', '.join(BENCHES)}.")
-    # Each in a process of its own: a command's peak memory is never less than that of the process that started it.
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for name in names:
-            start = time.monotonic()
-            try:
+    for name in names:
+        start = time.monotonic()
+        try:
+            # In a process of its own: a command's peak memory is never less than that of the process that started it.
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 figures += pool.submit(_figures, name, repeat).result()
-            except (Exception, SystemExit):
-                traceback.print_exc()
-                failed.append(name)
-            print(f"({name} took {time.monotonic() - start:.0f} s)", file=sys.stderr)
+        except (Exception, SystemExit):
+            traceback.print_exc()
+            failed.append(name)
+        print(f"({name} took {time.monotonic() - start:.0f} s)", file=sys.stderr)
     return figures, failed
 
 
