@@ -135,7 +135,7 @@ def _run_by_parsl(bps: Bps, machine: Machine, folder: Path) -> float:
     MockPipeline(exposures=10, detectors=4).make(root)
     # One block with all slots; everything else is its default.
     site = {
-        "class": "lsst.ctrl.bps.parsl.sites.Slurm",
+        "class": "parsl_site.SlurmHere",
         "nodes": 1,
         "cores_per_node": 4,
         "walltime": "01:00:00",

@@ -38,9 +38,10 @@ from pathlib import Path
 
 import psutil
 
-from condor.pool import Pool, popen, python_path, wait_until
+from condor.pool import Pool, popen, python_path
 from condor.root import GID, UID, PoolError, find_root
 from condor.world import World
+from pipetask.testing.plain_runs import wait_until
 
 __all__ = ["PersonalPool", "PoolOptions"]
 

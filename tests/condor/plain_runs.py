@@ -21,9 +21,10 @@ from pipetask.errors import PipetaskError
 from pipetask.executors.base import ExecutionContext
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.plain_runs import wait_until
 from toy_work import Recorder
 
-from condor.pool import Pool, wait_until  # isort: skip
+from condor.pool import Pool  # isort: skip
 from conftest import Finished  # isort: skip
 
 RELEASE_SLOTS = "dagman.settings.DAGMAN_HOLD_CLAIM_TIME=0"
@@ -85,27 +86,35 @@ class PlainRun:
         description.write_text(json.dumps(content, default=str))
         return self.pool.run(sys.executable, "-m", "condor.plain_runs", description, env=env)
 
-    def command(self, name: str, *more: str, timeout: float = 120) -> Finished:
+    def command(self, name: str, *more: str, timeout: float = 300) -> Finished:
         """Run one of the commands that take a run directory."""
         return self.pool.pipetask(name, self.run_dir, *more, timeout=timeout)
 
     def status(self) -> dict[str, Any]:
         """Return what ``pipetask status --json`` prints."""
-        done = self.command("status", "--json")
+        return self._json(self.command("status", "--json"))
+
+    @staticmethod
+    def _json(done: Finished) -> dict[str, Any]:
         assert done.out, done.err
         return json.loads(done.out)
 
-    def wait(self, timeout: float = 120) -> dict[str, Any]:
+    def wait(self, timeout: float = 300) -> dict[str, Any]:
         """Wait until it is over."""
-        over = {"succeeded", "failed", "cancelled"}
-        wait_until(lambda: self.status()["phase"] in over, f"{self.run_dir} ends", timeout)
-        return self.status()
+        status: dict[str, Any] = {}
 
-    def wait_for_node(self, state: str, count: int = 1, timeout: float = 60) -> None:
+        def is_over() -> bool:
+            # One process that looks again and again; it ends when the run is held, too.
+            watch = ("status", "--json", "--watch", "--interval", "0.3")
+            status.update(self._json(self.command(*watch, timeout=timeout)))
+            return status["phase"] in {"succeeded", "failed", "cancelled"}
+
+        wait_until(is_over, f"{self.run_dir} ends", timeout)
+        return status
+
+    def wait_for_node(self, state: str, count: int = 1, timeout: float = 300) -> None:
         """Wait until so many nodes are in a state."""
-        wait_until(
-            lambda: self.status()["nodes"].get(state, 0) >= count, f"{count} nodes are {state}", timeout
-        )
+        self.pool.wait_for_state(self.run_dir, "nodes", state, count, timeout)
 
     def starts(self, position: int) -> int:
         """Return how often a quantum was begun."""

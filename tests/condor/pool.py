@@ -19,39 +19,16 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from conftest import TESTS, Finished
+from pipetask.testing.plain_runs import wait_until
 
-__all__ = ["ExistingPool", "Pool", "wait_until"]
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
-    """Return as soon as a condition holds.
-
-    Parameters
-    ----------
-    condition
-        Asked ten times a second.
-    what
-        What is waited for, as a sentence.
-    timeout
-        How long to wait, in seconds.
-
-    Raises
-    ------
-    TimeoutError
-        Raised if the condition does not hold in time.
-    """
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout} s: {what}")
-        time.sleep(0.1)
+__all__ = ["ExistingPool", "Pool"]
 
 
 class Pool(ABC):
@@ -125,7 +102,7 @@ class Pool(ABC):
         *command: str | Path,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float = 120,
+        timeout: float = 300,
     ) -> Finished:
         """Run a command in the pool's world to its end.
 
@@ -159,6 +136,14 @@ class Pool(ABC):
     def pipetask(self, *arguments: str | Path, **options: Any) -> Finished:
         """Run our command in the pool's world; options are those of `run`."""
         return self.run(sys.executable, "-m", "pipetask.cli", *arguments, **options)
+
+    def wait_for_state(
+        self, run_dir: Path, what: str, state: str, count: int = 1, timeout: float = 300
+    ) -> None:
+        """Wait until so many nodes of a run are in a state, or so many quanta of a label, if that is ``what``."""
+        words = [sys.executable, "-m", "condor.await_state", run_dir, what, state, str(count)]
+        done = self.run(*words, timeout=timeout)
+        assert done.code == 0, done.err
 
     def query(self, *command: str) -> str:
         """Return what one of HTCondor's commands prints.

@@ -14,27 +14,24 @@ import pytest
 
 import fault_tasks
 from condor.personal_pool import PersonalPool
-from condor.pool import Pool, wait_until
+from condor.pool import Pool
 from conftest import Finished, run_pipetask
 from pipetask.testing import MockPipeline
+from pipetask.testing.plain_runs import wait_until
 from repository_dump import read_chain, read_collections, read_registry
 
 PIPELINE = MockPipeline(exposures=2, detectors=3)
 
 
-def run(pool: Pool, root: Path, *more: str, timeout: float = 180) -> Finished:
+def run(pool: Pool, root: Path, *more: str, timeout: float = 400) -> Finished:
     """Run a graph in the pool's world, on the pool unless told otherwise."""
     base = ["run", "-b", root, "-g", root / "graph.qg", "-o", "u/out", "-i", "input_chain"]
     options = ["--register-dataset-types", "--mode", "condor", "--run-dir", root.parent / "run"]
     return pool.pipetask(*base, *options, *more, timeout=timeout)
 
 
-def status(pool: Pool, run_dir: Path) -> dict[str, object]:
-    return json.loads(pool.pipetask("status", run_dir, "--json").out)
-
-
 def wait(pool: Pool, run_dir: Path) -> Finished:
-    return pool.pipetask("status", run_dir, "--watch", "--interval", "0.5", timeout=180)
+    return pool.pipetask("status", run_dir, "--watch", "--interval", "0.5", timeout=400)
 
 
 @pytest.fixture
@@ -126,14 +123,14 @@ def test_cancel_registers_what_is_done(
     pipeline = MockPipeline(configs=configs, task_classes={"characterize": fault_tasks.BombTask})
     root, run_dir = make_root(pipeline), work / "run"
     assert run(pool, root, "--bundle-size", "1").code == 0
-    wait_until(lambda: status(pool, run_dir)["quanta"]["gather"].get("done") == 1, "one is done", 120)
+    pool.wait_for_state(run_dir, "gather", "done", timeout=400)
     wait_until(lambda: (work / "armed").exists(), "another one hangs")
     if before != "nothing":
         dagman = ("-constraint", "JobUniverse == 7")
         if before.startswith("condor_rm"):
             pool.query("condor_rm", *dagman)
         pool.query(*before.split(), *dagman)
-    done = pool.pipetask("cancel", run_dir, timeout=180)
+    done = pool.pipetask("cancel", run_dir, timeout=400)
     assert done.code == 0, done.err
     assert "; 8 of 10 quanta are done and registered." in done.err
     assert not pool.jobs()
@@ -181,7 +178,7 @@ def test_an_interrupt_leaves_the_run_alone(pool: Pool, make_root: Callable[..., 
     process = pool.start("python", "-m", "pipetask.cli", *command)
     wait_until(lambda: bool(pool.jobs()), "it is submitted")
     pool.send_signal(process, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 130
     assert "The run goes on." in err
     assert wait(pool, work / "run").code == 0
@@ -246,7 +243,7 @@ def test_jobs_that_do_not_see_the_run_directory_get_a_part_of_it_and_send_outcom
     run_dir = pool.work / "run"
     options = ["-g", "/tmp/repo/graph.qg", "-o", "u/out", "-i", "input_chain", "--register-dataset-types"]
     condor = ["--mode", "condor", "--run-dir", run_dir, "--condor", "file_system=transfer", "--wait"]
-    done = pool.pipetask("run", "-b", "/tmp/repo", *options, *condor, "--bundle-size", "8", timeout=180)
+    done = pool.pipetask("run", "-b", "/tmp/repo", *options, *condor, "--bundle-size", "8", timeout=400)
     assert done.code == 0, done.err
     assert len(list((run_dir / "outcomes").rglob("*.outcomes"))) == 5
     ads = pool.history("PipetaskLabels isnt undefined")

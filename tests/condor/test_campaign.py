@@ -10,9 +10,10 @@ import pytest
 
 import fault_tasks
 from campaign.checks import EndState
-from condor.pool import Pool, wait_until
+from condor.pool import Pool
 from conftest import run_pipetask
 from pipetask.testing import MockPipeline
+from pipetask.testing.plain_runs import wait_until
 
 from condor.test_butler_runs import run, wait  # isort: skip
 

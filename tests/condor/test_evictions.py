@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path
 
 from condor.plain_runs import PlainRun
-from condor.pool import Pool, wait_until
+from condor.pool import Pool
+from pipetask.testing.plain_runs import wait_until
 
 RUNNING = 2
 """A job's status."""
@@ -39,7 +40,7 @@ def evict(pool: Pool, job: str) -> None:
     def runs_on() -> bool:
         return any(ad["JobStatus"] == RUNNING and ad["JobCurrentStartDate"] == begun for ad in pool.jobs(job))
 
-    for patience in (30, 30, 60):
+    for patience in (60, 60, 120):
         pool.query("condor_vacate_job", "-constraint", job)
         with contextlib.suppress(TimeoutError):
             return wait_until(lambda: not runs_on(), "it has left its machine", patience)

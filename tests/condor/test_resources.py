@@ -9,9 +9,10 @@ import pytest
 
 from condor.personal_pool import PersonalPool
 from condor.plain_runs import PlainRun
-from condor.pool import Pool, wait_until
+from condor.pool import Pool
 from memory_group import MemoryGroup
 from pipetask.outcome import Status
+from pipetask.testing.plain_runs import wait_until
 
 # A quantum of 600 MB in a job that asks for 384, and then for 1536.
 TOO_LITTLE = ("request_memory=384", "memory_factor=4", "error_retries=0", "retries=1")

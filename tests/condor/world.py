@@ -17,9 +17,10 @@ from pathlib import Path
 
 import psutil
 
-from condor.pool import wait_until
 from condor.root import GID, UID, PoolError
 from conftest import TESTS
+from pipetask.testing.plain_runs import wait_until
+from toy_work import lives
 
 __all__ = ["World"]
 
@@ -66,7 +67,7 @@ class World:
             os.close(there)
         try:
             self._unshare = psutil.Process(int(shell.stdout))
-            wait_until(lambda: bool(self._unshare.children()), "PID 1", timeout=10)
+            wait_until(lambda: bool(self._unshare.children()), "there is PID 1")
             (self._init,) = self._unshare.children()
         except (psutil.NoSuchProcess, TimeoutError) as error:
             os.close(self._lifeline)
@@ -78,7 +79,7 @@ class World:
 
     def is_alive(self) -> bool:
         """Tell whether it has not ended."""
-        return self._init.is_running() and self._init.status() != psutil.STATUS_ZOMBIE
+        return lives(self._init)
 
     def inside(self, command: Sequence[str | Path], cwd: Path, env: Mapping[str, str]) -> list[str]:
         """Return the command that runs another one in this world, as its ordinary user.
@@ -106,8 +107,8 @@ class World:
         os.close(self._lifeline)
         with suppress(psutil.NoSuchProcess):
             self._init.kill()
-        self._init.wait(timeout=30)
-        self._unshare.wait(timeout=30)
+        self._init.wait(timeout=120)
+        self._unshare.wait(timeout=120)
 
 
 def _to_be_seen(more: Sequence[Path]) -> list[Path]:

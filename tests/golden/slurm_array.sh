@@ -19,6 +19,7 @@ memory=4000 minutes=90 own=0
 [ $((${SLURM_RESTART_COUNT:-0} - own)) -le 20 ] || { touch "$asked.spent"; echo "Slurm has started this job again too often" >&2; exit 75; }
 PIPETASK_WALLTIME_END=$(($(date +%s) + 60 * minutes))
 export PIPETASK_WALLTIME_END
+rm -f "$asked.not-started"
 trap : TERM  # the program ends in order, and then this script goes on
 run 'the image' '/opt/my python' -m pipetask.cli run-node '/a run'"'"'s "folder" $HOME %A `x` \ é' "$node" -j 4 --keep-failures-since 0
 code=$?
@@ -27,6 +28,7 @@ case $code in
 76) case $memory in 4000) memory=8000 ;; 8000) memory=16000 ;; 16000) memory=32000 ;; 32000) memory=32768 ;; *) exit $code ;; esac ;;
 78) case $minutes in 90) minutes=180 ;; 180) minutes=360 ;; 360) minutes=720 ;; 720) minutes=1440 ;; *) exit $code ;; esac ;;
 79) ;;
+1|126|127) touch "$asked.not-started"; exit $code ;;
 *) exit $code ;;
 esac
 [ ! -e "$asked.refused" ] || exit $code

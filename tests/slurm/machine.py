@@ -37,7 +37,7 @@ __all__ = ["Job", "Machine", "MachineError", "MachineOptions", "missing_programs
 FOLDER, PREFIX = Path("/var/tmp"), "pipetask-slurm-"
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "setpriv")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
-PATIENCE = 30.0
+PATIENCE = 300.0
 """Seconds in which daemons come up, and end."""
 
 _COLUMNS = "%F|%K|%T|%M|%k|%r"
@@ -153,8 +153,15 @@ class Machine:
     def kill_jobs(self) -> None:
         """Kill what the compute nodes run."""
         daemons = {daemon.pid for daemon in self._daemons.values()}
+        processes = [each for each in _processes_of(self.configuration) if each.pid not in daemons]
+        # Those first that would tell the controller that a program was killed.
+        for process in sorted(filter(_inside_a_job, processes), key=lambda each: _name(each) != "slurmstepd"):
+            _kill(process)
+
+    def kill_programs(self) -> None:
+        """Kill what jobs run; Slurm sees their ends."""
         for process in _processes_of(self.configuration):
-            if process.pid not in daemons and _inside_a_job(process):
+            if _inside_a_job(process) and _name(process) != "slurmstepd":
                 _kill(process)
 
     @contextmanager
@@ -210,14 +217,14 @@ class Machine:
             return
         daemon.terminate()
         try:
-            daemon.wait(10)
+            daemon.wait(30)
         except subprocess.TimeoutExpired:
             self.kill(name)
 
     # Commands.
 
     def run(
-        self, *command: str, check: bool = True, timeout: float = 60, env: Mapping[str, str] | None = None
+        self, *command: str, check: bool = True, timeout: float = 300, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command that finds this Slurm, and return how it ended; fail if it fails, unless told otherwise."""
         environment = {**self.environment, **(env or {})}
@@ -277,9 +284,16 @@ def _processes_of(configuration: Path) -> list[psutil.Process]:
 def _inside_a_job(process: psutil.Process) -> bool:
     """Return whether a process is a job's or watches over one."""
     try:
-        return process.name() == "slurmstepd" or "SLURM_JOB_ID" in process.environ()
+        return _name(process) == "slurmstepd" or "SLURM_JOB_ID" in process.environ()
     except psutil.Error:
         return False
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -16,4 +16,4 @@ pytestmark = pytest.mark.slow
 class TestSlurmSystem(BatchConformance):
     @pytest.fixture
     def bench(self, machine: Machine, tmp_path: Path, on_path: None) -> Bench:
-        return LocalBench("slurm.plain_systems:system", tmp_path, timeout=180)
+        return LocalBench("slurm.plain_systems:system", tmp_path)

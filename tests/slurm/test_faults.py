@@ -23,6 +23,7 @@ from pipetask.testing.plain_runs import LocalBench, PlainRun, wait_until
 from pipetask.testing.work import Misbehaviour
 from slurm.machine import Machine
 from slurm.plain_systems import SETTINGS
+from small_disk import small_disk
 
 from conftest import run_pipetask  # isort: skip
 
@@ -38,7 +39,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 
     def make(settings: Sequence[str] = (), counts: Mapping[str, int] | None = None, *more: Any) -> PlainRun:
         monkeypatch.setenv(SETTINGS, json.dumps(settings))
-        bench = LocalBench("slurm.plain_systems:system", tmp_path, timeout=240)
+        bench = LocalBench("slurm.plain_systems:system", tmp_path)
         return PlainRun(bench, counts or {"a": 1}, *more)
 
     return make
@@ -102,8 +103,9 @@ def test_each_way_to_end_is_told_in_one_sentence(
         "labels.c.cpus=2",
         "labels.d.time_limit=1h",
         "labels.f.sbatch.begin=now+1hour",
+        "labels.g.python=/no/such/python",
     ]
-    counts = dict.fromkeys("abcdef", 1)
+    counts = dict.fromkeys("abcdefg", 1)
     bad = dict.fromkeys(range(5), Misbehaviour.HANG_UNTIL_MENDED) | {4: Misbehaviour.KILL_PROCESS_ONCE}
     run = make_run(settings, counts, (), bad)
     run.submit()
@@ -122,8 +124,9 @@ def test_each_way_to_end_is_told_in_one_sentence(
         "b-1": "its job was cancelled with scancel",
         "c-2": "its job was preempted",
         "d-3": "its job reached its walltime",
-        "e-4": "its job was killed or has vanished; Slurm does not say why",
+        "e-4": "its job was killed or has vanished; Slurm does not say why (see its log)",
         "f-5": "its job was cancelled with scancel",
+        "g-6": "its job could not start the program (see its log): check the settings python and container",
     }
     assert "Given up, because its job was preempted: c-2." in run.command("status").stdout
     assert rounds(run) == 1
@@ -207,12 +210,32 @@ def test_a_slurm_with_small_limits_that_forgets_jobs_at_once_runs_all(
     assert [run.attempts(position) for position in range(40)] == [1] * 20 + [0] + [1] * 19
 
 
-def test_where_jobs_may_not_submit_a_restart_does_it_by_hand(
-    machine: Machine, make_run: Make, tmp_path: Path
+def test_a_final_job_waits_for_room_in_a_queue_that_others_have_filled(
+    make_machine: Callable[..., Machine], make_run: Make
 ) -> None:
+    """There is room for what has to run again, and none for the final job after it."""
+    machine = make_machine(settings={"MaxJobCount": "12", "MinJobAge": "2"})
+    bad = {0: Misbehaviour.KILL_PROCESS_ONCE}
+    run = make_run(["slurm.patience=5"], {"a": 1}, (), bad, {"submit": False})
+    run.submit()
+    others = machine.submit("true", "--hold", "--array=0-8")  # 11 jobs are the most
+    assert run.command("restart").returncode == 0
+    waits = "The final job waits until it can submit what has to run again: Slurm takes no more jobs"
+    watch = system_of(RunDirectory(run.path)).watch(RunDirectory(run.path))
+    wait_until(lambda: any(note.startswith(waits) for note in watch.look().notes), "it waits", 60)
+    machine.run("scancel", others)
+    assert run.wait()["phase"] == "succeeded"
+    assert (run.attempts(0), rounds(run)) == (2, 2)
+
+
+@pytest.mark.parametrize("missing", ["scontrol", "squeue"])
+def test_where_jobs_may_not_submit_a_restart_does_it_by_hand(
+    machine: Machine, make_run: Make, tmp_path: Path, missing: str
+) -> None:
+    """Also if that is found out when the jobs of the next round are in the queue already."""
     bare = tmp_path / "bare"
     bare.mkdir()
-    for program in ("sed", "ln"):
+    for program in {"sed", "ln", "sbatch", "scontrol", "squeue", "scancel"} - {missing}:
         (bare / program).symlink_to(shutil.which(program) or program)
     bad = {0: Misbehaviour.KILL_PROCESS_ONCE, 1: Misbehaviour.FAIL}
     run = make_run([f"nodes.final.environment.PATH={bare}"], {"a": 2, "b": 2}, [(0, 2), (1, 3)], bad)
@@ -220,7 +243,7 @@ def test_where_jobs_may_not_submit_a_restart_does_it_by_hand(
     assert run.wait()["phase"] == "failed"
     (note, *_) = run.status()["notes"]
     assert note == (
-        "In the final job, what has to run again was not submitted from a job (Slurm's command scontrol is not on "
+        f"In the final job, what has to run again was not submitted from a job (Slurm's command {missing} is not on "
         f"PATH: call pipetask where jobs can be submitted.); submit it with: pipetask restart {run.path}."
     )
     assert run.command("restart").returncode == 0
@@ -231,6 +254,30 @@ def test_where_jobs_may_not_submit_a_restart_does_it_by_hand(
         2: Status.SUCCEEDED,
         3: Status.BLOCKED,
     }
+
+
+def test_a_disk_that_gets_full_loses_nothing(machine: Machine, make_run: Make, tmp_path: Path) -> None:
+    """What cannot be noted does not begin, and runs when there is room again."""
+    edges = [(0, 2), (0, 3), (1, 2), (1, 3)]
+    bad = {0: Misbehaviour.HANG_UNTIL_MENDED}
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        run = make_run((), {"a": 2, "b": 2}, edges, bad, {"bundle_size": 1}, "disk/run")
+        run.submit()
+        run.wait_until_begun(0)
+        wait_until(lambda: run.statuses().get(1) is Status.SUCCEEDED, "the other one is done", 120)
+        disk.fill()
+        run.work.mend()
+        comment = f"pipetask {RunDirectory(run.path).facts.id} 1 1"
+        wait_until(
+            lambda: {job.state for job in machine.jobs() if job.comment == comment} == {"FAILED"},
+            "those that come after have failed",
+            120,
+        )
+        assert [run.attempts(position) for position in (2, 3)] == [0, 0]
+        disk.free()
+        assert run.wait()["phase"] == "succeeded"
+        assert run.statuses() == dict.fromkeys(range(4), Status.SUCCEEDED)
+        assert [run.attempts(position) for position in (1, 2, 3)] == [1, 1, 1]
 
 
 def test_a_first_job_that_fails_ends_the_run_at_once(machine: Machine, tmp_path: Path) -> None:
@@ -253,7 +300,7 @@ def test_a_first_job_that_fails_ends_the_run_at_once(machine: Machine, tmp_path:
     settings = ("memory=400MB", "nodes.first.python=/bin/false")
     done = run_pipetask("run", *words, *(word for each in settings for word in ("--slurm", each)))
     assert done.code == 0, done.err
-    status = json.loads(run_pipetask("status", str(run), "--watch", "--json").out)
+    status = json.loads(run_pipetask("status", str(run), "--watch", "--interval", "0.5", "--json").out)
     assert status["phase"] == "failed"
     assert set(status["reasons"].values()) == {
         "the first job has not made the registry ready (see logs/first.*)"
@@ -262,7 +309,10 @@ def test_a_first_job_that_fails_ends_the_run_at_once(machine: Machine, tmp_path:
     settings_file = run / "slurm" / "slurm.yaml"
     settings_file.write_text(settings_file.read_text().replace("/bin/false", "''"))
     assert run_pipetask("restart", str(run)).code == 0
-    assert json.loads(run_pipetask("status", str(run), "--watch", "--json").out)["phase"] == "succeeded"
+    assert (
+        json.loads(run_pipetask("status", str(run), "--watch", "--interval", "0.5", "--json").out)["phase"]
+        == "succeeded"
+    )
 
 
 def test_a_controller_that_hangs_doubles_nothing_and_ends_nothing(

@@ -3,6 +3,8 @@
 These are no batch systems, and tell nothing about how real ones behave beyond their manuals.  A command such as
 ``qsub`` is a short program that writes files here; a scheduler, which a test has started, runs what they say as
 processes of this machine.
+
+Commands are called several times a second, so what they import is little.
 """
 
 from __future__ import annotations
@@ -12,16 +14,15 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["FOLDER_VARIABLE", "Job", "Jobs"]
 
 FOLDER_VARIABLE = "STAND_IN_FOLDER"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A job, or an array of them."""
 
     key: str
@@ -40,7 +41,9 @@ class Job:
     count: int | None = None
     """Number of elements; `None` if it is no array."""
 
-    needs: list[str] = field(default_factory=list)
+    needs: tuple[str, ...] = ()
+    """What it waits for, if that was not changed later."""
+
     held: bool = False
     mark: str = ""
     """The value of a variable that the listing shows."""
@@ -60,6 +63,7 @@ class Jobs:
     def __init__(self, folder: Path):
         self.folder = folder / "jobs"
         self.folder.mkdir(exist_ok=True)
+        self._known: dict[str, Job] = {}
 
     @classmethod
     def here(cls) -> Jobs:
@@ -81,19 +85,25 @@ class Jobs:
     def add(self, job: Job) -> None:
         """Put a job into the queue."""
         draft = self.folder / f"{job.key}.new"
-        draft.write_text(json.dumps(asdict(job)))
+        draft.write_text(json.dumps(job))
         draft.rename(self.folder / f"{job.key}.json")
 
     def all(self) -> list[Job]:
         """Return all jobs there have been, in the order of their submission."""
-        found = [Job(**json.loads(path.read_text())) for path in self.folder.glob("*.json")]
-        return sorted(found, key=lambda job: job.order)
+        keys = (path.stem for path in self.folder.iterdir() if path.suffix == ".json")
+        return sorted(map(self._read, keys), key=lambda job: job.order)
+
+    def _read(self, key: str) -> Job:
+        if key not in self._known:
+            self._known[key] = Job(*json.loads((self.folder / f"{key}.json").read_text()))
+        return self._known[key]
 
     def find(self, key: str) -> Job | None:
         """Return a job that is in the queue."""
-        path = self.folder / f"{key}.json"
-        job = Job(**json.loads(path.read_text())) if path.exists() else None
-        return None if job is None or self.is_over(job) else job
+        if not self.has(key, "json"):
+            return None
+        job = self._read(key)
+        return None if self.is_over(job) else job
 
     def flag(self, key: str, what: str, text: str = "") -> None:
         """Note that something is to be done with a job, or was done."""
@@ -105,6 +115,15 @@ class Jobs:
         """Return whether that was noted."""
         return (self.folder / f"{key}.{what}").exists()
 
+    def text(self, key: str, what: str) -> str:
+        """Return what was noted with it; empty if it was not."""
+        path = self.folder / f"{key}.{what}"
+        return path.read_text() if path.exists() else ""
+
+    def needs(self, job: Job) -> list[str]:
+        """Return what a job waits for."""
+        return self.text(job.key, "needs").split() if self.has(job.key, "needs") else list(job.needs)
+
     def state(self, job: Job, task: int) -> str:
         """Return the state of an element: held, waits, idle, runs or over."""
         if self.has(f"{job.key}.{task}", "ended"):
@@ -113,9 +132,12 @@ class Jobs:
             return "runs"
         if job.held and not self.has(job.key, "released"):
             return "held"
-        needs = (each for each in self.all() if each.key in job.needs)
-        return "idle" if all(self.is_over(each) for each in needs) else "waits"
+        return "idle" if all(self.is_over(self._read(key)) for key in self.needs(job)) else "waits"
 
     def is_over(self, job: Job) -> bool:
         """Return whether all elements have ended."""
         return all(self.has(f"{job.key}.{task}", "ended") for task in job.tasks)
+
+    def was_deleted(self, job: Job, task: int) -> bool:
+        """Return whether somebody has asked for the end of an element, or of all."""
+        return self.has(job.key, "deleted") or self.has(f"{job.key}.{task}", "deleted")

@@ -16,6 +16,7 @@ __all__ = ["RefusedError", "main"]
 
 _TORQUE = "STAND_IN_TORQUE"
 _LETTERS = {"held": "H", "waits": "H", "idle": "Q", "runs": "R", "over": "X"}
+_SUBSTATES = {"deleted": "91", "0": "92"}
 
 
 class RefusedError(Exception):
@@ -44,7 +45,7 @@ def qsub(words: list[str]) -> None:
             cwd=str(Path.cwd()),
             out=f"{given['-o']}/{number}{index}.stand-in.OU",
             count=count,
-            needs=needs,
+            needs=tuple(needs),
             held="-h" in given,
             mark=given["-v"],
             seconds=_seconds(resources),
@@ -93,22 +94,20 @@ def _called(job: Job) -> str:
     return f"{job.key}{'' if job.count is None else '[]'}.stand-in"
 
 
-def _in_queue(jobs: Jobs) -> list[Job]:
-    return [job for job in jobs.all() if not jobs.is_over(job)]
-
-
 def qselect(words: list[str]) -> None:
-    """Print what the jobs of a name are called."""
-    given = dict(getopt.gnu_getopt(words, "N:")[0])
+    """Print what the jobs of a name are called; those that have ended with the history, or always with Torque."""
+    torque = _TORQUE in os.environ
+    given = dict(getopt.gnu_getopt(words, "N:" if torque else "xN:")[0])
     jobs = Jobs.here()
-    for job in _in_queue(jobs):
-        if job.name == given["-N"]:
+    for job in jobs.all():
+        if job.name == given["-N"] and (torque or "-x" in given or not jobs.is_over(job)):
             print(_called(job))
 
 
 def qstat(words: list[str]) -> None:
     """Print a listing of jobs, or of the server, or of a queue."""
-    options, ids = getopt.gnu_getopt(words, "BQft")
+    torque = _TORQUE in os.environ
+    options, ids = getopt.gnu_getopt(words, "BQft" if torque else "BQftx")
     given = {name for name, _ in options}
     if "-B" in given:
         print("Server: stand-in\n    server_state = Active\n    max_array_size = 10000")
@@ -118,25 +117,29 @@ def qstat(words: list[str]) -> None:
             raise RefusedError(f"Unknown queue {ids[0]}")
         return
     jobs = Jobs.here()
-    for job in _operands(jobs, ids):
+    for job in _operands(jobs, ids, ended=torque or "-x" in given):
         if job.count is not None:
-            _list(jobs, job, None)
+            _list(jobs, job, None, torque=torque)
         for task in job.tasks:
-            _list(jobs, job, task)
+            _list(jobs, job, task, torque=torque)
 
 
-def _list(jobs: Jobs, job: Job, task: int | None) -> None:
+def _list(jobs: Jobs, job: Job, task: int | None, *, torque: bool) -> None:
     states = {jobs.state(job, each) for each in job.tasks}
     whole = states & {"held", "waits"} if len(states) == 1 else set()
     state = "H" if whole else "B" if task is None else _LETTERS[jobs.state(job, task)]
     if job.count is not None and task is not None and whole:
         state = "Q"  # elements of an array that is held are not
+    if states == {"over"} and (task is None or job.count is None):
+        state = "F"
     index = "" if job.count is None else "[]" if task is None else f"[{task}]"
     lines = {"Job_Name": job.name, "job_state": state}
     if whole:
         lines["Hold_Types"] = "u" if whole == {"held"} else "s"
-    if job.needs:
-        lines["depend"] = f"afterany:{':'.join(job.needs)}@stand-in"
+    if ended := jobs.text(f"{job.key}.{task or 0}", "ended") if state in "XF" else "":
+        lines |= _history(ended, torque=torque)
+    if needs := jobs.needs(job):
+        lines["depend"] = f"afterany:{':'.join(needs)}@stand-in"
     if task is None or job.count is None:
         lines["Variable_List"] = (
             f"PBS_O_HOME=/home/me,PBS_O_LANG=C.UTF-8,PBS_O_PATH=/usr/bin:/bin:/usr/sbin,{job.mark}"
@@ -150,6 +153,13 @@ def _list(jobs: Jobs, job: Job, task: int | None) -> None:
     print()
 
 
+def _history(ended: str, *, torque: bool) -> dict[str, str]:
+    """Return what is kept of an element that has ended."""
+    if torque:
+        return {"job_state": "C", "exit_status": "271" if ended == "deleted" else ended}
+    return {"substate": _SUBSTATES.get(ended, "93")}
+
+
 def qrls(words: list[str]) -> None:
     """Release jobs."""
     jobs = Jobs.here()
@@ -160,20 +170,37 @@ def qrls(words: list[str]) -> None:
 def qdel(words: list[str]) -> None:
     """Delete jobs."""
     jobs = Jobs.here()
-    for job in _operands(jobs, words):
-        jobs.flag(job.key, "deleted")
+    for word in words:
+        task = re.search(r"\[(\d+)\]", word)
+        for job in _operands(jobs, [word]):
+            jobs.flag(job.key if task is None else f"{job.key}.{task[1]}", "deleted")
 
 
-def _operands(jobs: Jobs, ids: list[str]) -> list[Job]:
+def qalter(words: list[str]) -> None:
+    """Change what a job waits for.  PBS aborts one that is to wait for what is gone."""
+    options, ids = getopt.gnu_getopt(words, "W:")
+    jobs = Jobs.here()
+    for job in _operands(jobs, ids):
+        try:
+            needs = _needs(jobs, dict(options)["-W"], torque=_TORQUE in os.environ)
+        except RefusedError:
+            jobs.flag(f"{job.key}.0", "ended", "aborted")
+        else:
+            jobs.flag(job.key, "needs", " ".join(needs))
+
+
+def _operands(jobs: Jobs, ids: list[str], *, ended: bool = False) -> list[Job]:
     """Return jobs; those that there are not are complained of at the end."""
-    found = {id: jobs.find(id.partition(".")[0].partition("[")[0]) for id in ids}
+    keys = {id: id.partition(".")[0].partition("[")[0] for id in ids}
+    there = {job.key: job for job in jobs.all() if ended or not jobs.is_over(job)}
+    found = {id: there.get(key) for id, key in keys.items()}
     _complaints.extend(f"Unknown Job Id {id}" for id, job in found.items() if job is None)
     return [job for job in found.values() if job is not None]
 
 
 _complaints: list[str] = []
 
-_COMMANDS = {"qsub": qsub, "qselect": qselect, "qstat": qstat, "qrls": qrls, "qdel": qdel}
+_COMMANDS = {"qsub": qsub, "qselect": qselect, "qstat": qstat, "qrls": qrls, "qalter": qalter, "qdel": qdel}
 
 
 def main(name: str, folder: str, words: list[str]) -> int:
@@ -181,7 +208,7 @@ def main(name: str, folder: str, words: list[str]) -> int:
     os.environ[FOLDER_VARIABLE] = folder
     try:
         _COMMANDS[name](words)
-    except RefusedError as error:
+    except (RefusedError, getopt.GetoptError) as error:
         _complaints.append(str(error))
     for line in _complaints:
         print(f"{name}: {line}", file=sys.stderr)

@@ -13,7 +13,7 @@ from stand_ins.jobs import FOLDER_VARIABLE, Job, Jobs
 
 __all__ = ["main"]
 
-_STATES = {"waits": "QUE", "idle": "QUE", "runs": "RUN", "over": "EXT"}
+_STATES = {"waits": "QUE", "idle": "QUE", "runs": "RUN", "over": "EXT", "deleted": "CCL"}
 _LONG = ["step", "sparam=", "spath=", "mail-list="]
 
 
@@ -48,7 +48,7 @@ def pjsub(words: list[str]) -> None:
                 out=given["-o"],
                 err=given["-e"],
                 stats=given["--spath"],
-                needs=[job.key for job in before],
+                needs=tuple(job.key for job in before),
                 seconds=int(elapse[1]) * 3600.0 + int(elapse[2]) * 60 + int(elapse[3]),
                 order=number,
             )
@@ -61,15 +61,17 @@ def pjstat(words: list[str]) -> None:
     getopt.gnu_getopt(words, "Ev", ["choose="])
     jobs = Jobs.here()
     print("JOB_ID       JOB_NAME             ST")
+    alive = {job.key.partition("_")[0] for job in jobs.all() if not jobs.is_over(job)}
     steps: set[str] = set()
     for job in jobs.all():
-        if jobs.is_over(job):
-            continue
         step = job.key.partition("_")[0]
+        if step not in alive:
+            continue
         if step not in steps:
             steps.add(step)
             print(f"{step:12} {job.name:20} RUN")
-        print(f"{job.key:12} {job.name:20} {_STATES[jobs.state(job, 0)]}")
+        deleted = jobs.text(f"{job.key}.0", "ended") == "deleted"
+        print(f"{job.key:12} {job.name:20} {_STATES['deleted' if deleted else jobs.state(job, 0)]}")
 
 
 def pjdel(words: list[str]) -> None:

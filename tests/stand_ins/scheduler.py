@@ -1,4 +1,4 @@
-"""Runs the jobs of a stand-in as processes: ``python -m stand_ins.scheduler FOLDER SYSTEM``."""
+"""Runs the jobs of a stand-in as processes: ``python -m stand_ins.scheduler FOLDER SYSTEM GRACE``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from stand_ins.jobs import Job, Jobs
 __all__ = ["Scheduler"]
 
 _SLOTS = 4
-_TICK = 0.03
-_GRACE = 10.0
+_TICK = 0.1
 
 
 @dataclass
@@ -40,10 +39,12 @@ class Scheduler:
         The folder of the stand-in.
     system
         Whose stand-in it is.
+    grace
+        Seconds from SIGTERM to SIGKILL.
     """
 
-    def __init__(self, folder: Path, system: str):
-        self._jobs, self._system, self._folder = Jobs(folder), system, folder
+    def __init__(self, folder: Path, system: str, grace: float):
+        self._jobs, self._system, self._folder, self._grace = Jobs(folder), system, folder, grace
         self._running: list[_Process] = []
         self._over: set[str] = set()
 
@@ -60,9 +61,8 @@ class Scheduler:
         for job in self._jobs.all():
             if job.key in self._over:
                 continue
-            if self._jobs.has(job.key, "deleted"):
-                self._delete(job)
-            elif self._jobs.is_over(job):
+            self._end_what_was_deleted(job)
+            if self._jobs.is_over(job):
                 self._over.add(job.key)
             else:
                 self._start_what_can_begin(job)
@@ -93,7 +93,7 @@ class Scheduler:
     def _variables(self, job: Job, task: int) -> dict[str, str]:
         if self._system == "pjm":
             number, _, step = job.key.partition("_")
-            return {"PJM_JOBID": number, "PJM_STEPNUM": step}
+            return {"PJM_JOBID": number, "PJM_STEPNUM": step, "PJM_SUBJOBID": job.key}
         if job.count is None:
             return {"PBS_JOBID": f"{job.key}.stand-in"}
         index = "PBS_ARRAYID" if self._system == "torque" else "PBS_ARRAY_INDEX"
@@ -105,10 +105,11 @@ class Scheduler:
             # Whatever it has started ends with it.
             self._signal(each, signal.SIGKILL)
             self._say(each)
-            self._jobs.flag(f"{each.job.key}.{each.task}", "ended", str(each.process.returncode))
+            how = each.why if each.why == "deleted" else str(each.process.returncode)
+            self._jobs.flag(f"{each.job.key}.{each.task}", "ended", how)
             self._running.remove(each)
         elif each.asked is not None:
-            if now - each.asked > _GRACE:
+            if now - each.asked > self._grace:
                 self._signal(each, signal.SIGKILL)
         elif self._jobs.has(f"{each.job.key}.{each.task}", "late"):
             self._end(each, "time")
@@ -133,16 +134,16 @@ class Scheduler:
             with Path(each.job.cwd, each.job.out.format(task=each.task)).open("a") as out:
                 out.write(f"=>> PBS: job killed: walltime {limit + 1} exceeded limit {limit}\n")
 
-    def _delete(self, job: Job) -> None:
+    def _end_what_was_deleted(self, job: Job) -> None:
         running = {each.task: each for each in self._running if each.job.key == job.key}
         for task in job.tasks:
+            if not self._jobs.was_deleted(job, task):
+                continue
             if task in running:
                 if running[task].asked is None:
                     self._end(running[task], "deleted")
             elif not self._jobs.has(f"{job.key}.{task}", "ended"):
                 self._jobs.flag(f"{job.key}.{task}", "ended", "deleted")
-        if not running:
-            self._over.add(job.key)
 
     def close(self) -> None:
         """End all jobs."""
@@ -151,9 +152,9 @@ class Scheduler:
             each.process.wait()
 
 
-def main(folder: str, system: str) -> None:
+def main(folder: str, system: str, grace: str) -> None:
     """Schedule until SIGTERM."""
-    scheduler = Scheduler(Path(folder), system)
+    scheduler = Scheduler(Path(folder), system, float(grace))
 
     def stop(number: int, frame: object) -> None:
         raise SystemExit(0)

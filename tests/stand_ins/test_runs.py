@@ -30,7 +30,7 @@ def causes(run: PlainRun, system: str, round: int) -> dict[str, str]:
 
 def test_torque_has_words_of_its_own_for_arrays(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in("torque")
-    bench = LocalBench("stand_ins.plain_systems:torque", tmp_path, timeout=120)
+    bench = LocalBench("stand_ins.plain_systems:torque", tmp_path, interval=1)
     run = PlainRun(bench, {"a": 3, "b": 3}, PAIRS, options={"bundle_size": 1})
     run.submit()
     assert run.wait()["phase"] == "succeeded"
@@ -43,7 +43,7 @@ def test_a_job_that_is_killed_at_its_walltime_gets_more_in_another_round(
 ) -> None:
     folder = stand_in(system)
     monkeypatch.setenv(SETTINGS, json.dumps(["time=10min", "retries=0"]))
-    bench = LocalBench(f"stand_ins.plain_systems:{system}", tmp_path, timeout=120)
+    bench = LocalBench(f"stand_ins.plain_systems:{system}", tmp_path, interval=1)
     bad = {0: Misbehaviour.HANG_UNTIL_MENDED}
     run = PlainRun(bench, {"a": 2, "b": 1}, [(0, 2), (1, 2)], bad, {"bundle_size": 1})
     run.submit()
@@ -63,11 +63,32 @@ def test_a_job_that_is_killed_at_its_walltime_gets_more_in_another_round(
     assert (demands["a-0"], demands["b-2"]) == (20, 10)
 
 
+@pytest.mark.parametrize(("system", "command", "job"), [("pbs", "qdel", "1[0]"), ("pjm", "pjdel", "1_0")])
+def test_a_node_whose_job_is_removed_by_hand_is_given_up_until_a_restart(
+    stand_in: StandIn, tmp_path: Path, system: str, command: str, job: str
+) -> None:
+    stand_in(system)
+    bench = LocalBench(f"stand_ins.plain_systems:{system}", tmp_path, interval=1)
+    run = PlainRun(bench, {"a": 2}, (), {0: Misbehaviour.HANG_UNTIL_MENDED}, {"bundle_size": 1})
+    run.submit()
+    run.wait_until_begun(0)
+    wait_until(lambda: run.statuses().get(1) is Status.SUCCEEDED, "the other one has ended", 120)
+    assert bench.run(command, job).returncode == 0
+    status = run.wait()
+    assert (status["phase"], status["nodes"]) == ("failed", {"done": 1, "failed": 1})
+    why = f"its job was cancelled with {command}"
+    assert (status["reasons"], status["notes"]) == ({"a-0": why}, [f"Given up, because {why}: a-0."])
+    run.work.mend()
+    assert run.command("restart").returncode == 0
+    assert run.wait()["phase"] == "succeeded"
+    assert [run.attempts(position) for position in range(2)] == [2, 1]
+
+
 def test_a_request_whose_answer_is_lost_is_looked_for(
     stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = stand_in("pbs")
-    bench = LocalBench("stand_ins.plain_systems:pbs", tmp_path, timeout=120)
+    bench = LocalBench("stand_ins.plain_systems:pbs", tmp_path, interval=1)
     run = PlainRun(bench, {"a": 2, "b": 2}, [(0, 2), (1, 3)], options={"bundle_size": 1})
     qsub = folder / "bin" / "qsub"
     real = qsub.rename(folder / "bin" / "real-qsub")
@@ -87,7 +108,7 @@ def test_nodes_that_do_not_fit_into_a_job_of_pjm_run_in_another_round(
 ) -> None:
     folder = stand_in("pjm")
     monkeypatch.setenv(SETTINGS, json.dumps(["time=10min", "slots=1", "retries=0"]))
-    bench = LocalBench("stand_ins.plain_systems:pjm", tmp_path, timeout=120)
+    bench = LocalBench("stand_ins.plain_systems:pjm", tmp_path, interval=1)
     bad = {1: Misbehaviour.HANG_UNTIL_MENDED}
     run = PlainRun(bench, {"a": 3}, (), bad, {"bundle_size": 1})
     run.submit()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ..outcome import Status
 from .exit_codes import ExitCode
 from .ledger import Ledger, NodeRecord
 from .run_directory import RunDirectory
@@ -30,6 +31,9 @@ class NodeState(Enum):
     BLOCKED = "blocked"
     """Needs something that failed: it will not run unless the run is restarted."""
 
+    CANCELLED = "cancelled"
+    """Interrupted, or not begun, when the run was cancelled: it will not run unless the run is restarted."""
+
     HELD = "held"
 
     @classmethod
@@ -44,7 +48,7 @@ class NodeState(Enum):
                 return cls.FAILED
 
 
-ENDED = frozenset({NodeState.DONE, NodeState.FAILED, NodeState.BLOCKED})
+ENDED = frozenset({NodeState.DONE, NodeState.FAILED, NodeState.BLOCKED, NodeState.CANCELLED})
 """States of nodes that will not run unless the run is restarted."""
 
 
@@ -178,13 +182,15 @@ def tabulate(
                 for label, count in counts.items():
                     table[label][_of_rest(state)] += count
                 continue
-            ended = _ended(records[number])
+            ended = _ended(records[number], over=state is NodeState.CANCELLED)
             for quantum in index.node(str(number)).quanta:
                 table[index.labels[quantum.task]][ended.get(quantum.id, _of_rest(state))] += 1
     return table
 
 
-_PARTED = frozenset({NodeState.RUNNING, NodeState.FAILED, NodeState.BLOCKED, NodeState.HELD})
+_PARTED = frozenset(
+    {NodeState.RUNNING, NodeState.FAILED, NodeState.BLOCKED, NodeState.CANCELLED, NodeState.HELD}
+)
 """States of nodes whose quanta may be in different states."""
 
 
@@ -193,10 +199,14 @@ def _of_rest(state: NodeState) -> NodeState:
     return NodeState.BLOCKED if state is NodeState.FAILED else state
 
 
-def _ended(record: NodeRecord) -> dict[int, NodeState]:
-    """Return which quanta of a node are done or failed; blocked and interrupted ones are neither."""
-    return {
-        id: NodeState.DONE if outcome.status.unblocks else NodeState.FAILED
-        for id, outcome in record.counting.items()
-        if outcome.status.unblocks or outcome.status.is_failure
-    }
+def _ended(record: NodeRecord, *, over: bool) -> dict[int, NodeState]:
+    """Return which quanta of a node are done or failed; blocked ones may still run, unless all is over."""
+    found = {}
+    for id, outcome in record.counting.items():
+        if outcome.status.unblocks:
+            found[id] = NodeState.DONE
+        elif outcome.status.is_failure:
+            found[id] = NodeState.FAILED
+        elif over and outcome.status is Status.BLOCKED:
+            found[id] = NodeState.BLOCKED
+    return found

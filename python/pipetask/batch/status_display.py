@@ -24,6 +24,7 @@ _STYLES = {
     NodeState.DONE: "green",
     NodeState.FAILED: "bold red",
     NodeState.BLOCKED: "red",
+    NodeState.CANCELLED: "yellow",
     NodeState.HELD: "bold yellow",
 }
 _OF_QUEUES = (NodeState.IDLE, NodeState.HELD)
@@ -44,11 +45,13 @@ def count_table(status: RunStatus) -> Table:
     """Return a table of labels and states."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("task", no_wrap=True)
+    total = status.total
     # On one machine there is no queue, in which quanta could be idle or held.
     states = [state for state in _STYLES if status.nodes or state not in _OF_QUEUES]
+    if not total[NodeState.CANCELLED]:
+        states.remove(NodeState.CANCELLED)
     for state in states:
         table.add_column(state.value, justify="right", style=_STYLES[state])
-    total = status.total
     for label, counts in status.counts.items():
         table.add_row(label, *(str(counts[state] or "") for state in states))
     if len(status.counts) > 1:

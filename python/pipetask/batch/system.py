@@ -321,6 +321,21 @@ class BatchSystem(ABC):
         """Remove up to so many pilots that wait in the queue, and return how many; others are asked to leave."""
         return 0
 
+    @classmethod
+    def how_pilot_ended(cls, directory: RunDirectory, job: str) -> str:
+        """Return how the job of a pilot was ended that has left no word: ``memory``, or nothing if that is not known.
+
+        Pilots ask this before they take over what another one ran, so it has to come from the run directory.
+
+        Parameters
+        ----------
+        directory
+            The run.
+        job
+            What the job was called in the environment of the pilot (`~pipetask.batch.pilots.pilot.JOB_VARIABLE`).
+        """
+        return ""
+
     @abstractmethod
     def restart(self, directory: RunDirectory) -> Restarted:
         """Submit what is missing of a run, unless it is in the queue.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+from .attempt_ends import AttemptEnds
+from .exit_codes import FINAL_CODES
 from .names import FINAL
 from .run_directory import RunDirectory
 from .status import ENDED, NodeState, RunPhase, RunStatus, tabulate
@@ -12,6 +14,9 @@ from .system import Snapshot
 from .systems import system_of
 
 __all__ = ["RunWatch"]
+
+_REST = {RunPhase.FAILED: NodeState.BLOCKED, RunPhase.CANCELLED: NodeState.CANCELLED}
+"""States of nodes that were still waiting when the run ended, by its phase."""
 
 _TIME_TO_SUBMIT = 30.0
 """Seconds that the batch system may take to submit what can begin."""
@@ -39,6 +44,7 @@ class RunWatch:
     def __init__(self, directory: RunDirectory):
         self._directory = directory
         self._watch = system_of(directory).watch(directory)
+        self._ends = AttemptEnds(directory.outcomes)
         self.states: dict[str, NodeState] = {}
         with directory.index() as index:
             self._sizes = index.counts()
@@ -52,9 +58,10 @@ class RunWatch:
             If the batch system cannot say.
         """
         seen = self._watch.look()
-        # Where the run is over and has failed, nothing that waits will run.
-        rest = NodeState.BLOCKED if seen.phase is RunPhase.FAILED else NodeState.WAITING
+        rest = _REST.get(seen.phase, NodeState.WAITING)
         self.states = {name: seen.states.get(name, rest) for name in self._sizes}
+        if seen.phase is RunPhase.CANCELLED:
+            self._take_as_cancelled(seen)
         phase = self._verdict(seen)
         counts = tabulate(self._directory, self._sizes, self.states)
         total = sum(counts.values(), Counter[NodeState]())
@@ -75,6 +82,16 @@ class RunWatch:
             {name: said for name in failed if (said := self.how_ended(name)) is not None},
             seen.notes,
         )
+
+    def _take_as_cancelled(self, seen: Snapshot) -> None:
+        """Show as cancelled what a run that was cancelled has not brought to its end, as the report does."""
+        attempts = self._ends.look()
+        for number, (name, state) in enumerate(self.states.items()):
+            if number in attempts and attempts[number].exit_code in FINAL_CODES:
+                # Also if its job was killed just after it had noted its end.
+                self.states[name] = NodeState.after(attempts[number].exit_code)
+            elif state not in ENDED or (state is NodeState.FAILED and name not in seen.refused):
+                self.states[name] = NodeState.CANCELLED
 
     def how_ended(self, node: str) -> str | None:
         """Return how the last job of a node ended, if it was ended from outside and nothing else tells that."""

@@ -16,7 +16,7 @@ from ..outcome import Kind, Status
 from .command import Invocation
 from .run_node import final_step
 
-__all__ = ["run"]
+__all__ = ["registered_quanta", "run"]
 
 
 def run(invocation: Invocation) -> int:
@@ -46,7 +46,7 @@ def run(invocation: Invocation) -> int:
 def _what_was_done(directory: RunDirectory, *, cancelled: bool) -> str:
     what = "Cancelled" if cancelled else "It was not in the queue any more"
     if directory.summary.exists():
-        done, total = _registered(directory)
+        done, total = registered_quanta(directory)
         what += f"; {done} of {total} quanta are done and registered"
     elif directory.facts.repository:
         what += "; nothing had begun"
@@ -63,8 +63,14 @@ def _register(directory: RunDirectory) -> None:
         )
 
 
-def _registered(directory: RunDirectory) -> tuple[int, int]:
-    """Return how many quanta are done, and how many there are, from the summary."""
+def registered_quanta(directory: RunDirectory) -> tuple[int, int]:
+    """Return how many quanta are done and registered, and how many there are, from the summary.
+
+    Parameters
+    ----------
+    directory
+        A run whose summary has been written.
+    """
     counts = json.loads(directory.summary.read_text())["counts"].values()
     numbers = [(word, number) for words in counts for word, number in words.items()]
     good = {status.value for status in Status if status.kind is Kind.DONE}

@@ -47,9 +47,9 @@ def _remove(directory: RunDirectory, seen: PilotLook, number: int) -> str:
     if not waiting and not asked:
         raise PipetaskError(f"{directory.path} has no pilots at work that could leave.")
     ask_to_leave(seen.round.leave, asked)
-    said = [f"{waiting} were removed from the queue"] if waiting else []
+    said = [f"{waiting} removed from the queue"] if waiting else []
     if asked:
-        said.append(f"{asked} of {len(seen.there)} were asked to leave")
+        said.append(f"{asked} of {len(seen.there)} asked to leave")
     return f"Pilots: {', '.join(said)}."
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from ..batch.ledger import Ledger
 from ..batch.run_directory import RunDirectory
+from ..batch.status import RunPhase
+from ..batch.system import BatchSystem
 from ..batch.systems import system_of
 from ..options.commands.batch import RestartCommand
+from .cancel import registered_quanta
 from .command import Invocation
 
 __all__ = ["run"]
@@ -17,6 +21,9 @@ def run(invocation: Invocation) -> int:
     options: RestartCommand = invocation.options
     directory = RunDirectory(options.run_dir)
     system = system_of(directory)
+    if _is_complete(directory, system):
+        print(f"Nothing is left to do: all {directory.facts.nodes} nodes are done.", file=sys.stderr)
+        return 0
     _hold(directory)
     directory.check_files()
     done = system.restart(directory)
@@ -30,6 +37,18 @@ def run(invocation: Invocation) -> int:
     for node, megabytes in done.memory.items():
         print(f"{node} now asks for {megabytes} MB.", file=sys.stderr)
     return 0
+
+
+def _is_complete(directory: RunDirectory, system: BatchSystem) -> bool:
+    """Return whether all quanta are done, and all that they have written is registered."""
+    if not Ledger(directory).all_done():
+        return False
+    if directory.recipe().later is None:  # there is no registry
+        return system.watch(directory).phase() is RunPhase.SUCCEEDED
+    if not directory.summary.exists() or directory.why_unregistered() is not None:
+        return False
+    done, total = registered_quanta(directory)
+    return done == total
 
 
 def _hold(directory: RunDirectory) -> None:

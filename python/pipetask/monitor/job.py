@@ -66,5 +66,7 @@ def _of_state(state: NodeState, node: str, where: str, system: str, refused: str
             return f"Its job (node {node}) has ended without having run it; it is run again by a restart."
         case NodeState.BLOCKED:
             return f"Its job (node {node}) will not run, because one that it needs has failed."
+        case NodeState.CANCELLED:
+            return f"Its job (node {node}) was cancelled; it is run again by a restart."
         case _:
             raise AssertionError(f"node state {state!r}?")

@@ -149,4 +149,4 @@ def _state(status: Status) -> NodeState:
         return NodeState.DONE
     if status.is_failure:
         return NodeState.FAILED
-    return NodeState.BLOCKED if status is Status.BLOCKED else NodeState.WAITING
+    return NodeState.CANCELLED if status is Status.CANCELLED else NodeState.BLOCKED

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lsst.daf.butler import Butler, MissingCollectionError
+from lsst.daf.butler import Butler, CollectionType, MissingCollectionError
 
 from ..errors import PipetaskError
 from .lease import user_name
 
-__all__ = ["check_batch", "check_batch_over", "end_batch", "note_batch"]
+__all__ = ["batches_in_chain", "check_batch", "check_batch_over", "end_batch", "note_batch"]
 
 _MARK = "pipetask batch run: "
 
@@ -103,6 +104,21 @@ def check_batch_over(butler: Butler, run: str) -> None:
         )
 
 
+def batches_in_chain(butler: Butler, chain: str) -> dict[str, str]:
+    """Return which runs of a chain existing run directories of batch runs hold, and these directories.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    chain
+        Name of the chain, which need not exist yet; its runs are those whose names begin with it.
+    """
+    infos = butler.collections.query_info(f"{chain}/*", CollectionType.RUN, include_doc=True)
+    leases = {info.name: lease for info in infos if (lease := _lease_in(info.doc.splitlines())) is not None}
+    return {run: each.directory for run, each in sorted(leases.items()) if Path(each.directory).exists()}
+
+
 def end_batch(butler: Butler, run: str, id: str) -> bool:
     """Record that a batch run no longer holds its output run, and return whether it did.
 
@@ -123,7 +139,11 @@ def end_batch(butler: Butler, run: str, id: str) -> bool:
 
 
 def _read(butler: Butler, run: str) -> _BatchLease | None:
-    marks = [line for line in _lines(butler, run) or () if line.startswith(_MARK)]
+    return _lease_in(_lines(butler, run) or ())
+
+
+def _lease_in(lines: Iterable[str]) -> _BatchLease | None:
+    marks = [line for line in lines if line.startswith(_MARK)]
     return _BatchLease(**json.loads(marks[0].removeprefix(_MARK))) if marks else None
 
 

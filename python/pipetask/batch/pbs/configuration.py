@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import UsageError
 from ..queueing.configuration import JobSettings, QueueConfiguration, RunSettings, queue_shape
 
-__all__ = ["OPENPBS", "TORQUE", "PbsConfiguration", "PbsJobSettings", "PbsRunSettings"]
+__all__ = ["OPENPBS", "TORQUE", "PbsConfiguration", "PbsJobSettings", "PbsRunSettings", "is_torque"]
 
 OPENPBS, TORQUE = "openpbs", "torque"
 
@@ -41,7 +41,12 @@ class PbsJobSettings(JobSettings):
 class PbsRunSettings(RunSettings):
     """What holds for the run as a whole."""
 
-    flavour: str = OPENPBS
+    flavour: str
+
+
+def is_torque(run: RunSettings) -> bool:
+    """Return whether a run is for Torque."""
+    return isinstance(run, PbsRunSettings) and run.flavour == TORQUE
 
 
 @dataclass(frozen=True)

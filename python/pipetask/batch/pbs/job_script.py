@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..queueing.configuration import clock
 from ..queueing.dialect import Written
@@ -13,10 +13,11 @@ from ..queueing.job_script import (
     exports,
     links,
     run_once,
+    run_pilot,
     told,
     wait_for_first,
 )
-from .configuration import TORQUE, PbsJobSettings
+from .configuration import PbsJobSettings, is_torque
 from .said import FOLDER as SAID
 
 __all__ = ["depend", "script", "submit_options"]
@@ -46,7 +47,11 @@ def script(written: Written[PbsJobSettings]) -> str:
 
 
 def _run(written: Written[PbsJobSettings]) -> str:
-    return f"exec {command(written)}\n" if written.array.labels else run_once(written)
+    if not written.array.labels:
+        return run_once(written)
+    if written.array.runs_pilots:
+        return run_pilot(written, "${PBS_JOBID%%.*}")
+    return f"exec {command(written)}\n"
 
 
 def submit_options(written: Written[PbsJobSettings]) -> list[str]:
@@ -56,7 +61,7 @@ def submit_options(written: Written[PbsJobSettings]) -> list[str]:
 
 def _options(written: Written[PbsJobSettings]) -> Iterator[str]:
     array, settings = written.array, written.settings
-    torque = getattr(written.run, "flavour", None) == TORQUE
+    torque = is_torque(written.run)
     # An array of one element is refused by some versions.
     if len(array.nodes) > 1:
         throttle = f"%{settings.throttle}" if settings.throttle else ""
@@ -85,7 +90,7 @@ def _resources(written: Written[PbsJobSettings], *, torque: bool) -> Iterator[st
     yield f"walltime={clock(demand.time)}"
 
 
-def depend(needs: list[str], *, torque: bool) -> str:
+def depend(needs: Sequence[str], *, torque: bool) -> str:
     """Return the attribute that lets a job wait for the end of others.
 
     Parameters

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import PipetaskError
+from ..queueing.client import QueueUnknownError
 from ..queueing.queue import Element, Stage
 from .client import CLIENT, is_gone
 
@@ -24,13 +25,22 @@ _TRIES = 3
 _ID = re.compile(r"(?P<number>\d+)(?P<array>\[(?P<task>\d*)\])?(\..*)?")
 _OVER, _RUNS = frozenset("XFCM"), frozenset("RESUB")
 
+_HISTORY = ["-x"]
+"""The option with which commands also list what has ended.  That of Torque's qstat means something else."""
+
+_TERMINATED = "91"
+"""The substate of a job that was deleted, by a person or by the scheduler."""
+
+_ENDED_BY_SIGTERM = ("271", "143")
+"""What Torque has of a job that was asked to end: 256 or 128 and the number of the signal."""
+
 
 def mark(run: str, round: int, array: int) -> str:
     """Return the value of `VARIABLE` for the jobs of an array."""
     return f"{run}/{round}/{array}"
 
 
-def look(name: str, run: str, patience: float) -> list[Element]:
+def look(name: str, run: str, patience: float, *, ended: bool = False) -> list[Element]:
     """Return the jobs of a run that are in the queue.
 
     Parameters
@@ -41,18 +51,21 @@ def look(name: str, run: str, patience: float) -> list[Element]:
         The run's id.
     patience
         Seconds that PBS may take for an answer.
+    ended
+        Whether also those that have ended, if the server keeps a history of them.
 
     Raises
     ------
     pipetask.errors.PipetaskError
         If it does not answer.
     """
+    history = _HISTORY if ended and _has_history(name, patience) else []
     for attempt in range(_TRIES):
-        ids = CLIENT.call("qselect", ["-N", name], patience=patience).split()
+        ids = CLIENT.call("qselect", [*history, "-N", name], patience=patience).split()
         if not ids:
             return []
         try:
-            text = CLIENT.call("qstat", ["-t", "-f", *ids], patience=patience)
+            text = CLIENT.call("qstat", [*history, "-t", "-f", *ids], patience=patience)
         except PipetaskError as error:
             # One of them has just ended.
             if not is_gone(error) or attempt == _TRIES - 1:
@@ -60,6 +73,17 @@ def look(name: str, run: str, patience: float) -> list[Element]:
         else:
             return list(elements_of(jobs_of(text), run))
     raise AssertionError("unreachable")
+
+
+def _has_history(name: str, patience: float) -> bool:
+    """Return whether commands know that option.  Those of Torque do not, and list for a while what has ended."""
+    try:
+        CLIENT.call("qselect", [*_HISTORY, "-N", name], patience=patience)
+    except QueueUnknownError:
+        raise
+    except PipetaskError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -89,6 +113,14 @@ class _Job:
     def mark(self) -> str | None:
         found = re.search(rf"(?:^|,){VARIABLE}=([^,]*)", self.attributes.get("Variable_List", ""))
         return found[1] if found else None
+
+    @property
+    def how(self) -> str:
+        """How it has ended, if it was ended by a request."""
+        exit_status = self.attributes.get("exit_status")  # with a capital letter elsewhere than in Torque
+        if self.attributes.get("substate") == _TERMINATED:
+            return "preempted" if "sched_preempted" in self.attributes else "cancelled"
+        return "cancelled" if exit_status in _ENDED_BY_SIGTERM else ""
 
     @property
     def stage(self) -> Stage:
@@ -155,7 +187,8 @@ def elements_of(jobs: Sequence[_Job], run: str) -> Iterator[Element]:
         if stage in (Stage.HELD, Stage.AS_SUBMITTED):
             reason = reason or f"Hold_Types = {job.attributes.get('Hold_Types', '?')}"
         task = (-1 if job.task is None else job.task) if job.is_array else 0
-        yield Element(job.called, task, int(found[2]), int(found[3]), stage, reason, job.id)
+        how = job.how if stage is Stage.OVER else ""
+        yield Element(job.called, task, int(found[2]), int(found[3]), stage, reason, job.id, how)
 
 
 def _alone(jobs: Iterable[_Job], listed: set[str]) -> Iterator[_Job]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from ...errors import PipetaskError
 from ...options.pbs import PbsOptions
 from ..queueing.arrays import JobArray
+from ..queueing.configuration import RunSettings
 from ..queueing.dialect import Request, Written
 from ..queueing.layout import Layout, RunRecord
 from ..queueing.limits import Limits
 from ..queueing.queue import Element
 from ..queueing.system import QueueingSystem
+from ..run_directory import RunDirectory
 from ..system import RunPlan
 from .client import CLIENT, is_gone
-from .configuration import TORQUE, PbsConfiguration, PbsJobSettings
+from .configuration import PbsConfiguration, PbsJobSettings, is_torque
 from .job_script import depend, script, submit_options
 from .limits import SHIPPED, limits_now
 from .queue import VARIABLE, look, mark
@@ -52,6 +56,13 @@ class PbsSystem(QueueingSystem[PbsJobSettings]):
         super().write(plan)
         (Layout(plan.draft, self.configuration_type.shape.whole).folder / SAID).mkdir()
 
+    @classmethod
+    def how_pilot_ended(cls, directory: RunDirectory, job: str) -> str:
+        """Return what PBS has written into the output of a pilot."""
+        found = re.fullmatch(r"(\d+)(\[(\d+)\])?", job)
+        layout = Layout(directory.path, cls.configuration_type.shape.whole)
+        return "" if found is None else _said(layout, found[1], int(found[3] or 0))
+
     def script(self, written: Written[PbsJobSettings]) -> str:
         """Return the script that an element runs."""
         return script(written)
@@ -72,11 +83,10 @@ class PbsSystem(QueueingSystem[PbsJobSettings]):
 
     def submit_array(self, request: Request, patience: float) -> str:
         """Submit an array held, to be released with all others."""
-        torque = getattr(request.run, "flavour", None) == TORQUE
         words = ["-h", "-N", request.record.name]
         words += ["-v", f"{VARIABLE}={mark(request.record.id, request.round, request.array.number)}"]
         if request.needs:
-            words += ["-W", depend(list(request.needs), torque=torque)]
+            words += ["-W", depend(request.needs, torque=is_torque(request.run))]
         words += [*request.options, str(request.script)]
         # What the script sets itself has no need to be passed on, and commas would be taken for ends of values.
         printed = CLIENT.call("qsub", words, patience=patience, folder=request.layout.run_directory)
@@ -86,9 +96,18 @@ class PbsSystem(QueueingSystem[PbsJobSettings]):
         """Return the elements of a run that are in the queue."""
         return look(record.name, record.id, patience)
 
+    def look_at_ended(self, layout: Layout, record: RunRecord, patience: float) -> list[Element]:
+        """Return the elements of a run that PBS has in its history; what it has written of their end counts more."""
+        found = look(record.name, record.id, patience, ended=True)
+        return [replace(each, how=_said(layout, each.job, each.task) or each.how) for each in found]
+
     def release(self, layout: Layout, round: int, jobs: Sequence[str], patience: float) -> None:
         """Release all arrays in one call."""
         CLIENT.call("qrls", ["-h", "u", *jobs], patience=patience)
+
+    def let_wait(self, job: str, needs: Sequence[str], run: RunSettings) -> None:
+        """Change what the final job waits for."""
+        CLIENT.call("qalter", ["-W", depend(needs, torque=is_torque(run)), job], patience=run.patience)
 
     def remove(self, jobs: Collection[str], patience: float) -> None:
         """Remove arrays; of those that have ended PBS says so, and removes the others."""
@@ -100,5 +119,9 @@ class PbsSystem(QueueingSystem[PbsJobSettings]):
 
     def how_ended(self, layout: Layout, round: int, array: JobArray, task: int, job: str) -> str:
         """Return what PBS has written into the output of an element."""
-        path = output_of(layout.folder / SAID, job, task)
-        return "" if path is None else said_by_pbs(path)
+        return _said(layout, job, task)
+
+
+def _said(layout: Layout, job: str, task: int | None) -> str:
+    path = output_of(layout.folder / SAID, job, task or 0)
+    return "" if path is None else said_by_pbs(path)

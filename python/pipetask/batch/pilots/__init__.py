@@ -12,6 +12,7 @@ batch system: a pilot is a command, and a system has only to run some of them, a
         over/N            node N has ended           ◄── its pilot
         members/…         one file for each pilot, which it renames: that it lives, and what it runs
         about/…           where a pilot runs, and what it has
+        ended             all nodes have ended, and one pilot has removed those that waited in the queue
     pilots/leave/         requests that some pilot leaves
 
 G is the generation, which grows by one whenever a node is given back or taken over.  So a pilot has lost its claim if

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from .deaths import HowEnded, after_death, untold
 from .marks import Claim, NodeMarks, Terms
 from .members import Member, Members, Membership
 from .places import PilotNode, PilotRound
@@ -55,6 +56,8 @@ class Agenda:
         What it has to offer.
     seed
         Of the order in which it takes what is ready.
+    how_ended
+        Tells how the job of a dead pilot was ended.
     """
 
     def __init__(
@@ -64,9 +67,11 @@ class Agenda:
         members: Members,
         abilities: Abilities | None = None,
         seed: object = None,
+        how_ended: HowEnded = untold,
     ):
         self._me, self._members, self._abilities = me, members, abilities or Abilities()
         self._marks: NodeMarks = round.marks
+        self._how_ended = how_ended
         self._retries = round.settings.retries
         self._nodes: Mapping[int, PilotNode] = round.nodes()
         self._dependents = _turned_round(self._nodes)
@@ -172,7 +177,12 @@ class Agenda:
         found = self._marks.claim_of(node, generation)
         if found is None or found[0] not in (member.id, "") or self._marks.is_claimed(node, generation + 1):
             return None
-        return self._claim(node, generation + 1, found[1].failed())
+        terms = after_death(found[1], self._members.about(member), self._how_ended)
+        claim = self._claim(node, generation + 1, terms)
+        if claim is not None and not self._suits(node, terms):
+            self.give_back(claim, terms)  # it is for a larger pilot
+            return None
+        return claim
 
     # Having taken.
 
@@ -229,6 +239,10 @@ class Agenda:
         return True
 
     # Having nothing.
+
+    def all_over(self) -> bool:
+        """Return whether all nodes of the round have ended."""
+        return self._marks.over() >= self._nodes.keys()
 
     def can_still_come(self) -> bool:
         """Return whether there may be something for this pilot later.

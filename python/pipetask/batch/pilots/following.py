@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from .deaths import HowEnded, after_death, untold
 from .marks import Terms
+from .members import read_about
 from .places import PilotRound
 
 __all__ = ["Rest", "rest_of"]
@@ -40,8 +42,16 @@ class Rest:
         return bool(first) and all(terms.memory or terms.seconds for terms in first)
 
 
-def rest_of(round: PilotRound) -> Rest:
-    """Return what a round has left when its pilots have ended."""
+def rest_of(round: PilotRound, how_ended: HowEnded = untold) -> Rest:
+    """Return what a round has left when its pilots have ended.
+
+    Parameters
+    ----------
+    round
+        The round.
+    how_ended
+        Tells how the job of a pilot was ended.
+    """
     marks, nodes = round.marks, round.nodes()
     over, claims = marks.over(), marks.claims()
     offers: dict[int, int] = {}
@@ -54,6 +64,7 @@ def rest_of(round: PilotRound) -> Rest:
             known = marks.terms_of_offer(number, offers[number]) if offers[number] else None
         elif number in claims:  # its pilot was killed
             found = marks.claim_of(number, claims[number])
-            known = found[1].failed() if found is not None else None
+            if found is not None:
+                known = after_death(found[1], read_about(round.folder, found[0]), how_ended)
         terms[number] = known or Terms()
     return Rest(terms, {number: nodes[number].needs for number in terms})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from .places import PilotNode, PilotRound, last_round
 
 __all__ = ["KnownPilot", "PilotLook", "has_pilots", "look_at_pilots"]
 
+_MISSED = 4
+"""Signs of life after which a pilot is shown as one that may be dead."""
+
 
 @dataclass(frozen=True)
 class KnownPilot:
@@ -27,11 +30,16 @@ class KnownPilot:
     node: str | None
     """The node that it runs."""
 
+    is_silent: bool = False
+    """Whether it has missed several signs of life, and may be dead: others have not waited long enough to say so."""
+
     @property
     def state(self) -> str:
         """What it does, in a word."""
         if self.member.has_left:
             return "left"
+        if self.is_silent:
+            return "silent"
         return "waits" if self.node is None else "runs"
 
     def json(self) -> dict[str, Any]:
@@ -47,7 +55,7 @@ class KnownPilot:
 
 @dataclass(frozen=True)
 class PilotLook:
-    """What was seen at one moment; a pilot that was killed looks alive until another one has noticed that."""
+    """What was seen at one moment; a pilot that was killed is there until another one has noticed that."""
 
     round: PilotRound
     pilots: list[KnownPilot]
@@ -84,9 +92,10 @@ class PilotLook:
 
     def notes(self, directory: RunDirectory) -> Iterator[str]:
         """Yield in one line each what a person should know."""
-        runs = Counter(pilot.node is not None for pilot in self.there)
-        if runs:
-            yield f"Pilots: {runs[True]} run a node, {runs[False]} wait."
+        there = Counter(pilot.state for pilot in self.there)
+        if there:
+            silent = f", {there['silent']} may be dead" if there["silent"] else ""
+            yield f"Pilots: {there['runs']} run a node, {there['waits']} wait{silent}."
         lacking: dict[str, list[str]] = {}
         for name, terms in self.ready.items():
             if (needs := self._is_too_much(terms)) is not None:
@@ -134,7 +143,8 @@ def look_at_pilots(directory: RunDirectory, *, over: bool = False) -> PilotLook:
     members = Members(round.folder, round.settings.stale)
     members.look()
     ended = marks.over()
-    pilots = [_known(members, member, nodes, ended) for member in members]
+    since = time.time() - _MISSED * round.settings.beat
+    pilots = [_known(members, member, nodes, ended, since) for member in members]
     ready: dict[str, Terms] = {}
     for number, generation in sorted(marks.offers()):
         terms = marks.terms_of_offer(number, generation) if generation else Terms()
@@ -143,13 +153,15 @@ def look_at_pilots(directory: RunDirectory, *, over: bool = False) -> PilotLook:
     return PilotLook(round, sorted(pilots, key=lambda pilot: pilot.about.began), ready, over)
 
 
-def _known(members: Members, member: Member, nodes: dict[int, PilotNode], over: set[int]) -> KnownPilot:
-    about = About("?", 0, None, None, 0.0)
-    with suppress(OSError, ValueError, TypeError):
-        about = members.about(member)
+def _known(
+    members: Members, member: Member, nodes: dict[int, PilotNode], over: set[int], since: float
+) -> KnownPilot:
+    about = members.about(member) or About("?", 0, None, None, 0.0)
     claim = member.claim
     runs = claim is not None and claim[0] not in over
-    return KnownPilot(member, about, nodes[claim[0]].name if claim is not None and runs else None)
+    name = nodes[claim[0]].name if claim is not None and runs else None
+    sign = members.last_sign(member)
+    return KnownPilot(member, about, name, sign is not None and sign < since)
 
 
 def has_pilots(directory: RunDirectory) -> bool:

@@ -10,11 +10,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["About", "Member", "Members", "Membership"]
+__all__ = ["About", "Member", "Members", "Membership", "read_about"]
 
 _IDLE, _LEFT = "idle", "left"
 
@@ -112,8 +113,10 @@ class Membership:
         return self._me.claim
 
     def beat(self) -> None:
-        """Show that this pilot lives."""
+        """Show that this pilot lives; for a person who looks once, also by the time of its file."""
         self._become()
+        with suppress(FileNotFoundError):  # it was just believed dead
+            os.utime(self._folder / self._me.name)
 
     def take(self, node: int, generation: int) -> None:
         """Say which node it is about to take."""
@@ -154,7 +157,7 @@ class Members:
     """
 
     def __init__(self, round: Path, stale: float, clock: Callable[[], float] = time.monotonic):
-        self._folder, self._about = round / "members", round / "about"
+        self._folder = round / "members"
         self._stale, self._clock = stale, clock
         self._known: dict[str, tuple[Member, float]] = {}
 
@@ -188,7 +191,22 @@ class Members:
             return
         self._known[member.id] = left, self._clock()
 
-    def about(self, member: Member) -> About:
-        """Read what does not change of a pilot."""
-        content: dict[str, Any] = json.loads((self._about / member.id).read_text())
+    def last_sign(self, member: Member) -> float | None:
+        """Return when a pilot has last shown that it lives, by the file system's clock; `None` if just now."""
+        try:
+            return (self._folder / member.name).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def about(self, member: Member) -> About | None:
+        """Read what does not change of a pilot; `None` if it cannot be read."""
+        return read_about(self._folder.parent, member.id)
+
+
+def read_about(round: Path, id: str) -> About | None:
+    """Read what does not change of a pilot of a round; `None` if it cannot be read."""
+    try:
+        content: dict[str, Any] = json.loads((round / "about" / id).read_text())
         return About(**content)
+    except (OSError, ValueError, TypeError):
+        return None

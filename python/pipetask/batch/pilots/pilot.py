@@ -12,7 +12,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
+from ...errors import PipetaskError
 from ...executors.stop import StopRequest
 from ...executors.stop_signals import stop_on_signals
 from ...runner.memory_kills import oom_kills
@@ -20,6 +22,7 @@ from ..exit_codes import FINAL_CODES, ExitCode
 from ..names import plain_name
 from ..outcomes import AttemptWriter
 from ..run_directory import RunDirectory
+from ..system import BatchSystem
 from ..systems import system_class_of
 from .agenda import Abilities, Agenda
 from .departures import Departures
@@ -80,7 +83,8 @@ def run_pilot(directory: RunDirectory, *, processes: int = 1) -> int:
     with stop_on_signals() as stop, _warned(stop):
         me = Membership(round.folder, id, about)
         members = Members(round.folder, round.settings.stale)
-        agenda = Agenda(round, me, members, Abilities(about.memory, end), seed=id)
+        how_ended = partial(system.how_pilot_ended, directory)
+        agenda = Agenda(round, me, members, Abilities(about.memory, end), seed=id, how_ended=how_ended)
         worker = Worker(directory, processes)
         try:
             pilot = _Pilot(directory, round, me, agenda, worker, stop, about)
@@ -88,7 +92,18 @@ def run_pilot(directory: RunDirectory, *, processes: int = 1) -> int:
         finally:
             worker.close(round.settings.grace)
         me.leave()  # not if anything was raised: then others take over what it had
-        return code
+    if agenda.all_over() and round.is_first_to_end():
+        _spare_others(system(), directory)
+    return code
+
+
+def _spare_others(system: BatchSystem, directory: RunDirectory) -> None:
+    """Remove pilots that still wait in the queue: nothing is left for them, and the final job would wait for them."""
+    try:
+        if number := system.remove_waiting_pilots(directory, sys.maxsize):
+            _say(f"pilots that waited in the queue are removed, because nothing is left for them: {number}")
+    except PipetaskError as error:
+        _say(f"pilots that wait in the queue are not removed, although nothing is left for them: {error}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +32,9 @@ class PilotSettings:
     pause: float = 0.5
     """Seconds until one that has nothing to do looks again; the pause grows."""
 
-    longest_pause: float = 30.0
+    longest_pause: float = 15.0
+    """A look costs about as much as a sign of life, and what has become ready waits for it, and the end of the run."""
+
     grace: float = 5.0
     """Seconds that a node has to end when it is interrupted; soon afterwards, a batch system kills the job."""
 
@@ -73,6 +76,14 @@ class PilotRound:
     def leave(self) -> Path:
         """The folder with requests that some pilot leaves."""
         return self.folder.parent / "leave"
+
+    def is_first_to_end(self) -> bool:
+        """Return whether this was never asked before, by any pilot; ask when all nodes have ended."""
+        try:
+            os.close(os.open(self.folder / "ended", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+        except FileExistsError:
+            return False
+        return True
 
     def nodes(self) -> dict[int, PilotNode]:
         """Read what is to run, by number."""

@@ -1,6 +1,6 @@
-"""Run the nodes of an array, several at a time: ``python -m pipetask.batch.pjm.node_list``.
+"""Run the nodes of an array, or pilots, several at a time: ``python -m pipetask.batch.pjm.node_list``.
 
-Where several machines run it, started by ``mpiexec`` for instance, each takes its share of the nodes.
+Where several machines run it, started by ``mpiexec`` for instance, each takes its share of them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from pathlib import Path
 from types import FrameType
 
 from ..exit_codes import ExitCode
-from ..node_commands import job_arguments
+from ..names import is_pilot
+from ..node_commands import job_arguments, pilot_arguments
+from ..pilots.pilot import JOB_VARIABLE
 from ..queueing.told import seconds_left
 
 __all__ = ["NodeList", "main", "share"]
 
 _RANKS = (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))
 """Variables in which launchers tell a process its number, and how many there are."""
+
+_SUB_JOB = "PJM_SUBJOBID"
+"""Variable in which PJM tells a sub-job what it is called."""
 
 
 def share(nodes: Sequence[str], environ: Mapping[str, str]) -> list[str]:
@@ -90,12 +95,8 @@ class NodeList:
         # Names of nodes have dots in them, so no suffix can be replaced.
         with Path(f"{log}.out").open("ab") as out, Path(f"{log}.err").open("ab") as err:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    *job_arguments(self._path, node, self._processes),
-                    "--keep-failures-since",
-                    str(self._since),
-                ],
+                [sys.executable, *self._arguments(node)],
+                env={**os.environ, JOB_VARIABLE: f"{os.environ.get(_SUB_JOB, '')}/{node}".lstrip("/")},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -103,6 +104,12 @@ class NodeList:
         self._running[process.pid] = process, time.monotonic()
         if self._stopped:  # between the question and the start
             _end(process.pid)
+
+    def _arguments(self, node: str) -> list[str]:
+        if is_pilot(node):
+            return pilot_arguments(self._path, self._processes)
+        words = job_arguments(self._path, node, self._processes)
+        return [*words, "--keep-failures-since", str(self._since)]
 
     def _wait(self) -> None:
         """Wait until a node has ended."""

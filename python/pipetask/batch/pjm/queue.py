@@ -16,7 +16,7 @@ from .client import CLIENT
 __all__ = ["elements_of", "job_name", "look"]
 
 _ROW = re.compile(r"\s*(?P<id>(?P<step>\d+)_(?P<number>\d+))\s+(?P<name>\S+)\s+(?P<state>[A-Z]{3})\s*")
-_OVER, _WAITS = {"EXT", "CCL", "RJT"}, {"ACC", "QUE"}
+_OVER, _WAITS, _HOW = {"EXT", "CCL", "RJT"}, {"ACC", "QUE"}, {"CCL": "cancelled"}
 
 
 def job_name(record: RunRecord, round: int) -> str:
@@ -68,7 +68,8 @@ def elements_of(text: str, record: RunRecord) -> Iterator[Element]:
             stage = Stage.WAITING  # sub-jobs run one after another
         if stage is not Stage.OVER:
             busy.add(row["step"])
-        yield Element(row["id"], None, int(found[1]), int(row["number"]), stage, row["state"], row["id"])
+        state, how = row["state"], _HOW.get(row["state"], "")
+        yield Element(row["id"], None, int(found[1]), int(row["number"]), stage, state, row["id"], how)
 
 
 def _stage(state: str) -> Stage:

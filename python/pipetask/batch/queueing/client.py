@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,15 @@ class Client:
             ) from error
         if done.returncode == 0:
             return done.stdout
+        if done.returncode < 0:
+            raise self._killed(program, -done.returncode)
         raise self._error(program, done.stderr or done.stdout, done.returncode)
+
+    def _killed(self, program: str, number: int) -> PipetaskError:
+        what = f"{self.title}'s command {program} was ended by {signal.Signals(number).name}"
+        if number == signal.SIGINT:  # Ctrl-C, which ends this command, too
+            return PipetaskError(f"{what}.")
+        return QueueUnknownError(f"{what}, and may have had an effect before: try again later.")
 
     def _error(self, program: str, said: str, code: int) -> PipetaskError:
         if self.no_answer.search(said):

@@ -114,7 +114,7 @@ class RunSettings:
     max_array: int
     rounds: int
     patience: int
-    pilots: int = 0
+    pilots: int
 
 
 Settings = TypeVar("Settings", bound=JobSettings)

@@ -34,7 +34,7 @@ from .round import Round, read_rounds, write_round
 from .submission import only_one, submit_round
 from .verdicts import History
 
-__all__ = ["Run", "cancel", "continue_run", "restart", "submit_new"]
+__all__ = ["Run", "cancel", "continue_run", "restart", "submit_new", "withdraw"]
 
 _PATIENCE = 300.0
 """Seconds that jobs have to leave the queue."""
@@ -104,10 +104,18 @@ class Run:
         """Return all that the system still knows of the run, also what has ended."""
         return self.system.look(self.layout, self.record, self.patience)
 
+    def ended_elements(self) -> list[Element]:
+        """Return what the system still knows of what has ended, with how it did."""
+        return self.system.look_at_ended(self.layout, self.record, self.patience)
+
     def start(self, new: Round) -> str:
         """Submit a round because a person has asked for it."""
         self.journal.note("started", new.number)
-        return self.submit(new)
+        try:
+            return self.submit(new)
+        except QueueLimitError as error:
+            how = f"when there is room, continue with: pipetask restart {self.directory.path}"
+            raise QueueLimitError(f"{error}  The submission is not complete; {how}") from error
 
     def write(self, plan: Plan, nodes: Nodes) -> Round:
         """Write the scripts of another round."""
@@ -192,9 +200,9 @@ def cancel(run: Run, patience: float = _PATIENCE) -> bool:
     PipetaskError
         If the system does not answer, or if jobs do not leave the queue.
     """
-    if not run.in_queue():
+    if not _was_in_queue(run):
         return False
-    # First of all, so that the final job submits nothing any more.
+    # First of all, so that the final job submits nothing any more, and a submission that goes on removes its jobs.
     run.journal.note("cancelled")
     deadline = time.monotonic() + patience
     told, last = set[str](), 0.0
@@ -214,6 +222,17 @@ def cancel(run: Run, patience: float = _PATIENCE) -> bool:
     return True
 
 
+def _was_in_queue(run: Run) -> bool:
+    state = run.journal.read()
+    try:
+        return bool(run.in_queue()) or _is_interrupted(state)
+    except PipetaskError:
+        # What was never submitted is in no queue, also where the system is not installed.
+        if state.started or state.rounds:
+            raise
+        return False
+
+
 def restart(run: Run) -> Restarted:
     """Submit what is missing of a run, or continue a submission that was interrupted.
 
@@ -226,6 +245,7 @@ def restart(run: Run) -> Restarted:
         state, rounds = run.journal.read(), read_rounds(run.layout)
         if _is_interrupted(state):
             new = rounds[state.last - 1]
+            run.directory.forget_end()  # the final job of the round before may have registered what was done
             return Restarted(run.start(new), False, len(new.done))
         if left := run.in_queue():
             left.sort(key=lambda each: (each.round, each.array))
@@ -299,7 +319,7 @@ def continue_run(run: Run, number: int) -> bool:
     Raises
     ------
     PipetaskError
-        If the system does not take it.
+        If the system does not take it, or if there were as many rounds as there may be.
     """
     with only_one(run.layout):
         state, rounds = run.journal.read(), read_rounds(run.layout)
@@ -313,15 +333,42 @@ def continue_run(run: Run, number: int) -> bool:
         if not _is_begun(run) and _gives_up_first(run, rounds):
             return False
         if run.configuration.run.pilots:
-            causes, demands = what_pilots_left(run.directory, run.configuration, rounds[-1])
+            killed = _pilots_killed_for_memory(run.history(rounds, state), rounds[-1])
+            causes, demands = what_pilots_left(run.directory, run.configuration, rounds[-1], killed)
         else:
             causes, demands = _again(run, rounds, state)
-        if not demands or _rounds_since_start(rounds) > run.configuration.run.rounds:
+        if not demands:
             return False
+        if _rounds_since_start(rounds) > (most := run.configuration.run.rounds):
+            raise PipetaskError(f"jobs may submit {most} more rounds at most (setting rounds)")
         last = rounds[-1]
         plan = Plan(number + 1, False, demands, causes, last.done, not _is_begun(run), last.since)
         run.submit(run.write(plan, run.nodes()))
         return True
+
+
+def withdraw(run: Run, number: int) -> None:
+    """Take back the round after one that has ended, if its submission did not get to its end.
+
+    Parameters
+    ----------
+    run
+        The run.
+    number
+        Number of the round that has ended.
+    """
+    with suppress(PipetaskError), only_one(run.layout):
+        state = run.journal.read()
+        if state.last > number and _is_interrupted(state) and not state.rounds[state.last].releasing:
+            if held := {each.job for each in run.in_queue() if each.round == state.last}:
+                run.system.remove(held, run.patience)
+            run.journal.note("withdrawn", state.last)
+
+
+def _pilots_killed_for_memory(history: History, last: Round) -> bool:
+    """Return whether the system has killed pilots of a round for want of memory, also before they took anything."""
+    pilots = [name for array in last.arrays if array.runs_pilots for name in array.nodes]
+    return any(history.how(name) == "memory" for name in pilots)
 
 
 def _gives_up_first(run: Run, rounds: list[Round]) -> bool:
@@ -351,7 +398,7 @@ def _again(run: Run, rounds: list[Round], state: State) -> tuple[Mapping[str, st
 def _told_by_queue(run: Run, history: History, left: Collection[str]) -> dict[str, str]:
     """Return how jobs ended of which the error file does not say it, as far as the queue still shows that."""
     with suppress(PipetaskError):
-        shown = history.shown_as_ended(run.all_elements())
+        shown = history.shown_as_ended(run.ended_elements())
         return {node: how for node, how in shown.items() if node in left}
     return {}
 

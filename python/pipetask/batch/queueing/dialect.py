@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ...errors import PipetaskError
 from .arrays import JobArray
 from .client import Client
 from .configuration import JobSettings, QueueConfiguration, RunSettings
@@ -27,7 +26,8 @@ HOW_JOBS_END = {
     "cancelled": "its job was cancelled with {remover}",
     "restarts": "{title} has started its job again more often than it may (restarts)",
     "not begun": "its job ended before its turn came",
-    "": "its job was killed or has vanished; {title} does not say why",
+    "not started": "its job could not start the program (see its log): check the settings python and container",
+    "": "its job was killed or has vanished; {title} does not say why (see its log)",
 }
 """How the last job of a node has ended, in a word, with the clause that tells it."""
 
@@ -133,22 +133,19 @@ class Dialect(ABC, Generic[Settings]):
     def look(self, layout: Layout, record: RunRecord, patience: float) -> list[Element]:
         """Return what the system knows of the jobs of a run."""
 
+    def look_at_ended(self, layout: Layout, record: RunRecord, patience: float) -> list[Element]:
+        """Return what the system still knows of jobs of a run that have ended, also where `look` leaves them out."""
+        return self.look(layout, record, patience)
+
     @abstractmethod
     def release(self, layout: Layout, round: int, jobs: Sequence[str], patience: float) -> None:
         """Let the arrays of a round begin; ones that have ended do not matter."""
 
-    def let_wait(self, job: str, needs: Sequence[str], patience: float) -> None:
-        """Let an array that waits wait for the end of these arrays.
+    def let_wait(self, job: str, needs: Sequence[str], run: RunSettings) -> None:
+        """Let the final job, which waits, wait for the end of all of these arrays, which are in the queue.
 
-        Raises
-        ------
-        pipetask.errors.PipetaskError
-            If that cannot be done.
+        Where a system cannot do that, this does nothing: the final job looks itself for arrays that were added.
         """
-        raise PipetaskError(
-            f"{self.title} cannot let the final job of a run wait for more jobs: restart the run with more pilots when "
-            "it is over."
-        )
 
     def remove(self, jobs: Collection[str], patience: float) -> None:
         """Remove arrays from the queue; ones that are not there do not matter."""

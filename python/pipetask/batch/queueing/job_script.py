@@ -10,6 +10,7 @@ from typing import Any
 from ...text import visible
 from ..names import FINAL, FIRST
 from ..node_commands import job_arguments, pilot_arguments
+from ..pilots.pilot import JOB_VARIABLE
 from .arrays import JobArray
 from .dialect import Written
 from .told import END_VARIABLE, MEMORY_VARIABLE
@@ -23,6 +24,7 @@ __all__ = [
     "links",
     "nodes_file",
     "run_once",
+    "run_pilot",
     "told",
     "wait_for_first",
 ]
@@ -111,6 +113,19 @@ def run_once(written: Written[Any]) -> str:
         failed = first_failed(written.round)
         return f"{command(written)} || {{ code=$?; echo $code >{failed}; exit $code; }}\n"
     return f"exec {command(written)}\n"
+
+
+def run_pilot(written: Written[Any], job: str) -> str:
+    """Return the lines that run a pilot.
+
+    Parameters
+    ----------
+    written
+        The array of pilots.
+    job
+        What the shell replaces by what the system calls the job.
+    """
+    return f'export {JOB_VARIABLE}="{job}"\nexec {command(written)}\n'
 
 
 def command(written: Written[Any]) -> str:

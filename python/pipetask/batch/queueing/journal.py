@@ -6,6 +6,7 @@ continued: what has a line before and none after is looked for in the queue.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -13,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Journal", "Progress", "State"]
+__all__ = ["NO_ROOM", "Journal", "Progress", "State"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of errors that mean that a disk is full."""
 
 
 @dataclass
@@ -38,6 +42,9 @@ class Progress:
     trouble: str | None = None
     """Why what has to run again was not submitted."""
 
+    waits: str | None = None
+    """Why the final job waits before it submits what has to run again."""
+
     told: dict[str, str] = field(default_factory=dict)
     """How jobs of nodes ended, by name, as the queue showed when the round had ended; see `verdicts`."""
 
@@ -55,10 +62,23 @@ class State:
     """What a journal says."""
 
     rounds: dict[int, Progress] = field(default_factory=dict)
+    started: set[int] = field(default_factory=set)
+    """Rounds that a person has asked for; the others are submitted by the final job of the one before."""
+
     cancelled: bool = False
     """Whether a person has cancelled the run, and it was not started since."""
 
     changed: float = 0.0
+
+    @property
+    def over(self) -> Progress | None:
+        """The round that the run has ended with, if it has ended by itself."""
+        progress, before = self.rounds.get(self.last), self.rounds.get(self.last - 1)
+        if progress is None or progress.ended is not None:
+            return progress
+        # The final job could not submit all of the next round, and gave up.
+        given_up = before is not None and before.ended is not None and self.last not in self.started
+        return before if given_up and not progress.releasing else None
 
     @property
     def last(self) -> int:
@@ -85,7 +105,7 @@ class Journal:
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             if os.write(file, line.encode()) != len(line):
-                raise OSError(28, "no space is left")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(file)
         finally:
             os.close(file)
@@ -110,6 +130,10 @@ def _take(state: State, event: dict[str, Any]) -> None:
     state.changed = event["time"]
     if event["step"] in ("cancelled", "started"):
         state.cancelled = event["step"] == "cancelled"
+        state.started |= set() if state.cancelled else {event["round"]}
+        return
+    if event["step"] == "withdrawn":
+        state.rounds.pop(event["round"], None)
         return
     progress = state.rounds.setdefault(event["round"], Progress())
     match event:
@@ -117,12 +141,14 @@ def _take(state: State, event: dict[str, Any]) -> None:
             pass
         case {"step": "submitted", "array": array, "job": job}:
             progress.jobs[array] = job
+            progress.left_out.discard(array)
         case {"step": "adding", "array": array}:
             progress.added[array] = None
         case {"step": "added", "array": array, "job": job}:
             progress.added[array] = job
         case {"step": "left out", "array": array}:
             progress.left_out.add(array)
+            progress.jobs.pop(array, None)
         case {"step": "releasing"}:
             progress.releasing = True
         case {"step": "released", "time": when}:
@@ -131,6 +157,8 @@ def _take(state: State, event: dict[str, Any]) -> None:
             progress.ended = code
         case {"step": "told", "how": how}:
             progress.told |= how
+        case {"step": "waits", "why": why}:
+            progress.waits = why
         case {"step": "trouble", "why": why}:
             progress.trouble = why
         case other:

@@ -14,13 +14,13 @@ from .configuration import minutes
 from .control import Run
 from .dialect import Request, Written
 from .journal import Progress
-from .queue import Stage
+from .queue import Element, Stage
 from .round import Round, array_file, read_rounds, settings_of
 from .submission import only_one
 
-__all__ = ["add_pilots", "remove_waiting_pilots"]
+__all__ = ["ADDED", "add_pilots", "remove_waiting_pilots"]
 
-_ADDED = 1000
+ADDED = 1000
 """Number of the first array that is added to a round."""
 
 
@@ -45,8 +45,8 @@ def add_pilots(run: Run, number: int, memory: str | None, walltime: str | None) 
     with only_one(run.layout):
         last, progress = _going_on(run)
         pilots = next(array for array in last.arrays if array.runs_pilots)
-        place = 1 + max([_ADDED - 1, *progress.added])
-        names = tuple(pilot_name(1000 * (place - _ADDED + 1) + each) for each in range(number))
+        place = 1 + max([ADDED - 1, *progress.added])
+        names = tuple(pilot_name(1000 * (place - ADDED + 1) + each) for each in range(number))
         asked = Demand(demand[0] or pilots.demand.memory, demand[1] or pilots.demand.time)
         array = replace(pilots, number=place, nodes=names, needs=(), demand=asked)
         return _submit(run, last, array, progress)
@@ -70,12 +70,23 @@ def remove_waiting_pilots(run: Run, number: int) -> int:
         element
         for element in run.in_queue()
         if element.stage is Stage.IDLE
-        and ((element.round, element.array) in arrays or element.array >= _ADDED)
+        and ((element.round, element.array) in arrays or element.array >= ADDED)
     ]
-    chosen = waiting[::-1][:number]
+    left, chosen = number, list[str]()
+    for element in reversed(waiting):
+        if (pilots := _pilots_in(run, element)) <= left:
+            left -= pilots
+            chosen.append(element.id)
     if chosen:
-        run.system.remove([element.id for element in chosen], run.patience)
-    return len(chosen)
+        run.system.remove(chosen, run.patience)
+    return number - left
+
+
+def _pilots_in(run: Run, element: Element) -> int:
+    """Return how many pilots a job runs."""
+    if element.task is not None:
+        return 1
+    return len(array_file(run.layout, element.round, element.array, "nodes").read_text().splitlines())
 
 
 def _going_on(run: Run) -> tuple[Round, Progress]:
@@ -124,11 +135,10 @@ def _submit(run: Run, last: Round, array: JobArray, progress: Progress) -> str:
     job = run.system.submit_array(request, run.patience)
     final = progress.final
     assert final is not None
-    needs = [
-        each for each in (*progress.jobs.values(), *progress.added.values()) if each not in (None, final)
-    ]
     try:
-        run.system.let_wait(final, [*map(str, needs), job], run.patience)
+        # No others than are in the queue: some systems refuse to wait for what has ended.
+        there = {element.job for element in run.in_queue() if element.round == last.number}
+        run.system.let_wait(final, sorted({job, *there} - {final}), run.configuration.run)
     except PipetaskError:
         run.system.remove([job], run.patience)
         raise

@@ -18,7 +18,7 @@ class Stage(Enum):
     """It is held as all jobs are when they are submitted, or was held later by its owner."""
 
     HELD = auto()
-    """The system holds it, or it waits for something that will never come."""
+    """The system holds it, or it waits for something that will not come by itself."""
 
     IDLE = auto()
     """It waits for a machine."""
@@ -51,6 +51,9 @@ class Element:
 
     how: str = ""
     """How it has ended, if the queue shows that: a key of `~pipetask.batch.queueing.dialect.HOW_JOBS_END`."""
+
+    advice: str = ""
+    """What to do if it is held, as the end of a sentence, if that is known."""
 
     @property
     def is_over(self) -> bool:

@@ -93,18 +93,23 @@ def write_round(
     """
     target = layout.round(new.number)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    draft.mkdir(parents=True)
-    for array in new.arrays:
-        settings = settings_of(configuration, array)
-        written = Written(array, new.number, settings, configuration.run, run_directory, record, new.since)
-        name = f"array-{array.number}"
-        (draft / f"{name}.nodes").write_text("".join(f"{node}\n" for node in array.nodes))
-        text = system.script(written)
-        (draft / f"{name}.sh").write_text(text, encoding="utf-8", errors="surrogateescape")
-        (draft / f"{name}.json").write_text(json.dumps(system.options(written), indent=1) + "\n")
-    (draft / "round.json").write_text(json.dumps(asdict(new)) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    draft.rename(target)
+    try:
+        draft.mkdir(parents=True)
+        for array in new.arrays:
+            settings = settings_of(configuration, array)
+            written = Written(
+                array, new.number, settings, configuration.run, run_directory, record, new.since
+            )
+            name = f"array-{array.number}"
+            (draft / f"{name}.nodes").write_text("".join(f"{node}\n" for node in array.nodes))
+            text = system.script(written)
+            (draft / f"{name}.sh").write_text(text, encoding="utf-8", errors="surrogateescape")
+            (draft / f"{name}.json").write_text(json.dumps(system.options(written), indent=1) + "\n")
+        (draft / "round.json").write_text(json.dumps(asdict(new)) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def read_rounds(layout: Layout) -> list[Round]:

@@ -115,14 +115,17 @@ class _Submission:
         if progress is None or not progress.releasing:
             jobs = self._submit_all(progress is not None)
             if journal.read().cancelled:
-                raise PipetaskError(f"{self.directory.path} was cancelled meanwhile: nothing is released.")
+                self.system.remove(jobs.values(), self._patience)
+                raise PipetaskError(
+                    f"{self.directory.path} was cancelled meanwhile, so its jobs were removed."
+                )
             self._remove_doubles(jobs)
             journal.note("releasing", number)
         else:
             jobs = progress.jobs  # some may have begun, and even have ended
         self._release(jobs)
         journal.note("released", number)
-        return list(jobs.values())
+        return [jobs[number] for number in sorted(jobs)]
 
     @property
     def _journal(self) -> Journal:
@@ -137,9 +140,10 @@ class _Submission:
         jobs = self._in_queue() if interrupted else {}
         for number, job in jobs.items():
             self._journal.note("submitted", self.round.number, array=number, job=job)
-        full = False
+        full, left_out = False, self._left_out()
         for array in self.round.arrays:
-            if array.number in jobs:
+            # What was left out before is for the next round: it would take the room for which the final job waits.
+            if array.number in jobs or array.number in left_out:
                 continue
             if full and not is_final(array):
                 self._journal.note("left out", self.round.number, array=array.number)
@@ -150,6 +154,8 @@ class _Submission:
                 if not jobs:
                     raise
                 if is_final(array):
+                    if not self._leaves_something(jobs):
+                        raise  # what was submitted stays in the queue, held
                     jobs[array.number] = self._make_room(array, jobs)
                 else:
                     full = True
@@ -194,6 +200,10 @@ class _Submission:
     def _file(self, array: JobArray, suffix: str) -> Path:
         return array_file(self.layout, self.round.number, array.number, suffix)
 
+    def _leaves_something(self, jobs: Mapping[int, str]) -> bool:
+        """Return whether without the last array there would still be one to run."""
+        return sum(bool(array.labels) for array in self.round.arrays if array.number in jobs) > 1
+
     def _make_room(self, final: JobArray, jobs: dict[int, str]) -> str:
         """Withdraw the last array, so that there is room for the final job."""
         array = max(jobs)
@@ -208,13 +218,16 @@ class _Submission:
             self.system.remove(doubles, self._patience)
 
     def _in_queue(self) -> dict[int, str]:
-        found = self._elements()
-        left_out = self._journal.read().rounds[self.round.number].left_out
+        found, left_out = self._elements(), self._left_out()
         return {
             each.array: each.job
             for each in found
             if each.round == self.round.number and not each.is_over and each.array not in left_out
         }
+
+    def _left_out(self) -> set[int]:
+        progress = self._journal.read().rounds.get(self.round.number)
+        return set() if progress is None else progress.left_out
 
     def _elements(self) -> list[Element]:
         return self.system.look(self.layout, self.record, self._patience)

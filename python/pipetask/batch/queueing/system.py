@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from ...errors import PipetaskError
 from ..layered import LayeredSystem
 from ..run_directory import RunDirectory
 from ..system import Restarted, RunPlan, SystemWatch
 from .configuration import JobSettings, QueueConfiguration
 from .control import Run, cancel, restart, submit_new
 from .dialect import Dialect
+from .journal import NO_ROOM
 from .more_pilots import add_pilots, remove_waiting_pilots
 from .told import memory_told, seconds_left
 from .watch import QueueWatch
@@ -64,7 +68,8 @@ class QueueingSystem(LayeredSystem[QueueConfiguration[Any]], Dialect[Settings]):
 
     def submit(self, directory: RunDirectory) -> str:
         """Submit the arrays held, and release them."""
-        return submit_new(Run.open(directory, self))
+        with _room_on_disk(directory):
+            return submit_new(Run.open(directory, self))
 
     def watch(self, directory: RunDirectory) -> SystemWatch:
         """Return what reads outcomes and the queue."""
@@ -82,8 +87,24 @@ class QueueingSystem(LayeredSystem[QueueConfiguration[Any]], Dialect[Settings]):
 
     def cancel(self, directory: RunDirectory) -> bool:
         """Remove all jobs, and wait until they have left the queue."""
-        return cancel(Run.open(directory, self))
+        with _room_on_disk(directory):
+            return cancel(Run.open(directory, self))
 
     def restart(self, directory: RunDirectory) -> Restarted:
         """Submit what is missing as another round."""
-        return restart(Run.open(directory, self))
+        with _room_on_disk(directory):
+            return restart(Run.open(directory, self))
+
+
+@contextmanager
+def _room_on_disk(directory: RunDirectory) -> Iterator[None]:
+    """Name the run directory if there is no room in it for what is noted."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise PipetaskError(
+            f"{directory.path} cannot be written ({os.strerror(error.errno)}): make room there, and use pipetask "
+            "restart, which continues a submission that was interrupted."
+        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..exit_codes import ExitCode
@@ -31,8 +31,8 @@ _AT_EXIT = {
 }
 
 
-_PASSING = ("preempted", "requeued", "node failure")
-"""Not the end of a job that was in the queue again, and was cancelled there."""
+_PASSING = ("preempted", "requeued", "node failure", "not begun")
+"""Not why a job has ended that was in the queue, perhaps again, and was cancelled there."""
 
 
 class _Place(NamedTuple):
@@ -89,6 +89,8 @@ class History:
                     self._demands |= dict.fromkeys(array.nodes, array.demand)
                     job = jobs[array.number]
                     for task, node in enumerate(array.nodes):
+                        if node in self._last and not (progress and progress.releasing):
+                            continue  # its submission was given up, so it has not begun
                         self._last[node] = _Place(each.number, array, task, job)
                         self._told.pop(node, None)
             self._told |= {} if progress is None else progress.told
@@ -108,6 +110,10 @@ class History:
             for node, place in self._last.items()
         }
         return {node: how for node, how in found.items() if how}
+
+    def take_note(self, shown: Mapping[str, str]) -> None:
+        """Take note how jobs have ended, by node, as the queue shows it now."""
+        self._told |= shown
 
     def was_submitted(self, node: str) -> bool:
         """Return whether there has ever been a job for a node."""

@@ -32,6 +32,14 @@ _ABSENT = (
     "minute or later shows the same, it has failed."
 )
 
+_LATE = 600.0
+"""Seconds after which a final job that waits would have said so again."""
+
+_LOST = (
+    "Nothing of the run is in the queue, and its final job has not said that the run is over: that job was removed, or "
+    "has vanished."
+)
+
 _MOST = 5
 """Nodes that a note names."""
 
@@ -97,7 +105,8 @@ class QueueWatch(SystemWatch):
         if self._directory.begun.exists():
             states[FIRST] = NodeState.DONE
         if phase is RunPhase.FAILED:
-            notes += self._given_up(state, attempts)
+            notes += [_LOST] if _phase(self._journal.read()) is RunPhase.RUNNING else []
+            notes += self._given_up()
         if self._rounds and any(array.runs_pilots for array in self._rounds[-1].arrays):
             pilots = look_at_pilots(self._directory, over=phase.over)
             states = states if phase.over else pilots.laid_over(states)
@@ -114,9 +123,9 @@ class QueueWatch(SystemWatch):
             notes=notes,
         )
 
-    def _given_up(self, state: State, attempts: Mapping[int, LastAttempt]) -> Iterator[str]:
+    def _given_up(self) -> Iterator[str]:
         """Yield in one sentence each why nodes of a run that is over have no final attempt."""
-        history = self._opened().history(self._rounds, state)
+        attempts, history = self._what_is_told()
         reasons: dict[str, list[str]] = {}
         for name, number in self._numbers.items():
             last = attempts.get(number)
@@ -131,14 +140,21 @@ class QueueWatch(SystemWatch):
 
     def how_ended(self, node: str) -> str | None:
         """Return how the last job of a node has ended, if its last attempt is not final."""
-        if self._told is None:
-            state = self._journal.read()
-            history = self._opened().history(self._all_rounds(state), state)
-            self._told = self._ends.look(), history
-        attempts, history = self._told
+        attempts, history = self._what_is_told()
         last = attempts.get(self._numbers[node])
         code = None if last is None else last.exit_code
         return None if code in FINAL_CODES else history.sentence(node, code)
+
+    def _what_is_told(self) -> tuple[Mapping[int, LastAttempt], History]:
+        """Return the last attempts, and how jobs have ended."""
+        if self._told is None:
+            state, run = self._journal.read(), self._opened()
+            history = run.history(self._all_rounds(state), state)
+            if _phase(state) is RunPhase.RUNNING:  # no final job has noted what the system knows
+                with suppress(PipetaskError):
+                    history.take_note(history.shown_as_ended(run.ended_elements()))
+            self._told = self._ends.look(), history
+        return self._told
 
     def _queue(self) -> list[Element]:
         self._looked = time.monotonic()
@@ -183,22 +199,23 @@ def _phase(state: State) -> RunPhase:
     progress = state.rounds.get(state.last)
     if progress is None or (not progress.releasing and state.last == 1):
         return RunPhase.WRITTEN
-    match progress.ended:
-        case None:
-            return RunPhase.RUNNING
-        case 0:
-            return RunPhase.SUCCEEDED
-        case _:
-            return RunPhase.FAILED
+    if state.over is None:
+        return RunPhase.RUNNING
+    return RunPhase.FAILED if state.over is not progress or progress.ended else RunPhase.SUCCEEDED
 
 
 def _notes(state: State) -> Iterator[str]:
-    progress = state.rounds.get(state.last)
+    progress = state.over or state.rounds.get(state.last)
     if progress is None:
         return
-    if progress.trouble:
-        yield f"In the final job, {progress.trouble}."
-    if progress.released is None and not state.cancelled and time.time() - state.changed > APART:
+    # Until a round is submitted, what concerns it is said in the one before.
+    submits = progress if progress.released else state.rounds.get(state.last - 1, progress)
+    if submits.trouble:
+        yield f"In the final job, {submits.trouble}."
+    age = time.time() - state.changed
+    if submits.waits and submits.ended is None and age < _LATE:
+        yield f"The final job waits until it can submit what has to run again: {submits.waits}"
+    elif progress.released is None and not state.cancelled and age > APART:
         yield "The submission was interrupted: continue it with pipetask restart."
 
 
@@ -221,18 +238,20 @@ class _Seen:
             if found.get(name) not in ENDED or self._began_after(name, element):
                 # A job that runs all nodes of an array has not begun each of them.
                 begun = element.task is not None or name in found
-                found[name] = _state(element, released=self._progress(element).releasing, begun=begun)
-        progress = self.state.rounds.get(self.state.last)
-        if progress is not None and progress.ended is not None:
-            found[FINAL] = NodeState.DONE if progress.ended == 0 else NodeState.FAILED
+                found[name] = _state(
+                    element, released=self._progress(element).released is not None, begun=begun
+                )
+        if self.state.over is not None:
+            found[FINAL] = NodeState.DONE if self.state.over.ended == 0 else NodeState.FAILED
         return found
 
     def holds(self) -> Iterator[Hold]:
         """Yield what is held, or waits for something that will never come."""
         for name, element in self._queued():
-            state = _state(element, released=self._progress(element).releasing)
+            state = _state(element, released=self._progress(element).released is not None)
             if state is NodeState.HELD:
-                yield Hold(name, f"{element.reason} (job {element.id})", 0, 0)
+                advice = f": {element.advice}" if element.advice else ""
+                yield Hold(name, f"{element.reason} (job {element.id}){advice}", 0, 0)
 
     def _by_outcome(self, name: str) -> NodeState | None:
         last = self.attempts.get(self.numbers[name])

@@ -12,6 +12,9 @@ site forbids it, say, the element ends, and the last job of the round sees to it
     78  out of time                 more time, up to the limit
     79  unfinished                  the same
 
+A shell says 126 or 127 if there is no such program, and an interpreter 1 if it does not find pipetask.  The script
+notes these: if the program has left no outcome, they are the reason.
+
 Slurm itself starts a job again that was preempted, or whose machine failed.  The script counts that, too, so that a
 node which takes down one machine after the other is given up.
 """
@@ -27,7 +30,10 @@ from ..queueing.layout import ASKED
 from ..queueing.told import END_VARIABLE
 from .configuration import SlurmJobSettings
 
-__all__ = ["SPENT", "after_program", "before_program"]
+__all__ = ["NOT_STARTED", "SPENT", "after_program", "before_program"]
+
+NOT_STARTED = ".not-started"
+"""Suffix of the file that says of an element that its program could not be started, unless that left an outcome."""
 
 SPENT = ".spent"
 """Suffix of the file that says of an element that Slurm has started it again too often."""
@@ -51,6 +57,7 @@ def before_program(demand: Demand, settings: SlurmJobSettings) -> str:
         f'{{ touch "$asked{SPENT}"; echo "Slurm has started this job again too often" >&2; exit 75; }}\n'
         f"{END_VARIABLE}=$(($(date +%s) + 60 * minutes))\n"
         f"export {END_VARIABLE}\n"
+        f'rm -f "$asked{NOT_STARTED}"\n'
         "trap : TERM  # the program ends in order, and then this script goes on\n"
     )
 
@@ -74,6 +81,7 @@ def after_program(demand: Demand, settings: JobSettings) -> str:
         f"{int(ExitCode.OUT_OF_MEMORY)}) case $memory in {memory}*) exit $code ;; esac ;;\n"
         f"{int(ExitCode.OUT_OF_TIME)}) case $minutes in {minutes}*) exit $code ;; esac ;;\n"
         f"{int(ExitCode.UNFINISHED)}) ;;\n"
+        f'1|126|127) touch "$asked{NOT_STARTED}"; exit $code ;;\n'
         "*) exit $code ;;\n"
         "esac\n"
         '[ ! -e "$asked.refused" ] || exit $code\n'

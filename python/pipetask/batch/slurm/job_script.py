@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..pilots.pilot import JOB_VARIABLE
 from ..queueing.dialect import Written
-from ..queueing.job_script import beginning, chosen_node, command, links, run_once, wait_for_first
+from ..queueing.job_script import beginning, chosen_node, command, links, run_once, run_pilot, wait_for_first
 from .configuration import SlurmJobSettings
 from .in_place import after_program, before_program
 
@@ -34,7 +33,7 @@ def _run(written: Written[SlurmJobSettings]) -> str:
     demand = written.array.demand
     before = before_program(demand, written.settings)
     if written.array.runs_pilots:
-        return f'{before}export {JOB_VARIABLE}="$element"\nexec {command(written)}\n'
+        return f"{before}{run_pilot(written, '$element')}"
     return f"{before}{command(written)}\n{after_program(demand, written.settings)}"
 
 
@@ -42,11 +41,13 @@ def submit_options(written: Written[SlurmJobSettings]) -> list[str]:
     """Return the options of sbatch for an array, but for those that say which run it belongs to."""
     array, settings = written.array, written.settings
     throttle = f"%{settings.throttle}" if settings.throttle and array.labels else ""
+    # Slurm puts the folder before relative paths, and then replaces %A in it, too.
+    logs = f"{written.run_directory}/{_FOLDER}/logs".replace("%", "%%")
     places = {
         "array": f"0-{len(array.nodes) - 1}{throttle}",
         "chdir": str(written.run_directory),
-        "output": f"{_FOLDER}/logs/%A_%a.out",
-        "error": f"{_FOLDER}/logs/%A_%a.err",
+        "output": f"{logs}/%A_%a.out",
+        "error": f"{logs}/%A_%a.err",
         "open-mode": "append",
     }
     options = [f"--{name}={text}" for name, text in places.items()]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from ..queueing.queue import Element, Stage
 from .client import CLIENT
+from .reasons import advice_on
 
 __all__ = ["comment", "look", "number_of_jobs"]
 
@@ -63,13 +64,16 @@ def _elements(lines: Iterable[str], run: str) -> Iterator[Element]:
             continue
         # An array that was cancelled while it waited is one line; its elements are over, whichever they are.
         index = int(task) if task.isdecimal() else None
-        stage, how = _stage(state, reason), _HOW.get(state, "")
         # Never by its own number, which may be that of the whole array.
         id = job if index is None else f"{job}_{index}"
-        yield Element(job, index, int(found["round"]), int(found["array"]), stage, reason, id, how)
+        advice, how = advice_on(reason, id), _HOW.get(state, "")
+        stage = _stage(state, reason, held=advice is not None)
+        yield Element(
+            job, index, int(found["round"]), int(found["array"]), stage, reason, id, how, advice or ""
+        )
 
 
-def _stage(state: str, reason: str) -> Stage:
+def _stage(state: str, reason: str, *, held: bool) -> Stage:
     if state in _ENDED:
         return Stage.OVER
     if state not in _WAITS:
@@ -79,12 +83,8 @@ def _stage(state: str, reason: str) -> Stage:
             return Stage.AS_SUBMITTED
         case "Dependency":
             return Stage.WAITING
-        case "DependencyNeverSatisfied":
-            return Stage.HELD
-        case held if "held" in held.lower():
-            return Stage.HELD
         case _:
-            return Stage.IDLE
+            return Stage.HELD if held else Stage.IDLE
 
 
 def number_of_jobs(patience: float, *whose: str) -> int:

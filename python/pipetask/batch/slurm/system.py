@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
+from ...errors import UsageError
 from ...options.slurm import SlurmOptions
 from ..queueing.arrays import JobArray
+from ..queueing.configuration import RunSettings
 from ..queueing.dialect import Request, Written
 from ..queueing.layout import Layout, RunRecord
 from ..queueing.limits import Limits
 from ..queueing.queue import Element
 from ..queueing.system import QueueingSystem
+from ..run_directory import RunDirectory
 from .accounting import Billing, room_for_user
 from .client import CLIENT
 from .configuration import SlurmConfiguration, SlurmJobSettings
-from .in_place import SPENT
+from .in_place import NOT_STARTED, SPENT
 from .job_script import asked_for, script, submit_options
 from .limits import SHIPPED, limits_now
 from .queue import comment, look
@@ -65,6 +69,14 @@ class SlurmSystem(QueueingSystem[SlurmJobSettings]):
         """Return options of sbatch."""
         return submit_options(written)
 
+    def check(self, labels: Sequence[str], path: Path, *, submit: bool) -> None:
+        """Refuse a path that Slurm cannot write to, and ask whether the settings are taken."""
+        if "\\" in str(path):
+            raise UsageError(
+                f"Slurm writes no output to a path with a backslash ({path}): choose another --run-dir."
+            )
+        super().check(labels, path, submit=submit)
+
     def try_settings(self, settings: SlurmJobSettings, patience: float) -> None:
         """Ask Slurm whether it takes them."""
         words = asked_for(settings, settings.memory, settings.time)
@@ -101,17 +113,27 @@ class SlurmSystem(QueueingSystem[SlurmJobSettings]):
         """Release all arrays in one call."""
         CLIENT.call("scontrol", ["release", ",".join(jobs)], patience=patience)
 
-    def let_wait(self, job: str, needs: Sequence[str], patience: float) -> None:
-        """Change what an array waits for."""
+    def let_wait(self, job: str, needs: Sequence[str], run: RunSettings) -> None:
+        """Change what the final job waits for."""
         dependency = f"dependency=afterany:{':'.join(needs)}"
-        CLIENT.call("scontrol", ["update", f"jobid={job}", dependency], patience=patience)
+        CLIENT.call("scontrol", ["update", f"jobid={job}", dependency], patience=run.patience)
+
+    @classmethod
+    def how_pilot_ended(cls, directory: RunDirectory, job: str) -> str:
+        """Return what Slurm's daemon has written into the error file of a pilot."""
+        array, _, task = job.partition("_")
+        if not task.isdecimal():
+            return ""
+        layout = Layout(directory.path, cls.configuration_type.shape.whole)
+        return said_by_slurm(layout.error_file(array, int(task)))
 
     def how_ended(self, layout: Layout, round: int, array: JobArray, task: int, job: str) -> str:
         """Return what Slurm's daemon has written into the error file of an element."""
         asked = layout.asked(job, task)
         if asked.with_name(f"{asked.name}{SPENT}").exists():
             return "restarts"
-        return said_by_slurm(layout.error_file(job, task))
+        said = said_by_slurm(layout.error_file(job, task))
+        return said or ("not started" if asked.with_name(f"{asked.name}{NOT_STARTED}").exists() else "")
 
 
 def _number(variable: str) -> int | None:

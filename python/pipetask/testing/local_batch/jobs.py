@@ -21,7 +21,7 @@ from .system import END_VARIABLE, MEMORY_VARIABLE
 
 __all__ = ["Job"]
 
-_GRACE = 10.0
+_GRACE = 60.0
 """Seconds that a job has to end when it is asked to."""
 
 

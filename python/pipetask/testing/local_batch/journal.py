@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,9 @@ from .losses import Loss, LossKind
 __all__ = ["Journal", "RunSettings", "acquire"]
 
 FOLDER = "local"
+
+_PATIENCE = 30.0
+"""Seconds in which a process number is written after the lock was taken."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,13 @@ class Journal:
         """The folder with requests for more pilots."""
         return self.folder / "added"
 
+    def add_pilot(self, memory: int | None) -> None:
+        """Ask for one more, with so many megabytes if they are given."""
+        name = uuid.uuid4().hex
+        draft = self.folder / f"added-{name}"
+        draft.write_text("" if memory is None else str(memory))
+        draft.rename(self.added / name)  # the driver may look at any moment
+
     def settings(self) -> RunSettings:
         """Read the settings."""
         content = json.loads(self._settings.read_text())
@@ -108,7 +119,10 @@ class Journal:
 
     def process(self) -> int:
         """Return the number of the process that runs nodes, or did so last."""
-        return int(self.lock.read_text())
+        deadline = time.monotonic() + _PATIENCE
+        while not (text := self.lock.read_text().strip()) and time.monotonic() < deadline:
+            time.sleep(0.01)  # it has just been started, and its number is about to be written
+        return int(text)
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from threading import Thread
 
@@ -130,7 +130,8 @@ class LocalBatchSystem(BatchSystem):
         journal = Journal(directory.path)
         if not journal.is_driven():
             return False
-        os.kill(journal.process(), signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it may end at this moment
+            os.kill(journal.process(), signal.SIGTERM)
         deadline = time.monotonic() + _PATIENCE
         while journal.is_driven():
             if time.monotonic() > deadline:
@@ -148,7 +149,7 @@ class LocalBatchSystem(BatchSystem):
         if not journal.is_driven():
             raise PipetaskError(f"{directory.path} is over: pipetask restart {directory.path}")
         for _ in range(number):
-            (journal.added / uuid.uuid4().hex).write_text(str(megabytes(memory)) if memory else "")
+            journal.add_pilot(megabytes(memory) if memory else None)
         return f"jobs of process {journal.process()}"
 
     def restart(self, directory: RunDirectory) -> Restarted:
@@ -189,9 +190,10 @@ def _raised(remainder: Remainder, at_first: int) -> dict[str, int]:
 def _start(directory: RunDirectory, done: Sequence[str], memory: Mapping[str, int]) -> tuple[str, bool]:
     """Start a driver, and return its process number and whether there was one already."""
     journal = Journal(directory.path)
-    with acquire(journal.lock, patience=1.0) as lock:  # one who looks has it for a moment
+    with acquire(journal.lock, patience=30.0) as lock:  # one who looks has it for a moment
         if lock is None:
             return str(journal.process()), True
+        os.truncate(lock, 0)  # nobody is to take the number of the last one for that of the new one
         journal.note(run="running", done=list(done), memory=dict(memory))
         driver = "pilots" if journal.settings().pilots else "driver"
         words = [sys.executable, "-m", f"{__package__}.{driver}", str(directory.path)]
