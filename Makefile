@@ -44,9 +44,7 @@ test: $(VENV)/.installed $(PEER)/.installed
 	PIPETASK_PEER=$(abspath $(PEER))/bin/pipetask $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal \
 		$(if $(CI),--durations=25) $(TESTS)
 
-# In the same environment, where Ray stays; it conflicts with nothing.
-test-ray: $(VENV)/.installed
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[ray]'
+test-ray: $(VENV)/.ray
 	$(VENV)/bin/python -m pytest -m ray $(TESTS)
 
 lint: $(VENV)/.installed
@@ -65,8 +63,7 @@ peer-suites: $(VENV)/.installed
 campaign: $(VENV)/.installed
 	cd tests && $(abspath $(VENV))/bin/python -m campaign $(SEEDS) --jobs $(JOBS) $(CAMPAIGN)
 
-docs: $(VENV)/.installed
-	$(VENV)/bin/pip install --quiet -e '.[doc]'
+docs: $(VENV)/.doc
 	$(VENV)/bin/sphinx-build -W --keep-going -q doc build/doc
 
 clean:
@@ -76,6 +73,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(call MAKE_ENVIRONMENT,$(VENV))
 	@echo "Installing pipetask and what it needs there; that fetches about 200 MB, and takes a minute or more:"
 	@$(VENV)/bin/pip install --progress-bar off --disable-pip-version-check -e '.[test,demo]' | $(FETCHED)
+	@touch $@
+
+# More in the same environment, where it stays: what the documentation is made with, and Ray, which is large.
+$(VENV)/.doc $(VENV)/.ray: $(VENV)/.%: $(VENV)/.installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
 # LSST's own command, which tests and benchmarks compare with, in an environment of its own.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .executors.base import ExecutionContext, QuantumExecutor, Traits
     from .executors.dry_run import DryRunExecutor
     from .executors.frontier import Frontier
-    from .executors.futures import Engine, FuturesExecutor
+    from .executors.futures import Engine, ExecutorEngine, FuturesExecutor
     from .executors.in_process import InProcessExecutor
     from .executors.modes import find_executor, mode_names
     from .executors.pool import MultiprocessExecutor
@@ -113,6 +113,7 @@ __all__ = [
     "ExecutionContext",
     "ExecutionOptions",
     "ExecutionReport",
+    "ExecutorEngine",
     "Frontier",
     "FuturesExecutor",
     "FuturesOptions",
@@ -209,7 +210,7 @@ _HOMES = {
     "executors.base": "ExecutionContext QuantumExecutor Traits",
     "executors.dry_run": "DryRunExecutor",
     "executors.frontier": "Frontier",
-    "executors.futures": "Engine FuturesExecutor",
+    "executors.futures": "Engine ExecutorEngine FuturesExecutor",
     "executors.in_process": "InProcessExecutor",
     "executors.modes": "find_executor mode_names",
     "executors.pool": "MultiprocessExecutor",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 
-__all__ = ["cut", "quoted", "shell_command", "visible"]
+__all__ = ["cut", "quoted", "shell_command", "visible", "without_password"]
 
 
 def visible(text: str) -> str:
@@ -26,6 +27,11 @@ def quoted(text: str) -> str:
 def shell_command(words: Iterable[str]) -> str:
     r"""Return words as a command line that can be copied into a shell; control characters are written ``$'\n'``."""
     return " ".join(shlex.quote(word) if word.isprintable() else _ansi_c(word) for word in words)
+
+
+def without_password(text: str) -> str:
+    """Return a text in which the passwords of addresses, such as ``amqp://user:password@host``, are stars."""
+    return re.sub(r"(?<=://)([^:/@\s]*):[^/\s]+@", r"\1:***@", text)
 
 
 def _visible(character: str) -> str:

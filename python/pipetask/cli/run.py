@@ -44,8 +44,16 @@ def _run(invocation: Invocation) -> int:
     options: RunCommand = invocation.options
     executor = executor_for(invocation, options.executor, options.run.execution.quantum.timeout)
     check_source(options, options.run.execution.selection)
-    if not options.shown.show:
-        executor.prepare()  # runs while the rest is imported
+    try:
+        if not options.shown.show:
+            executor.prepare()  # runs while the rest is imported
+        return _run_on(executor, invocation)
+    finally:
+        executor.settle()  # before the interpreter ends threads that an engine needs for that
+
+
+def _run_on(executor: QuantumExecutor, invocation: Invocation) -> int:
+    options: RunCommand = invocation.options
     configure_logging(invocation.logs)
     request = request_of(options)
     if options.source.qgraph is not None:

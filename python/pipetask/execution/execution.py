@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -222,13 +222,23 @@ class Execution:
 
 def _resources(file: GraphFile, options: ExecutionOptions) -> Resources | None:
     """Return what quanta need, if anything was declared."""
-    if not options.resources.requests:
-        return None
     text = options.quantum.memory
     memory = Quantity(f"{text} MB" if text.isdecimal() else text).to_value(byte) if text else 0
-    return Resources.from_options(
+    resources = Resources.from_options(
         options.resources, file.structure.labels, _subsets(file), options.quantum.cores, round(memory)
     )
+    _tell_idle_limits(options.resources.parsed_limits(), resources)
+    return resources
+
+
+def _tell_idle_limits(limits: Iterable[str], resources: Resources | None) -> None:
+    """Warn of limits of what no quantum needs, which may be misspelt."""
+    needs = resources.needs.values() if resources is not None else ()
+    for name in limits:
+        if not any(each.get(name) for each in needs):
+            _LOG.warning(
+                "--limit %s limits nothing: no label needs any, as in --resources LABEL=%s=1.", name, name
+            )
 
 
 def _subsets(file: GraphFile) -> dict[str, frozenset[str]]:
@@ -241,8 +251,8 @@ def _check_traits(executor: QuantumExecutor, context: ExecutionContext) -> None:
     traits = executor.traits
     if context.resources is not None and not traits.resources:
         raise UsageError(
-            f"{type(executor).__name__} does not look at what quanta need: leave out --resources, or use another "
-            "execution model."
+            f"{type(executor).__name__} does not look at what quanta need: leave out --resources and --limit, or use "
+            "another execution model."
         )
     if context.retries and traits.executes and not traits.retries:
         raise UsageError(

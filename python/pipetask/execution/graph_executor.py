@@ -22,14 +22,14 @@ from ..options.collections import OutputOptions
 from ..options.execution import Durability, PreUpdate, RunOptions
 from ..options.records import RecordOptions
 from ..repository.access import check_graph_fits, open_repository, output_butler_for
-from ..repository.batch_lease import check_batch, note_batch
+from ..repository.batch_lease import batches_in_chain, check_batch, note_batch
 from ..repository.earlier_attempts import EarlierAttempts
 from ..repository.lease import Lease, lease_run, watched
 from ..repository.outdated import forget_outdated
 from ..repository.output_collections import OutputCollections
 from ..repository.pre_update import check_registry, update_registry, verify_registry
 from ..repository.registrar import Registrar
-from ..runner.spec import ButlerRunnerSpec
+from ..runner.spec import ButlerRunnerSpec, absolute_config
 from ..storage.durability import sync_file_systems
 from ..storage.files import local_roots
 from ..wording import in_own_words
@@ -121,6 +121,8 @@ class QuantumGraphExecutor(GraphExecutor[RunOptions]):
     def _execute(self, file: GraphFile, butler: Butler, lease: Lease | None = None) -> RunSummary:
         check_graph_fits(butler, file, self._config)
         collections = OutputCollections.resolve(butler, self._collection_options(file), file.pipeline)
+        if self._executor.traits.batch:
+            _warn_of_other_batches(butler, collections)
         earlier = EarlierAttempts()
         if collections.run_exists and not self._executor.traits.replays:
             producers = None if self._options.trust_registry else file.producers
@@ -202,8 +204,8 @@ class QuantumGraphExecutor(GraphExecutor[RunOptions]):
 
     def _spec(self, file: GraphFile, butler: Butler, collections: OutputCollections) -> ButlerRunnerSpec:
         return ButlerRunnerSpec(
-            graph=file.path,
-            butler_config=self._config,
+            graph=str(Path(file.path).absolute()),
+            butler_config=absolute_config(self._config),
             run=collections.run,
             collections=collections.search_path,
             output_butler=self._options.output_butler or output_butler_for(butler),
@@ -217,6 +219,23 @@ def _hand_over(butler: Butler, run: str, lease: Lease | None, batch_run: str, di
     note_batch(butler, run, batch_run, directory)
     if lease is not None:
         lease.release()
+
+
+def _warn_of_other_batches(butler: Butler, collections: OutputCollections) -> None:
+    """Name a batch run that the same command may have begun before: its submission may have been interrupted."""
+    held = batches_in_chain(butler, collections.chain) if collections.chain is not None else {}
+    held.pop(collections.run, None)
+    if held:
+        run, directory = list(held.items())[-1]
+        many = f" (and {len(held) - 1} more)" if len(held) > 1 else ""
+        _LOG.warning(
+            "This begins another run, and %r%s is not over: go on with that (pipetask restart %s) or end it "
+            "(pipetask cancel %s).",
+            run,
+            many,
+            directory,
+            directory,
+        )
 
 
 def _warn_of_kept_outputs(unsuccessful: frozenset[int]) -> None:

@@ -17,7 +17,7 @@ from ..observe.summary import RunSummary
 from ..options.execution import Durability, QuantumBackedOptions
 from ..repository.access import open_datastore, open_graph
 from ..repository.earlier_attempts import EarlierAttempts
-from ..runner.spec import ButlerRunnerSpec
+from ..runner.spec import ButlerRunnerSpec, absolute_config
 from ..runner.success import is_success_stored
 from ..runner.worker_butler import WorkerButler
 from ..storage.durability import DiskWriter
@@ -81,8 +81,8 @@ class QuantumBackedGraphExecutor(GraphExecutor[QuantumBackedOptions]):
 
     def _spec(self, file: GraphFile) -> ButlerRunnerSpec:
         return ButlerRunnerSpec(
-            graph=file.path,
-            butler_config=self._config,
+            graph=str(Path(file.path).absolute()),
+            butler_config=absolute_config(self._config),
             run=file.header.output_run,
             collections=(),
             registry=False,

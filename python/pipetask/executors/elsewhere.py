@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from .wakeup import Wakeup
 
 __all__ = ["Elsewhere", "Ended"]
 
@@ -36,9 +36,7 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self._ended: deque[Ended] = deque()
-        self._read_end, self._write_end = os.pipe()
-        for end in (self._read_end, self._write_end):
-            os.set_blocking(end, False)
+        self._wakeup = Wakeup()
 
     def tell(self, ended: Ended) -> None:
         """Tell of a quantum that has ended; may be called from any thread."""
@@ -47,8 +45,7 @@ class Elsewhere:
 
     def wake(self) -> None:
         """Have the model look again at what it could start; may be called from any thread."""
-        with contextlib.suppress(BlockingIOError):  # it is full, and so readable anyway
-            os.write(self._write_end, b".")
+        self._wakeup.wake()
 
     def take(self) -> Iterator[Ended]:
         """Yield what is new since the last call."""
@@ -57,15 +54,12 @@ class Elsewhere:
 
     def fileno(self) -> int:
         """Return a descriptor to wait on, which becomes readable when there is something new."""
-        return self._read_end
+        return self._wakeup.fileno()
 
     def acknowledge(self) -> None:
         """Make the descriptor unreadable until there is something new."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._read_end, 4096):
-                pass
+        self._wakeup.acknowledge()
 
     def close(self) -> None:
-        """Close the descriptors."""
-        os.close(self._read_end)
-        os.close(self._write_end)
+        """Close the descriptor."""
+        self._wakeup.close()

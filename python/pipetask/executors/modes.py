@@ -102,5 +102,13 @@ def load_mode(name: str) -> object:
     path = installed(EXECUTORS).get(name) or installed(BATCH_SYSTEMS).get(name)
     path = path or Settings.load().modes.get(name, name)
     if not {".", ":"} & set(path):
-        raise UsageError(f"--mode {name}: no such mode{did_you_mean(name, mode_names())}")
+        raise UsageError(f"--mode {name}: no such mode{_hint(name)}")
     return load_class(path)
+
+
+def _hint(name: str) -> str:
+    from .futures.engine import engine_names  # not needed where all is well
+
+    if name in engine_names():
+        return f", but an engine: use --mode futures with --engine {name}."
+    return did_you_mean(name, mode_names())

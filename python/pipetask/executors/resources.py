@@ -10,7 +10,11 @@ from ..errors import UsageError, did_you_mean
 from ..options.resources import MEASURED, ResourceOptions
 from .machine import number_of_gpus, usable_memory
 
-__all__ = ["Resources", "Share", "chosen_labels", "in_words"]
+__all__ = ["Inventory", "Resources", "Share", "chosen_labels", "in_words"]
+
+
+Inventory = Sequence[Mapping[str, int]]
+"""What each of several workers has, by name."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,9 @@ class Resources:
         UsageError
             If a label or the name of a limit means nothing.
         """
-        if not options.requests:
-            return None
         limits = options.parsed_limits()
+        if not options.requests and not {"cpus", "memory"} & limits.keys():  # what each quantum needs anyway
+            return None
         needs: dict[str, dict[str, int]] = {label: {"cpus": cores, "memory": memory} for label in labels}
         for text, (pattern, amounts) in zip(options.requests, options.parsed_requests(), strict=True):
             for name in amounts.keys() - {*MEASURED, *limits}:
@@ -94,7 +98,7 @@ class Resources:
         needs = [each for label in self.needs.values() for each in label.items()]
         return {name for name, amount in needs if amount > (self.cores if name == "cpus" else 0)}
 
-    def available(self, slots: int | None, *, here: bool = True) -> dict[str, int]:
+    def available(self, slots: int | None, *, here: bool = True, inventory: Inventory = ()) -> dict[str, int]:
         """Return how much there is of what is needed and limited, by name.
 
         Parameters
@@ -103,8 +107,12 @@ class Resources:
             Quanta of ordinary size that can run at the same time; `None` if CPUs are not counted.
         here
             Whether quanta run on this machine, whose memory and GPUs are then limits, too.
+        inventory
+            What each worker has, where that is known.
         """
         found = dict(self.limits)
+        for name in sorted({name for each in inventory for name in each}):
+            found.setdefault(name, sum(each.get(name, 0) for each in inventory))
         if slots is not None:
             found.setdefault("cpus", slots * self.cores)
         if here:
@@ -113,6 +121,32 @@ class Resources:
         needed = {name for needs in self.needs.values() for name, amount in needs.items() if amount}
         order = [*MEASURED, *(name for name in found if name not in MEASURED)]
         return {name: found[name] for name in order if name in found and name in needed}
+
+    def check_each(self, inventory: Inventory) -> None:
+        """Refuse labels whose quanta would wait for a worker that does not exist; what the user limits may come.
+
+        Parameters
+        ----------
+        inventory
+            What each worker has, where that is known.
+
+        Raises
+        ------
+        UsageError
+            With the first such label.
+        """
+        known = {name for each in inventory for name in each} - set(self.limits)
+        for label, needs in self.needs.items():
+            wanted = {name: amount for name, amount in needs.items() if name in known and amount}
+            if not any(
+                all(each.get(name, 0) >= wanted[name] for name in wanted) for each in inventory or ({},)
+            ):
+                what = " and ".join(in_words(*each) for each in wanted.items())
+                limits = " ".join(f"--limit {name}=N" for name in wanted)
+                raise UsageError(
+                    f"A quantum of {label} needs {what}, and no worker of the engine has that: if one is to come, say "
+                    f"{limits}."
+                )
 
     def check(self, available: Mapping[str, int], slots_as: str) -> None:
         """Refuse labels whose quanta could never run.

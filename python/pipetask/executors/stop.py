@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable
 from enum import IntEnum
+
+from .wakeup import Wakeup
 
 __all__ = ["StopLevel", "StopRequest"]
 
@@ -46,9 +46,7 @@ class StopRequest:
         self.level = StopLevel.GO_ON
         self.reason: str | None = None
         self.signal: int | None = None
-        self._read_end, self._write_end = os.pipe()
-        for end in (self._read_end, self._write_end):
-            os.set_blocking(end, False)
+        self._wakeup = Wakeup()
 
     def ask(self, reason: str, level: StopLevel = StopLevel.STOP, signal: int | None = None) -> None:
         """Request the end of the run; a level that is not higher than before changes nothing."""
@@ -56,24 +54,21 @@ class StopRequest:
         self.signal = self.signal or signal
         if level > self.level:
             self.level = level
-            os.write(self._write_end, b".")
+            self._wakeup.wake()
             if level >= StopLevel.STOP:
                 self.on_ask()
 
     def fileno(self) -> int:
         """Return a descriptor to wait on, which becomes readable with each new request."""
-        return self._read_end
+        return self._wakeup.fileno()
 
     def acknowledge(self) -> None:
         """Make the descriptor unreadable until the next request."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._read_end, 64):
-                pass
+        self._wakeup.acknowledge()
 
     def close(self) -> None:
-        """Close the descriptors."""
-        os.close(self._read_end)
-        os.close(self._write_end)
+        """Close the descriptor."""
+        self._wakeup.close()
 
     def __bool__(self) -> bool:
         return self.level > StopLevel.GO_ON

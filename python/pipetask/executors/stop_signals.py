@@ -10,10 +10,13 @@ from types import FrameType
 
 from .stop import StopLevel, StopRequest
 
-__all__ = ["STOP_SIGNALS", "stop_on_signals"]
+__all__ = ["FROM_TERMINALS", "STOP_SIGNALS", "stop_on_signals"]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """What asks a run to end: Ctrl-C, a batch system, a terminal that has gone, Ctrl-backslash."""
+
+FROM_TERMINALS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""What a terminal sends to all processes of a command, also to those that only the command is to end."""
 
 _MAY_BE_IGNORED = {signal.SIGHUP, signal.SIGQUIT}
 """Signals that stay ignored if they were: ``nohup`` means it."""

@@ -139,6 +139,6 @@ def progress_line(tally: Tally) -> str:
 
 
 def _remarks(row: TallyRow) -> str:
-    facts = [(row.running, "running"), (row.failed, "failed"), (row.blocked, "blocked")]
-    text = ", ".join(f"{number} {word}" for number, word in facts if number)
+    numbers = {word: getattr(row, word) for word in ("running", "failed", "blocked", "cancelled")}
+    text = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
     return f" ({text})" if text else ""

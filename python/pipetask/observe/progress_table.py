@@ -25,9 +25,9 @@ SHORT_LABEL = 20
 _GAP = 2
 """Number of blanks between two columns."""
 
-_STYLES = {"failed": "bold red", "blocked": "yellow"}
-_HEADINGS = ("done", "running", "failed", "blocked", "memory", "rate", "left")
-_EXPENDABLE = ("running", "left", "blocked", "failed")
+_STYLES = {"failed": "bold red", "blocked": "yellow", "cancelled": "yellow"}
+_HEADINGS = ("done", "running", "failed", "blocked", "cancelled", "memory", "rate", "left")
+_EXPENDABLE = ("running", "left", "blocked", "cancelled", "failed")
 """Columns that go if there is no room even without a bar, in this order."""
 
 
@@ -103,6 +103,8 @@ class _Layout:
     @classmethod
     def of(cls, rows: list[TallyRow], width: int) -> _Layout:
         columns = {heading: [_cell(row, heading) for row in rows] for heading in _HEADINGS}
+        if not any(columns["cancelled"]):  # unless the run was stopped
+            del columns["cancelled"]
         label = _width(["task", *(visible(row.label) for row in rows)])
         for layout in _ever_narrower(label, columns):
             if layout.needed <= width:
@@ -151,6 +153,8 @@ def _cell(row: TallyRow, heading: str) -> str:
             return str(row.failed or "")
         case "blocked":
             return str(row.blocked or "")
+        case "cancelled":
+            return str(row.cancelled or "")
         case "memory":
             return "" if row.memory is None else Unit.BYTES.text(row.memory)
         case "rate":
@@ -161,12 +165,12 @@ def _cell(row: TallyRow, heading: str) -> str:
 
 
 def _bar(row: TallyRow, width: int, ascii_only: bool) -> Text:
-    """Return a bar of what is done, failed, blocked and left, each in its colour and with a character of its own."""
-    done, failed, blocked, left = "=x~ " if ascii_only else "━╍┅─"
+    """Return a bar of what is done, failed, not run and left, each in its colour and with a character of its own."""
+    done, failed, not_run, left = "=x~ " if ascii_only else "━╍┅─"
     parts = [
         (row.done, done, "green"),
         (row.failed, failed, "red"),
-        (row.blocked, blocked, "yellow"),
+        (row.blocked + row.cancelled, not_run, "yellow"),
         (row.left, left, "dim"),
     ]
     text, counted, filled = Text(), 0, 0

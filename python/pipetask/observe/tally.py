@@ -32,7 +32,8 @@ class TallyRow:
     running: int
     failed: int
     blocked: int
-    """Those that were not run to their end: blocked or cancelled."""
+    cancelled: int
+    """Those that were not run to their end because the run was stopped."""
 
     rate: float
     """Quanta per second that have ended recently."""
@@ -48,7 +49,7 @@ class TallyRow:
     @property
     def left(self) -> int:
         """Quanta that have not ended."""
-        return self.total - self.done - self.failed - self.blocked
+        return self.total - self.done - self.failed - self.blocked - self.cancelled
 
     @property
     def seconds_left(self) -> float | None:
@@ -110,6 +111,7 @@ class Tally:
             running=sum(row.running for row in rows),
             failed=sum(row.failed for row in rows),
             blocked=sum(row.blocked for row in rows),
+            cancelled=sum(row.cancelled for row in rows),
             rate=sum(row.rate for row in rows),
             memory=max((row.memory for row in rows if row.memory), default=None),
             longest_part=max(estimates, default=None),
@@ -126,13 +128,15 @@ class Tally:
         while recent and recent[0] < now - WINDOW:
             recent.popleft()
         span = now - recent[0] if len(recent) == recent.maxlen else min(WINDOW, now - self._start)
+        not_run = sum(n for status, n in counts.items() if status.kind is Kind.NOT_RUN)
         return TallyRow(
             label,
             total,
             done=sum(n for status, n in counts.items() if status.unblocks),
             running=running,
             failed=sum(n for status, n in counts.items() if status.is_failure),
-            blocked=sum(n for status, n in counts.items() if status.kind is Kind.NOT_RUN),
+            blocked=not_run - counts[Status.CANCELLED],
+            cancelled=counts[Status.CANCELLED],
             rate=len(recent) / span if span else 0.0,
             memory=self._memory[label] or None,
         )

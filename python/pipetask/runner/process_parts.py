@@ -26,7 +26,7 @@ from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 __all__ = ["SINGLE_VALUES", "Generators", "Logging", "Part", "Threads", "Timers", "Umask", "Value"]
 
-PATIENCE = 0.05
+PATIENCE = 0.2
 """Seconds in which threads that were told to end must do so."""
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import UsageError
 from .paths import PathMap
 from .yaml_file import check_key, read_sections
 
 __all__ = ["EngineSettings"]
+
+_Value = TypeVar("_Value")
 
 FILES = ("**/*.py",)
 """Patterns of the files of a code package, where none are given."""
@@ -50,6 +52,10 @@ class EngineSettings:
 
     code: Mapping[str, Sequence[str] | str | None] | None = None
     """Folders here with patterns of files to send, and to put first on ``PYTHONPATH``."""
+
+    other_tasks: str | None = None
+    """What becomes of a run whose tasks are others there, by version or content: ``refuse``, the default, or
+    ``warn``."""
 
     labels: Mapping[str, EngineSettings] = field(default_factory=dict)
     """Settings of some labels, subsets of the pipeline, or patterns."""
@@ -94,7 +100,7 @@ class EngineSettings:
         for key in ("labels", "engines"):
             if not isinstance(several := values.get(key, {}), dict):
                 raise UsageError(f"{where}: {key} has no names with settings.")
-            without = {"engines", key, *(["paths"] if key == "labels" else [])}
+            without = {"engines", key, *(("paths", "other_tasks") if key == "labels" else ())}
             inner = [each for each in _KEYS if each not in without]
             for name, more in several.items():
                 if not isinstance(more, dict):
@@ -158,17 +164,25 @@ class EngineSettings:
 
 
 def _paths(value: Mapping[str, str]) -> dict[str, str]:
-    found = {_text(here): _text(there) for here, there in value.items()}
+    found = {_text(here): _text(there) for here, there in _pairs(value)}
     PathMap.of(found)
     return found
 
 
+def _pairs(value: Mapping[str, _Value]) -> Iterable[tuple[str, _Value]]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is no list of names with values, as in NAME: VALUE")
+    return value.items()
+
+
 def _words(value: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(value, str | Sequence):
+        raise ValueError(f"{value!r} is neither a text nor a list of words")
     return tuple(shlex.split(value) if isinstance(value, str) else map(_text, value))
 
 
 def _variables(value: Mapping[str, object]) -> dict[str, str]:
-    found = {_text(name): _scalar(each) for name, each in value.items()}
+    found = {_text(name): _scalar(each) for name, each in _pairs(value)}
     if bad := next((name for name in found if not name or "=" in name), None):
         raise ValueError(f"{bad!r} is no name of a variable")
     return found
@@ -176,14 +190,33 @@ def _variables(value: Mapping[str, object]) -> dict[str, str]:
 
 def _code(value: Mapping[str, Sequence[str] | str | None]) -> dict[str, tuple[str, ...]]:
     return {
-        _text(folder): (patterns,) if isinstance(patterns, str) else tuple(map(_text, patterns or FILES))
-        for folder, patterns in value.items()
+        _text(folder): FILES if patterns is None else _patterns(patterns)
+        for folder, patterns in _pairs(value)
     }
+
+
+def _patterns(value: Sequence[str] | str) -> tuple[str, ...]:
+    if not isinstance(value, str | Sequence):
+        raise ValueError(f"{value!r} is neither a pattern of files nor a list of them")
+    return (value,) if isinstance(value, str) else tuple(map(_text, value)) or FILES
+
+
+def _choice(value: object) -> str:
+    if value not in ("refuse", "warn"):
+        raise ValueError(f"{value!r} is neither refuse nor warn")
+    return str(value)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a text")
+    return _without_null(value)
+
+
+def _without_null(value: str) -> str:
+    """Refuse what no command line and no environment variable can contain."""
+    if "\0" in value:
+        raise ValueError(f"{value!r} contains a null character")
     return value
 
 
@@ -192,7 +225,7 @@ def _scalar(value: object) -> str:
         case bool():
             return str(value).lower()
         case str() | int() | float():
-            return str(value)
+            return _without_null(str(value))
         case _:
             raise ValueError(f"{value!r} is neither a text nor a number")
 
@@ -204,6 +237,7 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "environment": _variables,
     "setup": _text,
     "code": _code,
+    "other_tasks": _choice,
 }
 
 _NOTHING: Mapping[str, object] = {
@@ -213,6 +247,7 @@ _NOTHING: Mapping[str, object] = {
     "environment": {},
     "setup": "",
     "code": {},
+    "other_tasks": "refuse",
     "labels": {},
     "engines": {},
 }

@@ -243,10 +243,28 @@ class _Reader:
 
     def _checked(self, key: str, value: Any, default: Any, where: str) -> Any:
         if not self._fits(key, value, default):
-            choices = self.shape.choices.get(key)
-            hint = f": choose one of {', '.join(choices)}" if choices else ""
-            raise UsageError(f"{where}: {key} cannot be {value!r}{hint}.")
+            raise UsageError(f"{where}: {key} cannot be {value!r}{self._hint(key, value, default)}.")
         return value
+
+    def _hint(self, key: str, value: Any, default: Any) -> str:
+        if choices := self.shape.choices.get(key):
+            return f": choose one of {', '.join(choices)}"
+        if measure := self.shape.measures.get(key):
+            try:
+                measure(value)
+            except ValueError as error:
+                return f": {str(error).replace(repr(value), 'it', 1)}"
+            return ""
+        match default:
+            case bool():
+                return ": it is not true or false"
+            case int() | float():
+                kind = "whole number" if isinstance(default, int) else "number"
+                return f": it is not a {kind} of at least {self.shape.least.get(key, 0)}"
+            case dict():
+                return ": it is not a list of names with values, as in NAME: VALUE"
+            case _:
+                return ""
 
     def _fits(self, key: str, value: Any, default: Any) -> bool:
         if key in self.shape.choices:

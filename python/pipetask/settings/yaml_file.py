@@ -47,11 +47,24 @@ def read_sections(path: str, named: str | None = None) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_bytes())
     except (OSError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise UsageError(f"{named or path} cannot be read: {reason}.") from error
+        raise UsageError(f"{named or path} cannot be read: {_reason(error)}.") from error
     if not isinstance(content, dict | None):
         raise UsageError(f"{named or path} has no sections with settings.")
     return {str(name): {} if values is None else values for name, values in (content or {}).items()}
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a file, and where, on one line."""
+    import yaml
+
+    match error:
+        case OSError():
+            return error.strerror or str(error)
+        case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=line, column=column)):
+            tab = " (a tab: use spaces)" if "'\\t'" in problem else ""
+            return f"line {line + 1}, column {column + 1}: {problem}{tab}"
+        case _:
+            return " ".join(str(error).split())
 
 
 def sections(

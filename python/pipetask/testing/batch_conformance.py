@@ -9,7 +9,7 @@ In a test module of your own, make a subclass whose ``bench`` says where command
     class TestMySystem(BatchConformance):
         @pytest.fixture
         def bench(self, tmp_path: Path) -> Bench:
-            return LocalBench("my_package.batch:MySystem", tmp_path, timeout=120)
+            return LocalBench("my_package.batch:MySystem", tmp_path)
 
 Most tests submit runs of a few quanta, which are functions, so no repository is needed; they look at what the quanta
 have written down and at what ``pipetask status`` says.  One makes a small repository and runs its graph with a command,
@@ -61,6 +61,8 @@ class BatchConformance:
         run.submit()
         status = run.wait()
         assert (status["phase"], status["nodes"]) == ("succeeded", {"done": 6})
+        again = run.command("restart")
+        assert (again.returncode, again.stderr) == (0, "Nothing is left to do: all 6 nodes are done.\n")
         assert run.statuses() == dict.fromkeys(range(6), Status.SUCCEEDED)
         assert [run.attempts(position) for position in range(6)] == [1] * 6
         ended = [run.work.ended(id) for id in range(3)]
@@ -125,6 +127,10 @@ class BatchConformance:
         assert cancelled.returncode == 0, cancelled.stderr
         status = run.command("status")
         assert status.returncode == 5, status.stdout
+        nodes = run.status()["nodes"]
+        assert (nodes.pop("cancelled"), set(nodes) <= {"done"}) == (4 - sum(nodes.values()), True), (
+            "none has failed"
+        )
         again = run.command("cancel")
         assert (again.returncode, "nothing to cancel" in again.stderr) == (1, True)
         run.work.mend()

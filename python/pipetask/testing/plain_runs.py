@@ -46,13 +46,20 @@ class Bench(ABC):
         Seconds in which a run of a few quanta ends.
     make_unshared
         Path of what makes the same system with jobs that do not see the run directory, if there are such jobs.
+    interval
+        Seconds between two looks at a run that goes on.
     """
 
     def __init__(
-        self, make_system: str, folder: Path, timeout: float = 60.0, make_unshared: str | None = None
+        self,
+        make_system: str,
+        folder: Path,
+        timeout: float = 300.0,
+        make_unshared: str | None = None,
+        interval: float = 0.2,
     ):
         self.make_system, self.folder, self.timeout = make_system, folder, timeout
-        self.make_unshared = make_unshared
+        self.make_unshared, self.interval = make_unshared, interval
 
     @abstractmethod
     def run(self, *command: str) -> Finished:
@@ -135,7 +142,7 @@ class PlainRun:
 
         def is_over() -> bool:
             # It ends when the run is held, or has not begun, too.
-            done = self.command("status", "--json", "--watch", "--interval", "0.2")
+            done = self.command("status", "--json", "--watch", "--interval", str(self.bench.interval))
             assert done.stdout, done.stderr
             status.update(json.loads(done.stdout))
             return status["phase"] in {"succeeded", "failed", "cancelled"}
@@ -161,8 +168,20 @@ class PlainRun:
         return {q.position: q.id for q in enumerated(dict(self.counts), self.edges)}
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 300.0, pause: float = 0.1) -> None:
     """Wait until something is true.
+
+    Parameters
+    ----------
+    condition
+        Looked at several times a second, and less often if a look takes long: what is waited for needs the processor.
+        There is another look after the time is up, for a process that was stopped meanwhile.
+    what
+        What is waited for, as a sentence.
+    timeout
+        Seconds after which it will never be true.
+    pause
+        Seconds between two looks, at least.
 
     Raises
     ------
@@ -170,10 +189,13 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float) -> None
         If that takes too long.
     """
     deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        begun = time.monotonic()
+        if condition():
+            return
+        if begun > deadline:
             raise TimeoutError(f"after {timeout:.0f} s it is not true that {what}")
-        time.sleep(0.2)
+        time.sleep(max(pause, time.monotonic() - begun))
 
 
 def main(content: Mapping[str, Any]) -> int:

@@ -84,7 +84,10 @@ class NotedWork:
         if (misbehaviour := self.misbehaviours.get(id)) is not None:
             self._misbehave(misbehaviour, self.attempts(id))
         time.sleep(self.seconds)
-        self._end(id).write_text(f"{time.time()}")
+        # In one piece, as tests wait for the file and read it at once.
+        draft = self.folder / f"{id}.ended.{os.getpid()}"
+        draft.write_text(f"{time.time()}")
+        draft.replace(self._end(id))
 
     def started(self) -> set[int]:
         """Return the ids of the quanta that have begun."""

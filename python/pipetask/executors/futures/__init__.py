@@ -16,5 +16,6 @@ run again, alone and a limited number of times.
 
 from .engine import Engine
 from .executor import FuturesExecutor
+from .executor_engine import ExecutorEngine
 
-__all__ = ["Engine", "FuturesExecutor"]
+__all__ = ["Engine", "ExecutorEngine", "FuturesExecutor"]

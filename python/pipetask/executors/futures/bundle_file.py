@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import pickle
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...errors import reason_of
 from ...outcome import QuantumOutcome
 from ..process_identity import ProcessIdentity
 from ..stop import StopLevel
@@ -32,7 +34,8 @@ class BundleFile:
     """What the file of a bundle says.
 
     Its first record says which process runs which quanta.  Then comes an outcome for each that has ended, and at last a
-    mark of the end.  The process touches the file as long as it runs the bundle.
+    mark of the end.  The process touches the file as long as it runs the bundle.  Where there is no room for the mark,
+    the file is as old as can be.
     """
 
     process: ProcessIdentity | None = None
@@ -54,7 +57,9 @@ class BundleFile:
             The file.
         """
         try:
-            records = list(_records(path.read_bytes()))
+            with path.open("rb") as file:
+                records = list(_records(file.read()))
+                is_marked = os.fstat(file.fileno()).st_mtime_ns == 0
         except OSError:
             return None
         head: dict[str, Any] = next((each for each in records if isinstance(each, dict)), {})
@@ -63,7 +68,7 @@ class BundleFile:
             None if process is None else ProcessIdentity(*process),
             tuple(head.get("quanta", ())),
             [QuantumOutcome.from_wire(each) for each in records if isinstance(each, tuple)],
-            ended=records[-1:] == [None],
+            ended=is_marked or records[-1:] == [None],
         )
 
 
@@ -99,24 +104,29 @@ class BundleWriter:
         self._file: io.FileIO | None = None
         self._is_ours = False
         self._is_revoked = False
+        self._is_closed = False
+        self.fault: str | None = None
+        """Why something could not be written, if so."""
+
         head = {"process": tuple(ProcessIdentity.here()), "quanta": tuple(quanta)}
         try:
             # It is closed once, so that other machines see who runs the bundle.
             with path.open("xb", buffering=0) as file:
                 self._is_ours = True
-                whole = _write(file, head)
+                self._write(file, head)
         except FileExistsError:
             found = BundleFile.read(path)
             if found is not None and found.process is not None:
                 raise BundleTakenError(
                     f"the engine has given out again what process {found.process.pid} had begun"
                 ) from None
-            whole = True
-        except OSError:
-            whole = False
-        if whole:
-            with contextlib.suppress(OSError):
+        except OSError as error:
+            self._note_fault(error)
+        if self.fault is None:
+            try:
                 self._file = path.open("ab", buffering=0)
+            except OSError as error:
+                self._note_fault(error)
         if self._is_ours:
             _HEART.add(self)
 
@@ -130,12 +140,34 @@ class BundleWriter:
         self._note(outcome.to_wire())
 
     def _note(self, record: object) -> None:
-        if self._file is not None and not _write(self._file, record):
-            self._file.close()
-            self._file = None  # what came behind half a record could not be read
+        if self._file is not None and not self._write(self._file, record):
+            self._close_file()  # what came behind half a record could not be read
+
+    def _write(self, file: io.FileIO, record: object) -> bool:
+        data = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
+        try:
+            if file.write(data) == len(data):
+                return True
+            self.fault = os.strerror(errno.ENOSPC)
+        except OSError as error:
+            self._note_fault(error)
+        return False
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        try:
+            if file is not None:
+                file.close()
+        except OSError as error:  # a file on another machine tells of a full disk only now
+            self._note_fault(error)
+
+    def _note_fault(self, error: OSError) -> None:
+        self.fault = error.strerror or reason_of(error)
 
     def beat(self) -> None:
         """Give a sign of life, or notice that the bundle was given up."""
+        if self._is_closed:
+            return
         try:
             os.utime(self._path)
         except FileNotFoundError:
@@ -149,10 +181,13 @@ class BundleWriter:
 
     def close(self) -> None:
         """Write that it has ended."""
+        self._is_closed = True
         _HEART.remove(self)
         self._note(None)
-        if self._file is not None:
-            self._file.close()
+        self._close_file()
+        if self._is_ours and self.fault is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self._path, ns=(0, 0))  # this needs no room
 
 
 class _Heart:
@@ -194,14 +229,6 @@ class _Heart:
 
 
 _HEART = _Heart()
-
-
-def _write(file: io.FileIO, record: object) -> bool:
-    data = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
-    try:
-        return file.write(data) == len(data)
-    except OSError:
-        return False
 
 
 class Watch:

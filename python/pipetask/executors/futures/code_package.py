@@ -80,7 +80,7 @@ def pack(code: Mapping[str, Sequence[str]]) -> tuple[CodePackage, bytes]:
 def _names(folder: Path, patterns: Sequence[str]) -> set[str]:
     """Return the names of files in a folder that patterns stand for."""
     if not folder.is_dir():
-        raise UsageError(f"code: there is no folder {folder}.")
+        raise UsageError(f"--engine-settings: code: there is no folder {folder}.")
     found: set[str] = set()
     for pattern in patterns:
         try:
@@ -88,9 +88,11 @@ def _names(folder: Path, patterns: Sequence[str]) -> set[str]:
                 path for path in folder.glob(pattern) if path.is_file() and "__pycache__" not in path.parts
             ]
         except (NotImplementedError, ValueError) as error:  # an absolute pattern, or an empty one
-            raise UsageError(f"code: {pattern!r} is no pattern of files in {folder}.") from error
+            raise UsageError(
+                f"--engine-settings: code: {pattern!r} is no pattern of files in {folder}."
+            ) from error
         if not paths:
-            raise UsageError(f"code: no file in {folder} matches {pattern!r}.")
+            raise UsageError(f"--engine-settings: code: no file in {folder} matches {pattern!r}.")
         found.update(path.relative_to(folder).as_posix() for path in paths)
     return found
 
@@ -100,8 +102,9 @@ def _check_size(paths: Sequence[Path]) -> None:
     if (total := sum(sizes.values())) > MOST_BYTES:
         largest = max(paths, key=lambda path: sizes[path])
         raise UsageError(
-            f"code: {len(paths)} files have {total / 1e6:.0f} MB, and {MOST_BYTES / 1e6:.0f} MB is the most that is "
-            f"sent; choose fewer by patterns (the largest is {largest}, {sizes[largest] / 1e6:.1f} MB)."
+            f"--engine-settings: code: {len(paths)} files have {total / 1e6:.0f} MB, and {MOST_BYTES / 1e6:.0f} MB is "
+            f"the most that is sent; choose fewer by patterns (the largest is {largest}, "
+            f"{sizes[largest] / 1e6:.1f} MB)."
         )
 
 
@@ -109,7 +112,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"code: {path}: {reason_of(error)}.") from error
+        raise UsageError(f"--engine-settings: code: {path}: {reason_of(error)}.") from error
 
 
 class UnpackedCode:

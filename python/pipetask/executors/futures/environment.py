@@ -29,18 +29,25 @@ class Environment:
         """Whether it is that of the engine's worker, except for variables."""
         return not (self.python or self.container or self.setup or self.code)
 
-    def interpreter(self, folders: Sequence[str] = ()) -> Interpreter:
+    def interpreter(
+        self, folders: Sequence[str] = (), variables: Mapping[str, str] | None = None
+    ) -> Interpreter:
         """Return how a worker process is started.
 
         Parameters
         ----------
         folders
             Folders of the code package on this machine.
+        variables
+            Environment variables, with those that are set here.
         """
         prefix = self.container
+        if prefix and variables:  # a container may have none of those with which it is started
+            prefix = (*prefix, "env", *(f"{name}={value}" for name, value in variables.items()))
         if self.setup:
             prefix = (*prefix, "bash", "-c", _SETUP.format(self.setup), "bash")
-        return Interpreter(prefix, self.python or ("python" if prefix else None), tuple(folders))
+        python = self.python or ("python" if prefix else None)
+        return Interpreter(prefix, python, tuple(folders), inherits=not self.container)
 
     def variables_over(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return environment variables, with those that are set here."""

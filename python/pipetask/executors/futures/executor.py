@@ -6,36 +6,41 @@ import concurrent.futures
 import logging
 import pickle
 import platform
+import signal
 import tempfile
 import threading
-import time
 import uuid
 import weakref
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from multiprocessing import current_process
 from pathlib import Path
 
-from ...errors import MissingGuardError, PipetaskError, UsageError, one_line, reason_of
+from ...errors import MissingGuardError, PipetaskError, UsageError, closest, one_line, reason_of
 from ...graph.enumeration import QuantumData
 from ...options.declaration import check_group
 from ...options.models import FuturesOptions
 from ...outcome import QuantumOutcome
 from ...runner import RunnerSpec
 from ...settings.engine import EngineSettings
+from ...text import without_password
 from ..base import ExecutionContext, QuantumExecutor, Traits
+from ..frontier import Frontier
 from ..pool.bundling import BundlePolicy
 from ..pool.executor import THREAD_VARIABLES
 from ..resources import Resources
 from ..stop import StopLevel, StopRequest
+from ..stop_signals import FROM_TERMINALS
 from .dispatch import Dispatch
-from .engine import Borrowed, Engine, find_engine
+from .engine import Borrowed, Engine, engine_names, find_engine, slots_of
 from .environment import Environment
 from .far_side import end_run, note_end, warm_up
 from .inquiry import Facts, Inquiry
-from .probe import difference, look_around
+from .packages import BASE, look_at, package_of, place_of
+from .patience import LIMIT, REMEDY, Patience
+from .probe import Look, difference, look_around, other_tasks
 from .shared_folder import Pulse, SharedFolder
 from .surroundings import Surroundings
 from .survivors import Survivors
@@ -47,9 +52,6 @@ _LOG = logging.getLogger(__name__)
 POLICY = BundlePolicy(seconds=1.0, most=64)
 """An engine needs milliseconds for what the pool does in one, so bundles are longer."""
 
-PATIENCE = 120.0
-"""Seconds in which an engine must have started a worker that can answer."""
-
 PROMPTNESS = 0.5
 """Seconds until a stop is noticed while a worker is to answer."""
 
@@ -57,6 +59,7 @@ SELF_DESCRIPTION = (
     "__import__('socket').gethostname()",
     "__import__('platform').python_version()",
     "__import__('sys').executable",
+    "next((each.version for each in __import__('importlib.metadata').metadata.distributions(name='pipetask')), None)",
 )
 """What any Python can evaluate."""
 
@@ -65,6 +68,9 @@ MOST_ASKED = 16
 
 MOST_WARMED = 256
 """Workers that get ready while the command does; others do so with their first bundle."""
+
+_UNDER_WAY: set[Path] = set()
+"""Folders of this process's own runs: several engines may run parts of one graph, and are no earlier attempts."""
 
 
 class FuturesExecutor(QuantumExecutor):
@@ -107,6 +113,7 @@ class FuturesExecutor(QuantumExecutor):
                 "pipetask.run(…, mode='futures', engine='loky')."
             )
         self._engine = engine if isinstance(engine, Engine) else Borrowed(engine, slots)
+        self._option: str | None = None
         self._parent_folder = folder
         self._policy = policy
         if isinstance(settings, str | Path):
@@ -117,24 +124,38 @@ class FuturesExecutor(QuantumExecutor):
         self._folder: SharedFolder | None = None
         self._survivors: Survivors | None = None
         self._starter: threading.Thread | None = None
+        self._refusals: list[Exception] = []
         self._afterwards: Callable[[], object] | None = None
         self._ender: threading.Thread | None = None
         self.traits = replace(self.traits, implicit_threads=implicit_threads)
 
     @classmethod
-    def from_options(cls, options: FuturesOptions) -> FuturesExecutor:
-        """Make an instance for the command line."""
+    def from_options(cls, options: FuturesOptions, option: str | None = None) -> FuturesExecutor:
+        """Make an instance for the command line.
+
+        Parameters
+        ----------
+        options
+            Its options.
+        option
+            The option that names the engine, with its value, for messages; by default ``--engine``.
+        """
         check_group(options, FuturesOptions)
-        engine = find_engine(options.engine, options.processes)
+        option = without_password(option or f"--engine {options.engine}")
+        engine = find_engine(options.engine, options.processes, option)
         settings = None
         if options.engine_settings is not None:
-            settings = EngineSettings.load(options.engine_settings).of_engine(options.engine)
-        return cls(
+            settings = EngineSettings.load(options.engine_settings)
+            _warn_of_names(settings.engines, options.engine_settings)
+            settings = settings.of_engine(options.engine)
+        made = cls(
             engine,
             folder=options.engine_folder,
             settings=settings,
             implicit_threads=options.implicit_threads,
         )
+        made._option = option
+        return made
 
     @classmethod
     def instead_of(cls, option: str, value: object) -> str | None:
@@ -150,12 +171,15 @@ class FuturesExecutor(QuantumExecutor):
         self.settle()
         self._surroundings = there = Surroundings(self._settings, is_here=self._engine.is_here)
         self._run, self._folder = uuid.uuid4().hex, self._new_folder()
+        _UNDER_WAY.add(self._folder.path)
         there.put_code(self._folder)
         # The run may never begin.
         pulse = Pulse(self._folder)
         self._afterwards = weakref.finalize(self, _end, self._run, self._engine, self._folder, pulse)
         environment, folder = there.usual, there.folder_there(self._folder)
-        start = partial(_start, self._engine, self._run, self._variables, environment, folder)
+        refusals: list[Exception] = []
+        self._refusals = refusals
+        start = partial(_start, self._engine, refusals, self._run, self._variables, environment, folder)
         self._starter = threading.Thread(target=start, daemon=True, name="pipetask-engine-start")
         self._starter.start()
 
@@ -178,13 +202,15 @@ class FuturesExecutor(QuantumExecutor):
         there = self._there
         there.warn_of_labels(context.graph.structure.labels, context.subsets)
         facts: Facts | None = None
+        look: Look = cache(look_at)
         for environment, labels in self._environments(context).items():
             inquiry = self._inquiry(context, environment, labels)
             facts = self._answer(inquiry, context.stop)
             if facts is None:
                 return
-            if (reason := difference(facts, inquiry, there.paths)) is not None:
+            if (reason := difference(facts, inquiry, there.paths, look)) is not None:
                 raise PipetaskError(reason)
+            self._judge_tasks(other_tasks(facts, look))
         if context.resources is not None:
             self._check_fit(context.resources)
         if self._folder is not None and facts is not None and not facts.sees_folder:
@@ -196,6 +222,19 @@ class FuturesExecutor(QuantumExecutor):
             )
             self._folder.remove()
             self._folder = None
+
+    def _judge_tasks(self, other: str | None) -> None:
+        """Refuse tasks that are not those of here, or tell of them."""
+        match other, self._settings.other_tasks:
+            case None, _:
+                pass
+            case str(), "warn":
+                _LOG.warning("%s.", other)
+            case str(), _:
+                raise PipetaskError(
+                    f"{other}: install there what is here, or send it with code: in --engine-settings; with "
+                    "other_tasks: warn there, the run begins all the same."
+                )
 
     def _environments(self, context: ExecutionContext) -> dict[Environment, list[str]]:
         """Return the labels that run in each environment."""
@@ -211,14 +250,17 @@ class FuturesExecutor(QuantumExecutor):
         paths, files = there.paths, runner.files.values()
         # On this machine, and with the same Python, all that was found by this process is there.
         same = self._engine.is_here and not paths and environment.is_usual
-        nodes = [] if environment.is_usual else map(context.graph.source.task_node, labels)
-        tasks = (getattr(node, "task_class_name", None) for node in nodes)
+        nodes = map(context.graph.source.task_node, labels)
+        tasks = tuple(filter(None, (getattr(node, "task_class_name", None) for node in nodes)))
+        packages = dict.fromkeys((*BASE, *filter(None, map(package_of, tasks))))
         return Inquiry(
             _pickled(runner.translated(paths) if paths else runner),
             tuple(paths.there(str(Path(file).absolute())) for file in files) if paths else tuple(files),
             there.folder_there(self._folder),
             roots=() if same else tuple(map(paths.there, runner.roots())),
-            tasks=tuple(filter(None, tasks)),
+            packages={name: place_of(name) for name in packages},
+            # The engine's worker itself needs no tasks.
+            tasks=() if environment.is_usual else tasks,
             variables=self._variables,
             environment=environment,
             code=there.code_of(environment),
@@ -226,12 +268,16 @@ class FuturesExecutor(QuantumExecutor):
 
     def _answer(self, inquiry: Inquiry, stop: StopRequest) -> Facts | None:
         """Return what a worker sees; `None` if the run is to stop before one has answered."""
-        deadline = time.monotonic() + PATIENCE
         try:
-            self._wait_for_engine()
+            self._wait_for_engine(stop)
+            if stop:
+                return None
+            if self._refusals:  # another try would take as long
+                raise _useless(self._engine, self._refusals[0])
             # More than one, since one may come to wait behind what a worker still runs of an earlier attempt.
-            number = min(self._engine.slots, MOST_ASKED) if self._survivors else 1
+            number = min(slots_of(self._engine), MOST_ASKED) if self._survivors else 1
             answers = [self._engine.submit(look_around, inquiry) for _ in range(number)]
+            patience = Patience(self._engine, self._option)
             while not stop:
                 done = concurrent.futures.wait(answers, PROMPTNESS, concurrent.futures.FIRST_COMPLETED).done
                 if done:
@@ -239,31 +285,46 @@ class FuturesExecutor(QuantumExecutor):
                     return facts
                 if self._survivors:  # they may keep all workers busy
                     self._survivors.look()
-                    deadline = time.monotonic() + PATIENCE
-                if time.monotonic() > deadline:
-                    raise PipetaskError(f"No worker of the engine has answered in {PATIENCE:.0f} s.")
-        except PipetaskError:
-            raise
+                    patience.renew()
+                patience.look()
+        except PipetaskError as error:
+            raise self._named(error) from error.__cause__
         except Exception as error:
-            raise PipetaskError(self._explained(error)) from error
+            raise self._named(self._explained(error)) from error
         return None
 
-    def _explained(self, error: Exception) -> str:
+    def _named(self, error: PipetaskError) -> PipetaskError:
+        """Return an error in terms of the option that has named the engine, if one has."""
+        if self._option is None:
+            return error
+        return (UsageError if isinstance(error, UsageError) else PipetaskError)(f"{self._option}: {error}")
+
+    def _explained(self, error: Exception) -> PipetaskError:
         """Return why a worker cannot look around; one that lacks our package can still say what it is."""
         try:
-            host, theirs, interpreter = self._engine.submit(eval, ",".join(SELF_DESCRIPTION)).result(PATIENCE)
+            described = self._engine.submit(eval, ",".join(SELF_DESCRIPTION)).result(LIMIT)
+            host, theirs, interpreter, version = described
         except Exception:
-            return f"The engine cannot run a function: {one_line(error)}"
+            return _useless(self._engine, error)
         if theirs.split(".")[:2] != platform.python_version().split(".")[:2]:
-            return (
+            return PipetaskError(
                 f"Workers on {host} have Python {theirs} ({interpreter}), and this is Python "
                 f"{platform.python_version()}: they must be the same."
             )
-        return f"Workers on {host} ({interpreter}) cannot run a function of pipetask: {one_line(error)}"
+        ours = eval(SELF_DESCRIPTION[-1])
+        if version and ours and version != ours:
+            return PipetaskError(
+                f"Workers on {host} have pipetask {version} ({interpreter}), and this is pipetask {ours}: they must be "
+                "the same."
+            )
+        return PipetaskError(
+            f"Workers on {host} ({interpreter}) cannot run a function of pipetask: {one_line(error)}"
+        )
 
     def _check_fit(self, resources: Resources) -> None:
-        slots = self._engine.slots
-        available = resources.available(slots, here=self._engine.is_here)
+        slots, inventory = slots_of(self._engine), self._engine.inventory()
+        available = resources.available(slots, here=self._engine.is_here, inventory=inventory)
+        resources.check_each(inventory)
         resources.check(available, f"the engine runs {slots} at a time")
 
     def execute(
@@ -271,9 +332,13 @@ class FuturesExecutor(QuantumExecutor):
     ) -> Generator[QuantumOutcome, None, None]:
         """Execute a stream of quanta."""
         self.prepare()
-        self._wait_for_engine()
+        self._wait_for_engine(context.stop)
         assert self._run is not None, "it is prepared"
         try:
+            if context.stop:  # perhaps before the engine has started
+                frontier = Frontier(quanta, context.retries, elsewhere=context.elsewhere)
+                yield from frontier.cancel(context.stop.reason or "")
+                return
             there = self._there
             survivors = self._survivors
             if survivors is None:  # it was not checked
@@ -303,7 +368,8 @@ class FuturesExecutor(QuantumExecutor):
         target = context.runner.target
         if self._folder is None or target is None:
             return Survivors(())
-        before = SharedFolder.of_target(self._folder.path.parent, target)
+        found = SharedFolder.of_target(self._folder.path.parent, target)
+        before = [folder for folder in found if folder.path not in _UNDER_WAY]
         self._folder.set_target(target)
         structure = context.graph.structure
         return Survivors(before, lambda: [structure.quantum_id_bytes(p) for p in range(len(structure))])
@@ -322,45 +388,71 @@ class FuturesExecutor(QuantumExecutor):
         try:
             return SharedFolder.make(self._parent_folder)
         except OSError as error:
-            raise UsageError(
-                f"--engine-folder {self._parent_folder or tempfile.gettempdir()}: {reason_of(error)}."
-            ) from error
+            named = f"--engine-folder {self._parent_folder or tempfile.gettempdir()}"
+            if isinstance(error, FileExistsError | NotADirectoryError):
+                raise UsageError(f"{named}: this is, or is in, a file: name a folder.") from error
+            raise UsageError(f"{named}: {error.strerror or reason_of(error)}.") from error
 
-    def _wait_for_engine(self) -> None:
-        """Wait until the engine is started; if that has failed, the next function says why."""
-        if self._starter is not None:
-            self._starter.join()
-            self._starter = None
+    def _wait_for_engine(self, stop: StopRequest) -> None:
+        """Wait until the engine is started, or has failed to, or the run is to stop."""
+        while self._starter is not None and not stop:
+            self._starter.join(PROMPTNESS)
+            if not self._starter.is_alive():
+                self._starter = None
 
     def _close(self) -> None:
         """Begin to end the engine.  That can take seconds, in which outcomes can be registered."""
-        self._wait_for_engine()
         self._run = self._folder = self._surroundings = self._survivors = None
         afterwards, self._afterwards = self._afterwards, None
+        starter, self._starter = self._starter, None
         if afterwards is None:
             return
-        # Not a daemon: the interpreter waits for it, too.
-        ender = threading.Thread(target=_carefully, args=(afterwards,), name="pipetask-engine-end")
+        # Until an engine elsewhere has been reached, there is nothing to end.  Otherwise the interpreter waits, too.
+        unreached = starter is not None and starter.is_alive() and not self._engine.is_here
+        ender = threading.Thread(
+            target=_carefully, args=(afterwards, starter), name="pipetask-engine-end", daemon=unreached
+        )
         try:
             ender.start()
-            self._ender = ender
+            self._ender = None if unreached else ender
         except RuntimeError:  # there can be no thread, for instance because the interpreter is ending
-            _carefully(afterwards)
+            _carefully(afterwards, starter)
 
     def settle(self) -> None:
-        """Wait until the engine has ended."""
+        """Wait until the engine has ended; end it if it was started for a run that did not begin."""
+        if self._run is not None:
+            self._close()
         if self._ender is not None:
             self._ender.join()
             self._ender = None
 
 
-def _start(engine: Engine, *what: object) -> None:
-    """Have workers of an engine get ready for a run."""
+def _start(engine: Engine, refusals: list[Exception], *what: object) -> None:
+    """Have workers of an engine get ready for a run; note why it takes nothing, if so."""
+    # Inherited by what the engine starts: the command is told, and decides when that ends.
+    signal.pthread_sigmask(signal.SIG_BLOCK, FROM_TERMINALS)
+    takes_work = False
     try:
-        for _ in range(min(engine.slots, MOST_WARMED)):
+        for _ in range(min(slots_of(engine), MOST_WARMED)):
             engine.submit(warm_up, *what)
+            takes_work = True
     except Exception as error:
+        if not takes_work:
+            refusals.append(error)
         _LOG.debug("The engine does not start: %s", one_line(error), exc_info=error)
+
+
+def _useless(engine: Engine, error: Exception) -> PipetaskError:
+    if isinstance(error, PipetaskError):
+        return error
+    match error:
+        case ModuleNotFoundError(name="pipetask"):
+            remedy = " Install pipetask where its workers are, in the same version."
+        case _ if not engine.is_here and engine.lost(error):
+            remedy = f" {REMEDY}"
+        case _:
+            remedy = ""
+    return PipetaskError(f"The engine cannot run a function: {one_line(error)}{remedy}")
 
 
 def _end(run: str, engine: Engine, folder: SharedFolder, pulse: Pulse) -> None:
@@ -373,10 +465,13 @@ def _end(run: str, engine: Engine, folder: SharedFolder, pulse: Pulse) -> None:
     finally:
         engine.close()
         folder.remove()
+        _UNDER_WAY.discard(folder.path)
 
 
-def _carefully(end: Callable[[], object]) -> None:
-    """End an engine; that it does not end well costs no outcome."""
+def _carefully(end: Callable[[], object], starter: threading.Thread | None) -> None:
+    """End an engine when it has started; that it does not end well costs no outcome."""
+    if starter is not None:
+        starter.join()
     try:
         end()
     except Exception as error:
@@ -389,3 +484,17 @@ def _pickled(runner: RunnerSpec) -> bytes:
         return pickle.dumps(runner)
     except Exception as error:
         raise PipetaskError(f"What runs a quantum cannot be sent to workers: {one_line(error)}") from error
+
+
+def _warn_of_names(names: Iterable[str], path: str) -> None:
+    """Tell of settings of an engine whose name may be misspelt; others may be installed elsewhere."""
+    known = engine_names()
+    for name in names:
+        head = name.partition(":")[0]
+        if head not in known and (close := closest(head, known)):
+            _LOG.warning(
+                "--engine-settings %s: engines.%s: there is no such engine: did you mean %r?",
+                path,
+                name,
+                close,
+            )

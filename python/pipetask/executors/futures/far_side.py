@@ -75,6 +75,9 @@ class Answer:
     lacks_code: bool = False
     """Whether nothing was begun because the code package is not on that machine."""
 
+    unrecorded: str | None = None
+    """Why not all outcomes are in the shared folder, if so."""
+
 
 class _Packed:
     """A pickled recipe that is passed on as it is: only the worker process, which has to, imports what it needs."""
@@ -159,7 +162,8 @@ def run_bundle(order: Order) -> Answer:
 
             worker.run(_tickets(order, writer), order.limits, signals.level, note)
             again = not signals.level()  # otherwise it has been told to stop
-        return Answer(tuple(outcomes), tuple(worker.left_behind))
+        unrecorded = None if writer is None else writer.fault
+        return Answer(tuple(outcomes), tuple(worker.left_behind), unrecorded=unrecorded)
     except WorkerStartError as error:
         return Answer(tuple(outcomes), failure=error.error)
     finally:

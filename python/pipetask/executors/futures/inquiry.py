@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .environment import USUAL, Environment
+from .packages import Package, Place
 from .shared_folder import SharedFolder
 
 __all__ = ["Facts", "Inquiry"]
@@ -22,6 +23,9 @@ class Inquiry:
     folder: SharedFolder | None
     roots: tuple[str, ...] = ()
     """Folders that quanta read and write."""
+
+    packages: Mapping[str, Place | None] = field(default_factory=dict)
+    """Packages that have to be the same on both sides, and where they are on this one."""
 
     tasks: tuple[str, ...] = ()
     """Full names of task classes that have to be imported."""
@@ -40,8 +44,11 @@ class Facts:
     """What a worker of an engine sees."""
 
     host: str
-    versions: Mapping[str, str]
-    """Of Python (without its last number), pipetask and the packages of LSST."""
+    python: str
+    """The version of Python, without its last number; empty if it has not told."""
+
+    packages: Mapping[str, Package | None]
+    """What there is of the packages, `None` for those that are missing."""
 
     files: Mapping[str, tuple[int, int] | None]
     """Marks of the files, `None` for those that are not there."""
@@ -58,3 +65,6 @@ class Facts:
 
     no_worker: str | None = None
     """Why no worker process can be started there; then `files` and others are empty."""
+
+    driver: Package | None = None
+    """What the engine's worker has of pipetask, if quanta have another environment."""

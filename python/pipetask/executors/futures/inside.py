@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,8 +14,11 @@ from dataclasses import replace
 from typing import IO
 
 from ...errors import PipetaskError, reason_of
+from ..pool.channel import start_with_channel
 from .code_package import UnpackedCode
+from .environment import Environment
 from .inquiry import Facts, Inquiry
+from .packages import Package
 
 __all__ = ["look_inside"]
 
@@ -44,20 +48,18 @@ def look_inside(inquiry: Inquiry) -> Facts:
 
 
 def _answer(inquiry: Inquiry, output: IO[bytes]) -> Facts:
-    ours, theirs = socket.socketpair()
+    environment = inquiry.environment
+    variables = environment.variables_over(inquiry.variables)
+    process, ours = start_with_channel(
+        environment.interpreter(inquiry.code_folders, variables),
+        _PROGRAM,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environ, **variables},
+        start_new_session=True,
+    )
     with ours:
-        with theirs:
-            process = subprocess.Popen(
-                inquiry.environment.interpreter(inquiry.code_folders).command(
-                    _PROGRAM.format(theirs.fileno())
-                ),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, **inquiry.environment.variables_over(inquiry.variables)},
-                start_new_session=True,
-            )
         try:
             return _asked(process, ours, inquiry, output)
         finally:
@@ -69,32 +71,49 @@ def _asked(
 ) -> Facts:
     """Ask a process; if it does not answer, its last words are the reason."""
     channel.settimeout(PATIENCE)
-    python = ""
+    versions = ""
     try:
         with channel.makefile("rb") as answers:
-            python = answers.readline().decode().strip()
+            versions = answers.readline().decode().strip()
             channel.sendall(pickle.dumps(inquiry))
             facts: Facts = pickle.load(answers)
             return facts
     except TimeoutError:
-        return _no_worker(f"it has not answered in {PATIENCE:.0f} s", python)
+        return _no_worker(f"it has not answered in {PATIENCE:.0f} s", versions)
     except (OSError, EOFError, pickle.UnpicklingError):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
-        return _no_worker(_last_line(output) or f"it ended with code {process.returncode}", python)
+        silent = f"it ended with code {process.returncode}{_settings(inquiry.environment)}"
+        return _no_worker(_last_line(output) or silent, versions)
 
 
 _PROGRAM = """
-channel = {}
-os.write(channel, b'%d.%d\\n' % sys.version_info[:2])
+from importlib.metadata import distributions
+versions = ['%d.%d' % sys.version_info[:2], *(each.version for each in distributions(name='pipetask'))]
+os.write(channel, ' '.join(versions).encode() + b'\\n')
 from pipetask.executors.futures.probe import answer
 answer(channel)
 """
 
 
-def _no_worker(reason: str, python: str = "") -> Facts:
-    seen = {"Python": python} if python else {}
-    return Facts(socket.gethostname(), seen, {}, sees_folder=False, runner_error=None, no_worker=reason)
+def _no_worker(reason: str, versions: str = "") -> Facts:
+    """Return why there is no process, with what it may have told before: versions of Python and pipetask."""
+    python, *ours = versions.split() or [""]
+    packages = {"pipetask": Package(installed=ours[0])} if ours else {}
+    return Facts(
+        socket.gethostname(), python, packages, {}, sees_folder=False, runner_error=None, no_worker=reason
+    )
+
+
+def _settings(environment: Environment) -> str:
+    """Return the settings of which one is wrong if the process says nothing."""
+    words = {
+        "container": shlex.join(environment.container),
+        "setup": " ".join((environment.setup or "").split()),
+        "python": environment.python,
+    }
+    said = ", ".join(f"{name}: {value}" for name, value in words.items() if value)
+    return said and f" ({said})"
 
 
 def _last_line(output: IO[bytes]) -> str:

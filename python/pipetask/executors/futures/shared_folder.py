@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...outcome import QuantumOutcome
 from ..stop import StopLevel
-from .bundle_file import BEAT, BundleFile, BundleWriter
+from .bundle_file import BEAT, BundleFile, BundleTakenError, BundleWriter
 
 __all__ = ["Pulse", "SharedFolder"]
 
@@ -37,7 +37,11 @@ class SharedFolder:
         if parent is not None:
             Path(parent).mkdir(parents=True, exist_ok=True)
         folder = cls(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).absolute())
-        folder.sign.write_text(_text(StopLevel.GO_ON))
+        try:
+            folder.sign.write_text(_text(StopLevel.GO_ON))
+        except OSError:
+            folder.remove()
+            raise
         return folder
 
     @classmethod
@@ -87,10 +91,16 @@ class SharedFolder:
             If another process has begun this bundle.
         """
         writer = BundleWriter(self.bundle(bundle), quanta)
+        is_over = False
         try:
+            # Looked at when the file is there: who forgets a bundle first marks it, and then removes the file.
+            if is_over := self._is_over(bundle):
+                raise BundleTakenError("the engine has given out again what is over")
             yield writer
         finally:
             writer.close()
+            if is_over:
+                self.bundle(bundle).unlink(missing_ok=True)
 
     def put(self, name: str, data: bytes) -> None:
         """Put a file into the folder, in one piece."""
@@ -124,6 +134,14 @@ class SharedFolder:
             return False
         return found.process is None or not found.process.is_known_to_be_dead
 
+    def has_lost_driver(self, bundle: int) -> bool:
+        """Return whether what drove a bundle was a process of this machine that has ended.
+
+        Perhaps the bundle had ended before, and only its answer is lost.
+        """
+        found = BundleFile.read(self.bundle(bundle))
+        return found is not None and found.process is not None and found.process.is_known_to_be_dead
+
     def end_driver(self, bundle: int) -> None:
         """Kill what drives a bundle, if it is another process of this machine: one that is stopped would stay."""
         found = BundleFile.read(self.bundle(bundle))
@@ -135,9 +153,25 @@ class SharedFolder:
                 os.kill(process.pid, signal.SIGKILL)
 
     def forget(self, bundle: int) -> None:
-        """Remove the file of a bundle; a worker that still runs it ends what it runs."""
+        """Remove the file of a bundle; a worker that still runs it ends what it runs, and no other begins it."""
+        with contextlib.suppress(OSError):
+            over = os.open(self._over, os.O_WRONLY | os.O_CREAT, 0o666)
+            try:
+                os.pwrite(over, b"x", bundle)
+            finally:
+                os.close(over)
         with contextlib.suppress(OSError):
             self.bundle(bundle).unlink(missing_ok=True)
+
+    @property
+    def _over(self) -> Path:
+        """A file that has a byte for each bundle which is over."""
+        return self.path / "over"
+
+    def _is_over(self, bundle: int) -> bool:
+        with contextlib.suppress(OSError), self._over.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), 1, bundle) == b"x"
+        return False
 
     def ask(self, level: StopLevel) -> None:
         """Let workers know that the run stops."""
@@ -162,7 +196,7 @@ class SharedFolder:
     def remove(self) -> None:
         """Remove the folder, unless the log of a quantum that was killed is in it."""
         with contextlib.suppress(OSError):
-            for name in ("running", "target"):
+            for name in ("running", "target", "over"):
                 (self.path / name).unlink(missing_ok=True)
             for left in self.path.glob("worker-*/worker.log"):
                 left.unlink(missing_ok=True)

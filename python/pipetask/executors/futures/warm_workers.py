@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import tempfile
 import threading
 import time
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from ...runner import RunnerSpec
 from ..pool.launcher import ForkServer, WorkerProcess
@@ -29,6 +31,17 @@ IDLE_SECONDS = 60.0
 LOOK = 2.0
 """Seconds between two looks at whether a run is over."""
 
+_DEVICES = (
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "ONEAPI_DEVICE_SELECTOR",
+    "ZE_AFFINITY_MASK",
+)
+"""Environment variables with which engines say which GPUs of NVIDIA, AMD and Intel a function may use."""
+
+_Key: TypeAlias = tuple[str, Environment, tuple[str | None, ...]]
+
 
 @dataclass(frozen=True)
 class Home:
@@ -44,10 +57,13 @@ class Home:
     folder: SharedFolder | None = None
     """The run's shared folder."""
 
+    devices: tuple[str | None, ...] = field(default_factory=lambda: tuple(map(os.environ.get, _DEVICES)))
+    """The devices that this process may use now: Ray sets others for another function, and workers keep theirs."""
+
     @property
-    def key(self) -> tuple[str, Environment]:
+    def key(self) -> _Key:
         """What tells it from others."""
-        return self.run, self.environment
+        return self.run, self.environment, self.devices
 
 
 class WarmWorkers:
@@ -55,7 +71,7 @@ class WarmWorkers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._runs: dict[tuple[str, Environment], _Run] = {}
+        self._runs: dict[_Key, _Run] = {}
         self._over: deque[str] = deque(maxlen=100)
         """The last runs that have ended while bundles of theirs may have been on their way."""
         self._changed = threading.Event()
@@ -64,6 +80,11 @@ class WarmWorkers:
     def is_over(self, run: str) -> bool:
         """Return whether a run has ended, as far as this process knows."""
         return run in self._over
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether a bundle is being run."""
+        return any(mine.n_busy for mine in list(self._runs.values()))
 
     def warm_up(self, home: Home) -> None:
         """Start what starts the workers of a run, which imports in the background what they need.
@@ -156,7 +177,7 @@ class WarmWorkers:
 
     def end_all(self) -> None:
         """End everything."""
-        for run in {run for run, _ in self._runs}:
+        for run in {run for run, *_ in self._runs}:
             self.end(run)
 
     def _of(self, home: Home, code: bytes | None = None) -> _Run:
@@ -180,7 +201,7 @@ class WarmWorkers:
                 elif idle or mine.is_unused():
                     self._rest(key)
 
-    def _rest(self, key: tuple[str, Environment]) -> None:
+    def _rest(self, key: _Key) -> None:
         """End the workers of a run that may have more bundles for us later."""
         with self._lock:
             mine = self._runs.get(key)
@@ -210,9 +231,10 @@ class _LockedLauncher(ForkServer):
         if (package := environment.code) is not None:
             name = package.file_name
             self._code = UnpackedCode(package, lambda: code or (folder.read(name) if folder else None))
-        interpreter = environment.interpreter(self._code.folders if self._code else ())
+        variables = environment.variables_over(home.variables)
+        interpreter = environment.interpreter(self._code.folders if self._code else (), variables)
         try:
-            super().__init__(environment.variables_over(home.variables), interpreter)
+            super().__init__(variables, interpreter)
         except BaseException:
             self.let_go()
             raise

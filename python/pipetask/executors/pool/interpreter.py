@@ -27,6 +27,9 @@ class Interpreter:
     first: tuple[str, ...] = ()
     """Folders that are searched for modules before all others."""
 
+    inherits: bool = True
+    """Whether it has open files of this process, which the command of a container may close."""
+
     @property
     def is_this(self) -> bool:
         """Whether it is the Python of this process."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from ...errors import PipetaskError, reason_of
 from ..stop import StopRequest
+from .channel import start_with_channel
 from .ending import Ending, reap, receive_ending
 from .interpreter import THIS_INTERPRETER, Interpreter
 from .limits import open_files_limit
@@ -258,21 +259,15 @@ def _start_interpreter(
     modules: Sequence[str], variables: Mapping[str, str], open_files: int, interpreter: Interpreter
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a server that has imported some modules, and whose workers may have so many open files."""
-    ours, theirs = socket.socketpair()
-    code = (
-        "from pipetask.executors.pool.server import main\n"
-        f"main({theirs.fileno()}, {open_files}, {tuple(modules)!r})"
-    )
-    with theirs:
+    code = f"from pipetask.executors.pool.server import main\nmain(channel, {open_files}, {tuple(modules)!r})"
+    return start_with_channel(
+        interpreter,
+        code,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **variables},
         # In its own session it does not receive the terminal's Ctrl-C, which is for this process.
-        process = subprocess.Popen(
-            interpreter.command(code),
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, **variables},
-            start_new_session=True,
-        )
-    return process, ours
+        start_new_session=True,
+    )
 
 
 def _request(channel: socket.socket, request: Request, pipes: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from ...graph.enumeration import QuantumData
 from ..base import ExecutionContext
 from ..frontier import Frontier
 from ..ledger import Account
-from ..resources import Resources, Share
+from ..resources import Inventory, Resources, Share
 from .bundling import NOTHING, Assigned, BundlePolicy, Bundler
 
 __all__ = ["PackedBundler", "Plan", "bundler_for"]
@@ -244,6 +244,7 @@ def bundler_for(
     held: Callable[[], Iterable[Assigned]],
     *,
     here: bool = True,
+    inventory: Inventory = (),
 ) -> Bundler:
     """Return what puts bundles together for an execution model: with regard to resources only if any were declared.
 
@@ -257,10 +258,12 @@ def bundler_for(
         Quanta of ordinary size that can run at the same time.
     here
         Whether quanta run on this machine.
+    inventory
+        What each worker has, where that is known.
     """
     if context.resources is None:
         return Bundler(frontier, policy)
-    available = context.resources.available(slots, here=here)
+    available = context.resources.available(slots, here=here, inventory=inventory)
     plan = Plan(context.graph.structure.labels, context.resources, available)
     return PackedBundler(frontier, policy, plan, held, context.account)
 

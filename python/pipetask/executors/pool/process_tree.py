@@ -11,8 +11,16 @@ from collections.abc import Callable
 
 import psutil
 
-__all__ = ["adopt_orphans", "kill_descendants", "kill_session", "kill_tree", "lead_session"]
+__all__ = [
+    "adopt_orphans",
+    "go_on_without_parent",
+    "kill_descendants",
+    "kill_session",
+    "kill_tree",
+    "lead_session",
+]
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -28,6 +36,12 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def go_on_without_parent() -> None:
+    """Let this process go on when its parent dies (Linux), if `kill_tree` has stopped it and died before the kill."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
+
+
 def kill_tree(pid: int, *, spare_root: bool = False) -> None:
     """Kill a living process, its descendants, and all of its session.
 
@@ -38,6 +52,8 @@ def kill_tree(pid: int, *, spare_root: bool = False) -> None:
     spare_root
         Whether to leave that process itself alone.
     """
+    if pid != os.getpid():
+        _send(pid, signal.SIGSTOP)  # or it would report that what it had started has died
     _kill_all(lambda: (_descendants(pid) | _session(pid)) - {pid})
     if not spare_root:
         _kill(pid)
@@ -88,5 +104,9 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def _kill(pid: int) -> None:
+    _send(pid, signal.SIGKILL)
+
+
+def _send(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)

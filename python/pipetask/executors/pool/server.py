@@ -25,6 +25,7 @@ from typing import NoReturn
 
 from ...runner.failure import describe_exception
 from ...runner.meter import leave_marks
+from ..stop_signals import FROM_TERMINALS
 from .ending import reap_any, send_ending
 from .limits import set_open_files_limit
 from .messages import StartFailure, frame
@@ -109,6 +110,9 @@ def main(descriptor: int, open_files: int, modules: Sequence[str] = ()) -> NoRet
         Names of modules to import first.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, FROM_TERMINALS
+    )  # blocked where an engine has started the parent
     for name in modules:
         with contextlib.suppress(ImportError):
             __import__(name)

@@ -25,7 +25,7 @@ from ...runner.failure import describe_exception
 from ...runner.process_state import ProcessState
 from .death import CUT_OFF
 from .messages import TOKEN, Bundle, InDebugger, Ready, Report, StartFailure, Stop, Untidy, frame
-from .process_tree import adopt_orphans, kill_tree, lead_session
+from .process_tree import adopt_orphans, go_on_without_parent, kill_tree, lead_session
 from .terminal import TERMINAL_LOCK, LeaveDebuggerError, WorkerDebugger, stop_at_terminal
 
 __all__ = ["WorkerRecipe", "work"]
@@ -66,6 +66,7 @@ def work(
     """
     lead_session()
     adopt_orphans()
+    go_on_without_parent()
     _Worker(orders, tokens, halt, results).work(recipe)
     # A task may have left threads or children behind, and the interpreter would wait for them.
     kill_tree(os.getpid(), spare_root=True)

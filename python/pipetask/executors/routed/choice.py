@@ -9,6 +9,7 @@ from typing import Any
 from ...errors import UsageError, did_you_mean
 from ...options.models import FuturesOptions, LocalOptions, MultiprocessOptions
 from ..base import QuantumExecutor
+from ..futures import FuturesExecutor
 from ..futures.engine import engine_names, names_engine
 from ..modes import find_executor, mode_names
 from .executor import Route, RoutedExecutor
@@ -93,5 +94,5 @@ def _model(name: str, route: str, options_of: Callable[[type[Any]], Any]) -> Qua
                 raise UsageError(f"--route {route}: {argument!r} is not a number of processes.")
             options = replace(options, processes=int(argument))
         case FuturesOptions() if names_engine(name):
-            options = replace(options, engine=name)
+            return FuturesExecutor.from_options(replace(options, engine=name), f"--route {route}")
     return model.from_options(options)

@@ -113,7 +113,7 @@ class Part:
     ) -> None:
         with closing(self.model.execute(switchboard.stream(number), context)) as outcomes:
             for outcome in outcomes:
-                switchboard.note(outcome)
+                switchboard.note(outcome, stopping=bool(context.stop))
                 if self.abandoned:
                     return
                 queue.put(outcome)

@@ -64,17 +64,28 @@ class Switchboard:
                 quantum = mine.popleft()
             yield quantum
 
-    def note(self, outcome: QuantumOutcome) -> None:
-        """Tell those that need a quantum how it ended."""
+    def note(self, outcome: QuantumOutcome, *, stopping: bool = False) -> None:
+        """Tell those that need a quantum how it ended.
+
+        Parameters
+        ----------
+        outcome
+            How it ended.
+        stopping
+            Whether all models have been told to stop.  Then each of them cancels what needs a cancelled quantum, which
+            is not blocked.
+        """
         status, id = outcome.status, outcome.id
         root = outcome.blocked_by if status is Status.BLOCKED else None
         ended = Ended(id, status.unblocks, status is Status.SKIPPED, root)
         with self._lock:
+            self._n_open[self._owner(self._graph.position(id))] -= 1
+            if stopping and status is Status.CANCELLED:
+                return
             if ended.unblocks:
                 self._done[id] = _SKIPPED if ended.skipped else _DONE
             else:
                 self._failed[id] = ended
-            self._n_open[self._owner(self._graph.position(id))] -= 1
             for model in self._asking.pop(id, ()):
                 self.inboxes[model].tell(ended)
 

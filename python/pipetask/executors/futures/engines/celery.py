@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
 from ....errors import UsageError
+from ....text import without_password
 from ..engine import Engine
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Celery(Engine):
     def __init__(self, broker: str):
         from .celery_app import make_app  # says at once if Celery is missing
 
+        self._broker = broker
         self._app = make_app(broker)
         self._courier: Courier | None = None
 
@@ -53,12 +55,28 @@ class Celery(Engine):
             raise ConnectionError("the connection to Celery's broker is lost")
         return courier.send(function, arguments)
 
+    def lost(self, error: Exception) -> bool:
+        """Return whether a worker or the broker was lost, and not that a message cannot be written or read."""
+        from kombu.exceptions import ContentDisallowed, SerializationError
+
+        return super().lost(error) and not isinstance(error, ContentDisallowed | SerializationError)
+
     def _connected(self) -> Courier:
         if self._courier is None:
             from .celery_courier import Courier
 
             self._courier = Courier(self._app)
         return self._courier
+
+    def missing(self) -> str | None:
+        """Return that no worker takes functions of ours."""
+        if self._courier is None or not self._courier.finds_no_worker:
+            return None
+        from .celery_app import QUEUE
+
+        broker = without_password(self._broker)
+        start = f"CELERY_BROKER_URL={broker} celery -A pipetask.executors.futures.engines.celery_app worker"
+        return f"no worker of Celery answers on the queue {QUEUE!r}: start one with `{start}`"
 
     def end_of_life(self) -> str | None:
         """Return that the broker has not been reached for a while."""

@@ -1,7 +1,7 @@
 """What Celery's workers run: ``celery -A pipetask.executors.futures.engines.celery_app worker``.
 
-The environment variable ``CELERY_BROKER_URL`` names the broker, and ``CELERY_RESULT_BACKEND`` what keeps results;
-without the latter, a broker of Redis keeps them, too.
+The environment variable ``CELERY_BROKER_URL`` names the broker, and ``CELERY_RESULT_BACKEND`` what keeps results.
+Without the latter, a broker of Redis keeps them, and one that speaks AMQP, such as RabbitMQ, sends them back.
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ TASK = "pipetask.call"
 LONG = 10 * 365 * 24 * 3600
 """Seconds until Redis gives a function that still runs to another worker: never.  What is lost we see ourselves."""
 
+_OWN_KEYS = {
+    "unacked_key": "pipetask-unacked",
+    "unacked_index_key": "pipetask-unacked-index",
+    "unacked_mutex_key": "pipetask-unacked-mutex",
+}
+"""Where Redis keeps what workers have.  By default all applications share that, and one with a shorter time than ours
+would give our functions out again."""
+
 
 def make_app(broker: str | None) -> Any:
     """Make an application of Celery for a broker.
@@ -39,9 +47,7 @@ def make_app(broker: str | None) -> Any:
     UsageError
         If results could not be kept.
     """
-    backend = os.environ.get("CELERY_RESULT_BACKEND") or broker
-    if backend and not backend.startswith("redis") and backend == broker:
-        raise UsageError(f"{broker} keeps no results: name what does in CELERY_RESULT_BACKEND.")
+    backend = os.environ.get("CELERY_RESULT_BACKEND") or _own_backend(broker)
     made = celery.Celery("pipetask", broker=broker, backend=backend, set_as_current=False)
     made.conf.update(
         task_default_queue=QUEUE,
@@ -51,7 +57,7 @@ def make_app(broker: str | None) -> Any:
         # A function whose process died has failed; the next worker must not run it again by itself.
         task_reject_on_worker_lost=False,
         task_acks_on_failure_or_timeout=True,
-        broker_transport_options={"visibility_timeout": LONG},
+        broker_transport_options={"visibility_timeout": LONG, **_OWN_KEYS},
         broker_connection_retry_on_startup=True,
         # Three tries in a few seconds: whether it has come back is asked again and again.
         result_backend_transport_options={"retry_policy": {"max_retries": 3, "interval_max": 1}},
@@ -59,6 +65,17 @@ def make_app(broker: str | None) -> Any:
     )
     made.task(name=TASK)(_call)
     return made
+
+
+def _own_backend(broker: str | None) -> str | None:
+    """Return what brings results back where only the broker is named."""
+    match broker and broker.partition(":")[0].partition("+")[0]:
+        case None | "" | "redis" | "rediss":
+            return broker
+        case "amqp" | "amqps" | "pyamqp":
+            return "rpc://"
+        case scheme:  # not the URL, which may have a password
+            raise UsageError(f"{scheme}: brings no results back: name what does in CELERY_RESULT_BACKEND.")
 
 
 def _call(order: str) -> str:

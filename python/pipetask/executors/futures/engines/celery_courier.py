@@ -40,6 +40,9 @@ MOST_MISSED = 3
 CONNECTING = 30.0
 """Seconds without the broker after which it is lost."""
 
+MOMENT = 2.0
+"""Seconds in which the broker is reached again, if this process was stopped for so long and now goes on."""
+
 
 class _Parcel(Future[Any]):
     """A function on its way, under the ID of Celery's task."""
@@ -91,6 +94,8 @@ class Courier:
         self._lost: SimpleQueue[str] = SimpleQueue()
         self._slots = 0
         self._reached = time.monotonic()
+        self._late: float | None = None
+        """When it was first seen that the broker has not been reached for too long."""
         self._closing = threading.Event()
         self._counted = threading.Event()
         self._threads = [
@@ -106,6 +111,11 @@ class Courier:
         self._counted.wait(2 * ANSWER)
         return max(1, self._slots)
 
+    @property
+    def finds_no_worker(self) -> bool:
+        """Whether no worker has answered when they were asked last."""
+        return self._counted.is_set() and not self._slots
+
     def send(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Future[Any]:
         """Have a function called by any worker."""
         parcel = _Parcel(packed((function, arguments)))
@@ -113,8 +123,14 @@ class Courier:
         return parcel
 
     def is_lost(self) -> bool:
-        """Return whether the broker has not been reached for a while."""
-        return time.monotonic() > self._reached + CONNECTING
+        """Return whether the broker has not been reached for a while, while this process was not stopped."""
+        now = time.monotonic()
+        if now <= self._reached + CONNECTING:
+            self._late = None
+            return False
+        if self._late is None:
+            self._late = now
+        return now > self._late + MOMENT
 
     def close(self) -> None:
         """Take back what no worker has begun."""
@@ -136,7 +152,8 @@ class Courier:
             try:
                 self._send()
                 self._take_back()
-                self._app.backend.result_consumer.drain_events(timeout=DRAIN)
+                with contextlib.suppress(TimeoutError):  # raised over AMQP when no result has come
+                    self._app.backend.result_consumer.drain_events(timeout=DRAIN)
                 if time.monotonic() >= next_look:
                     self._look_at_all()
                     next_look = time.monotonic() + LOOK

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any, Self
 
 from ....errors import UsageError
-from ..engine import Engine
+from ..engine import Engine, names_mistake
 
 __all__ = ["GlobusCompute"]
 
@@ -56,6 +56,13 @@ class GlobusCompute(Engine):
 
             self._executor = Executor(endpoint_id=self._endpoint, label="pipetask")
         return self._executor.submit(function, *arguments)
+
+    def lost(self, error: Exception) -> bool:
+        """Return whether a worker or the endpoint was lost; of an exception there, only its traceback comes back."""
+        traceback = getattr(error, "remote_data", None)
+        if not isinstance(traceback, str):
+            return super().lost(error)
+        return not names_mistake(traceback.strip().rpartition("\n")[2].partition(":")[0].strip())
 
     def renew(self) -> None:
         """Connect to the service again."""

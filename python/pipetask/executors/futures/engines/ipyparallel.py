@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
@@ -14,7 +16,7 @@ from typing import Any, Self
 
 import psutil
 
-from ..engine import Engine
+from ..engine import Engine, names_mistake
 
 __all__ = ["IPyParallel"]
 
@@ -64,6 +66,11 @@ class IPyParallel(Engine):
             raise BrokenExecutor("ipyparallel has no engine left")  # the function would wait for one
         return self._view.apply_async(function, *arguments)
 
+    def lost(self, error: Exception) -> bool:
+        """Return whether an engine or the controller was lost; of an exception there, only the name is known here."""
+        name = getattr(error, "ename", None)
+        return super().lost(error) if name is None else not names_mistake(name)
+
     def _connect(self) -> None:
         if self._view is not None:
             return
@@ -71,7 +78,9 @@ class IPyParallel(Engine):
 
         if self._name is None:
             self._profile = tempfile.mkdtemp(prefix="pipetask-ipyparallel-")
-            self._cluster = Cluster(n=self._workers, profile_dir=self._profile, log_level=logging.ERROR)
+            self._cluster = Cluster(
+                n=self._workers, profile_dir=self._profile, log_level=logging.ERROR, config=_outliving()
+            )
             self._client = self._cluster.start_and_connect_sync()
             controller = psutil.Process(self._cluster.controller.pid)
             self._controller = [controller, *controller.children(recursive=True)]
@@ -123,3 +132,15 @@ class IPyParallel(Engine):
         if self._profile is not None:
             shutil.rmtree(self._profile, ignore_errors=True)
             self._profile = None
+
+
+def _outliving() -> Any:
+    """Return a configuration with which all processes of a cluster end after this one, if that is killed."""
+    from traitlets.config import Config
+
+    config, start = Config(), [sys.executable, "-m", f"{__package__}.outliving", str(os.getpid())]
+    config.ControllerLauncher.controller_cmd = [*start, "ipyparallel.controller"]
+    config.EngineLauncher.engine_cmd = [*start, "ipyparallel.engine"]
+    # By default, engines end two minutes after the controller, also if they run something.
+    config.EngineLauncher.engine_args = ["--IPEngine.max_heartbeat_misses=0"]
+    return config

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import multiprocessing
-from abc import abstractmethod
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+import os
+import signal
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from typing import Any, Self
 
 from ....errors import UsageError
-from ..engine import Engine
+from ..executor_engine import ExecutorEngine
+from .outliving import end_after_parent
 
-__all__ = ["LocalEngine", "Loky", "Processes", "Threads"]
+__all__ = ["LocalEngine", "Loky", "Processes", "Threads", "start_tracker"]
 
 
-class LocalEngine(Engine):
-    """An executor of this machine, which is made when it is needed.
+def start_tracker() -> None:
+    """Start what multiprocessing starts with its first process, and keep the signals that are blocked in this thread.
+
+    Later, it would unblock SIGINT, which a terminal sends to all processes.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+class LocalEngine(ExecutorEngine):
+    """An executor of this machine.
 
     Parameters
     ----------
@@ -26,8 +38,7 @@ class LocalEngine(Engine):
     is_here = True
 
     def __init__(self, workers: int):
-        self._workers = workers
-        self._executor: Executor | None = None
+        super().__init__(None, workers)
 
     @classmethod
     def make(cls, argument: str | None, workers: int) -> Self:
@@ -36,56 +47,29 @@ class LocalEngine(Engine):
             raise UsageError("it takes no argument; the number of workers is -j.")
         return cls(workers)
 
-    @abstractmethod
-    def _start(self) -> Executor:
-        """Start the executor."""
-
-    @property
-    def slots(self) -> int:
-        """The number of functions that it can run at the same time."""
-        return self._workers
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
-        """Have a function called."""
-        if self._executor is None:
-            self._executor = self._start()
-        return self._executor.submit(function, *arguments)
-
-    def close(self) -> None:
-        """Shut the executor down."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            self._shut_down(executor, wait=True)
-
-    def _shut_down(self, executor: Executor, *, wait: bool) -> None:
-        executor.shutdown(wait, cancel_futures=True)
-
 
 class Threads(LocalEngine):
     """Threads of this process, each of which waits for a worker process of its own."""
 
-    def _start(self) -> Executor:
-        return ThreadPoolExecutor(self._workers, "pipetask-engine")
-
-
-class _Breakable(LocalEngine):
-    """An executor that takes nothing more when one of its processes has died."""
+    def start(self) -> Executor:
+        """Start the executor."""
+        return ThreadPoolExecutor(self.workers, "pipetask-engine")
 
     def renew(self) -> None:
-        """Forget the executor; the next function gets a new one."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            self._shut_down(executor, wait=False)
+        """Keep the executor: it does not break."""
 
 
-class Processes(_Breakable):
+class Processes(LocalEngine):
     """`concurrent.futures.ProcessPoolExecutor`."""
 
-    def _start(self) -> Executor:
-        return ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
+    def start(self) -> Executor:
+        """Start the executor."""
+        start_tracker()
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.workers, spawn, end_after_parent, (os.getpid(),))
 
 
-class Loky(_Breakable):
+class Loky(LocalEngine):
     """The executor of loky, which joblib is built on."""
 
     def __init__(self, workers: int):
@@ -93,10 +77,18 @@ class Loky(_Breakable):
 
         super().__init__(workers)
 
-    def _start(self) -> Executor:
+    def start(self) -> Executor:
+        """Start the executor."""
         from loky import ProcessPoolExecutor as LokyExecutor
 
-        return LokyExecutor(self._workers)
+        start_tracker()
+        return LokyExecutor(self.workers, initializer=end_after_parent, initargs=(os.getpid(),))
 
-    def _shut_down(self, executor: Any, *, wait: bool) -> None:
+    def lost(self, error: Exception) -> bool:
+        """Return whether a worker was lost; loky also breaks when something cannot be unpickled."""
+        is_broken = isinstance(error, BrokenExecutor)
+        return super().lost(error) and not (is_broken and "failed to un-serialize" in str(error))
+
+    def shut_down(self, executor: Any, *, wait: bool) -> None:
+        """Shut it down, also if a worker has something to do."""
         executor.shutdown(wait=wait, kill_workers=True)

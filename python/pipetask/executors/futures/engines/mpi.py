@@ -24,7 +24,11 @@ class Mpi(LocalEngine):
             )
         super().__init__(size - 1)
 
-    def _start(self) -> Executor:
+    def start(self) -> Executor:
+        """Start the executor."""
         from mpi4py.futures import MPIPoolExecutor
 
         return MPIPoolExecutor()
+
+    def renew(self) -> None:
+        """Keep the executor: when one of its processes dies, all others do."""

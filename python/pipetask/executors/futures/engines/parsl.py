@@ -52,7 +52,7 @@ class Parsl(Engine):
             engine = cls(lambda: _this_machine(workers), workers)
             engine.is_here = True
             return engine
-        return cls(named(argument, "a parsl.Config, or what returns one,"), workers)
+        return cls(named(argument, "a parsl.Config, or what returns one", "executors"), workers)
 
     @property
     def slots(self) -> int:
@@ -67,11 +67,21 @@ class Parsl(Engine):
 
             config = self._config()
             config.retries = 0  # what was lost is run again here, which knows what it was
+            for each in config.executors:
+                if getattr(each, "interchange_launch_cmd", None) == ["interchange.py"]:  # by default
+                    each.interchange_launch_cmd = _interchange()
             self._kernel = parsl.load(config)
             self._executor = ParslPoolExecutor(dfk=self._kernel)
         if any(getattr(each, "bad_state_is_set", False) for each in self._kernel.executors.values()):
             raise BrokenExecutor("Parsl's blocks have ended")  # otherwise all functions would fail at once
         return self._executor.submit(_attended, os.getpid(), function, *arguments)
+
+    def lost(self, error: Exception) -> bool:
+        """Return whether a worker, a manager or a block was lost, and not that something cannot be pickled."""
+        from parsl.serialize.errors import DeserializationError, DeserializerPluginError, SerializationError
+
+        mistakes = DeserializationError | DeserializerPluginError | SerializationError
+        return super().lost(error) and not isinstance(error, mistakes)
 
     def end_of_life(self) -> str | None:
         """Return that an interchange has ended, which Parsl does not look at."""
@@ -101,11 +111,22 @@ class Parsl(Engine):
         kernel, self._kernel, self._executor = self._kernel, None, None
         parsl.clear()
         if self._interchange_died:  # which Parsl would wait for
+            for each in kernel.executors.values():
+                _let_go(each)
             cleaner = threading.Thread(target=kernel.cleanup, daemon=True)
             cleaner.start()
             cleaner.join(CLEANING)
         else:
             kernel.cleanup()
+
+
+def _let_go(executor: Any) -> None:
+    """End the wait for an answer of an interchange that is gone: threads of Parsl would be in it for ever."""
+    with contextlib.suppress(AttributeError):  # it has none
+        client = executor.command_client
+        client.ok = False
+        client.close = client.zmq_socket.close  # its context, which ends but once, is ended here
+        threading.Thread(target=client.zmq_context.term, daemon=True, name="pipetask-parsl-end").start()
 
 
 def _attended(command: int, function: Callable[..., Any], /, *arguments: Any) -> Any:
@@ -130,6 +151,11 @@ def _end_with_manager() -> None:
         threading.Thread(target=wait, daemon=True, name="pipetask-manager").start()
 
 
+def _interchange() -> list[str]:
+    """Return how an interchange is started that ends after this command, if that is killed."""
+    return [sys.executable, "-m", "pipetask.executors.futures.engines.parsl_interchange", str(os.getpid())]
+
+
 def _this_machine(workers: int) -> Any:
     from parsl import Config, HighThroughputExecutor
     from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
@@ -149,7 +175,7 @@ def _this_machine(workers: int) -> Any:
         heartbeat_period=2,
         heartbeat_threshold=10,
         launch_cmd=launch,
-        interchange_launch_cmd=[sys.executable, "-m", f"{module}.interchange"],
+        interchange_launch_cmd=_interchange(),
         provider=LocalProvider(init_blocks=1, max_blocks=1),
         encrypted=False,
     )
