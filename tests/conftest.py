@@ -16,16 +16,30 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from browser import Browser, processes_of_browser, start_browser
 from needs import mark_tests, note_markers
 from pipetask.testing import MockPipeline
+from pipetask.testing.plain_runs import wait_until
 from pipetask.wording import speaking_of_flags
 
 TESTS = Path(__file__).parent
 
+PATIENCE = 120
+"""Seconds that processes of a test have to end after it; on a machine that is busy with others, they need some."""
+
+# No example fails because the machine is busy; in CI, Hypothesis has its own profile below this one.
+settings.register_profile(
+    "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
 # A shell without job control has what it starts in the background ignore this, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for _each in (signal.SIGHUP, signal.SIGQUIT):  # also with nohup
+    if signal.getsignal(_each) is signal.SIG_IGN:
+        signal.signal(_each, lambda *_: None)  # it goes on itself, and what it starts has the default
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
@@ -72,6 +86,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "COLUMNS": "200"}
 
 
+def inner_pytest(folder: Path, *arguments: str) -> list[str]:
+    """Return a command with which a test runs others; where their files go, there is nothing yet.
+
+    Without that folder it would, when it ends, delete the files of earlier sessions, which takes minutes.
+    """
+    plugins = ["-p", "no:cacheprovider", "-p", "no:xdist"]
+    return [sys.executable, "-m", "pytest", *plugins, f"--basetemp={folder / 'pytest'}", *arguments]
+
+
 def start_pipetask(*arguments: str, **options: object) -> subprocess.Popen[str]:
     """Start the command as a user's shell would, in a session of its own."""
     return subprocess.Popen(
@@ -85,11 +108,11 @@ def start_pipetask(*arguments: str, **options: object) -> subprocess.Popen[str]:
     )
 
 
-def run_pipetask(*arguments: str, timeout: float = 120) -> Finished:
+def run_pipetask(*arguments: str) -> Finished:
     start = time.monotonic()
     process = start_pipetask(*arguments)
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(timeout=500)  # before pytest's own, to show what it printed
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
@@ -157,6 +180,11 @@ def processes_of_this_test() -> set[int]:
     return {pid for pid in ours if _lives(pid)}
 
 
+def wait_for_all_processes() -> None:
+    """Wait until nothing is left that this test has started, whoever its parent is by now."""
+    wait_until(lambda: not processes_of_this_test() - _helpers(), "all processes have ended", 200)
+
+
 def _lives(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -177,19 +205,43 @@ def no_process_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PIPETASK_TEST", f"{os.getpid()}-{request.node.name}")
     before = processes_of_this_test()
     yield
-    deadline = time.monotonic() + 10
-    while left := processes_of_this_test() - before - _helpers():
-        if time.monotonic() > deadline:
-            described = [" ".join(psutil.Process(pid).cmdline()) for pid in left]
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            pytest.fail(f"processes are left: {described}")
-        time.sleep(0.05)
+
+    def left() -> set[int]:
+        return processes_of_this_test() - before - _helpers()
+
+    try:
+        wait_until(lambda: not left(), "no process is left", PATIENCE, pause=0.05)
+    except TimeoutError:
+        described = [_end(pid) for pid in left()]
+        pytest.fail(f"processes are left: {described}")
+
+
+def _end(pid: int) -> str:
+    """Kill a process, and return its command line."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        line = " ".join(process.cmdline())
+        process.kill()
+        return line
+    return f"{pid}, which has ended"
 
 
 def _helpers() -> set[int]:
-    """Return what lives as long as the interpreter: resource trackers of multiprocessing and loky, and the browser."""
+    """Return what outlives a test: resource trackers of multiprocessing and loky, the browser, and the campaign's."""
     modules = ("multiprocessing.resource_tracker", "loky.backend.resource_tracker")
     trackers = (sys.modules[name]._resource_tracker for name in modules if name in sys.modules)
     pids = {getattr(tracker, "_pid", None) for tracker in trackers}
-    return {pid for pid in pids if pid} | processes_of_browser()
+    workshops = sys.modules["campaign.workshop"].PROCESSES if "campaign.workshop" in sys.modules else set()
+    return {pid for pid in pids if pid} | processes_of_browser() | _workers_of_ray() | workshops
+
+
+def _workers_of_ray() -> set[int]:
+    """Return what a cluster of Ray that is shared by tests has started: it does so when it likes to."""
+    if "ray" not in sys.modules:
+        return set()
+    found = set()
+    for each in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if each.name() == "raylet":
+                found |= {child.pid for child in each.children()}
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Self
@@ -27,7 +28,7 @@ class MemoryGroup:
 
     def __init__(self) -> None:
         parent, self.version = _parent()
-        self.folder = parent / f"pipetask-test-{os.getpid()}"
+        self.folder = parent / f"pipetask-test-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             self.folder.mkdir()
         except (

@@ -21,12 +21,17 @@ FIXTURES = {
 
 VARIABLE = "PIPETASK_TEST_MARKERS"
 
+TIMEOUT = 1200
+"""Seconds for a test with a pool of HTCondor, where minutes pass between an event and its consequence."""
+
 
 def mark_tests(items: list[pytest.Item]) -> None:
     """Mark tests by the fixtures that they use, directly or through others."""
     for item in items:
         for marker in {FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in FIXTURES}:
             item.add_marker(marker)
+            if marker == "condor":
+                item.add_marker(pytest.mark.timeout(TIMEOUT))
 
 
 def note_markers(item: pytest.Item) -> None:

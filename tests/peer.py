@@ -41,7 +41,6 @@ def run_peer(*arguments: str) -> Finished:
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=200,
         check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr, time.monotonic() - start)

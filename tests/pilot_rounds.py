@@ -12,6 +12,7 @@ from unittest import mock
 
 from pipetask.batch.index import IndexedNode, IndexedQuantum, NodeIndex, write_index
 from pipetask.batch.pilots.agenda import Abilities, Agenda
+from pipetask.batch.pilots.deaths import HowEnded, untold
 from pipetask.batch.pilots.members import About, Members, Membership
 from pipetask.batch.pilots.places import PilotRound, PilotSettings, last_round, write_round
 
@@ -42,13 +43,18 @@ def make_round(folder: Path, needs: Needs, settings: PilotSettings | None = None
 
 
 def make_agenda(
-    round: PilotRound, id: str, clock: Callable[[], float] | None = None, abilities: Abilities | None = None
+    round: PilotRound,
+    id: str,
+    clock: Callable[[], float] | None = None,
+    abilities: Abilities | None = None,
+    how_ended: HowEnded = untold,
 ) -> Agenda:
     """Return what a pilot of a name decides."""
     memory = None if abilities is None else abilities.memory
     me = Membership(round.folder, id, About("here", os.getpid(), memory, None, 0.0))
     clocks = {} if clock is None else {"clock": clock}
-    return Agenda(round, me, Members(round.folder, round.settings.stale, **clocks), abilities, seed=id)
+    members = Members(round.folder, round.settings.stale, **clocks)
+    return Agenda(round, me, members, abilities, seed=id, how_ended=how_ended)
 
 
 def agenda_of(run_directory: Path, id: str, abilities: Abilities | None = None) -> Agenda:

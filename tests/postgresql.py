@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,11 +25,14 @@ import pytest
 from lsst.daf.butler import Butler, Config
 
 from needs import check_marked, not_tested
+from pipetask.testing.plain_runs import wait_until
 from repository_dump import NUMBERED_TABLES, Registry, dump_tables
 
 USER = "butler"
 SETTINGS = ("fsync=off", "autovacuum=off", "listen_addresses=127.0.0.1", "unix_socket_directories=")
 """Nothing has to survive; no processes that come and go by themselves."""
+
+READY = "database system is ready to accept connections"
 
 
 @dataclass(frozen=True)
@@ -115,26 +117,27 @@ def find_programs() -> Path:
 
 @contextmanager
 def _running(programs: Path, folder: Path) -> Iterator[Server]:
-    port = _free_port()
-    settings = [word for setting in SETTINGS for word in ("-c", setting)]
-    command = [*_as_account(), f"{programs}/postgres", "-D", f"{folder}/data", "-p", str(port), *settings]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    process, port = _start(programs, folder)
     try:
-        _wait_until_ready(process, programs, port, folder / "log")
         yield Server(port, process.pid)
     finally:
         process.send_signal(signal.SIGINT)  # which disconnects clients
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], programs: Path, port: int, log: Path) -> None:
-    command = [f"{programs}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 60
-    while subprocess.run(command, check=False).returncode != 0:
-        if process.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"PostgreSQL does not start: {log.read_text()}")
-        time.sleep(0.05)
+def _start(programs: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a server, on another port if somebody has taken the one that was free."""
+    settings = [word for setting in SETTINGS for word in ("-c", setting)]
+    for attempt in range(5):
+        port, path = _free_port(), folder / f"log-{attempt}"
+        command = [*_as_account(), f"{programs}/postgres", "-D", f"{folder}/data", "-p", str(port), *settings]
+        with path.open("w") as log:
+            process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        # Another server may answer on that port, so it is this one that has to say it.
+        wait_until(lambda: process.poll() is not None or READY in path.read_text(), "PostgreSQL is ready")  # noqa: B023
+        if process.poll() is None:
+            return process, port
+    pytest.fail(f"PostgreSQL does not start: {path.read_text()}")
 
 
 def _account() -> str:

@@ -347,9 +347,7 @@ def without_privilege() -> list[str]:
 
 def run_under(prefix: list[str], *arguments: str) -> Finished:
     command = [*prefix, sys.executable, "-m", "pipetask.cli", *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=120, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     return Finished(done.returncode, done.stdout, done.stderr, 0.0)
 
 
@@ -461,7 +459,6 @@ class SmallDisk:
             capture_output=True,
             text=True,
             env=environment(),
-            timeout=200,
             check=True,
         )
 

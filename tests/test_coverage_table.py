@@ -25,7 +25,7 @@ from pipetask.cli.command import command_for
 @pytest.mark.peer
 def test_what_is_on_file_is_what_the_installed_peer_has() -> None:
     words = [str(find_peer().with_name("python")), peer_options.__file__]
-    printed = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
+    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     installed, on_file = json.loads(printed), read_peer_options()
     assert len(installed["commands"]) == 11
     if installed["made_with"]["lsst-ctrl-mpexec"] == on_file["made_with"]["lsst-ctrl-mpexec"]:

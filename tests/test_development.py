@@ -371,6 +371,13 @@ def test_what_was_debugged_before_an_interruption_has_failed() -> None:
     assert cancelled.status is Status.CANCELLED
 
 
+def leads_session(process: psutil.Process, parent: int) -> bool:
+    """Return whether a process leads a session, and is no child of one; it may have ended."""
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        return os.getsid(process.pid) == process.pid and process.ppid() != parent
+    return False
+
+
 @pytest.mark.slow
 def test_what_had_failed_before_its_worker_died_has_failed(
     make_repository: MakeRepository, tmp_path: Path
@@ -380,11 +387,7 @@ def test_what_had_failed_before_its_worker_died_has_failed(
     terminal.read_until("(Pdb) ")
     processes = psutil.Process(terminal.process.pid).children(recursive=True)
     # The server leads a session as well, but it is our child.
-    (worker,) = (
-        process
-        for process in processes
-        if os.getsid(process.pid) == process.pid and process.ppid() != terminal.process.pid
-    )
+    (worker,) = (process for process in processes if leads_session(process, terminal.process.pid))
     worker.kill()
     shown = terminal.read_until(None)
     assert terminal.close() == 1

@@ -33,9 +33,9 @@ from pipetask.observe.summary import RunSummary
 from pipetask.observe.summary_file import SummaryFile
 from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.outcome import QuantumOutcome, Status
+from pipetask.testing.plain_runs import wait_until
 
 from conftest import Repository  # isort: skip
-from test_faults import wait_for  # isort: skip
 from test_runs import bombed  # isort: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("speaks_of_flags")]
@@ -142,7 +142,7 @@ def test_what_could_not_be_registered_is_tried_once_more(
             executed = super().execute(quanta, context)
             break_registry(repository.root)
             yield next(executed)
-            wait_for(lambda: "Could not register" in caplog.text)
+            wait_until(lambda: "Could not register" in caplog.text, "it was tried")
             yield next(executed)
             assert context.stop, "it is asked for as soon as something cannot be registered"
             mend_registry(repository.root)

@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from engines import ENGINES, without_pytest
+from engines import ENGINES, StayingEngine, without_pytest
 from peer import find_peer
 from pipetask.executors.base import QuantumExecutor
 from pipetask.executors.futures import FuturesExecutor
 from pipetask.executors.futures.engine import Engine, find_engine
 from pipetask.testing.conformance import ModelConformance
 
-from conftest import Finished, environment  # isort: skip
+from conftest import Finished, environment, inner_pytest  # isort: skip
 from test_equivalence import assert_as_the_peer_leaves_it, shared_folder  # noqa: F401  isort: skip
 
 pytestmark = pytest.mark.slow
 
 
-class StayingEngine(Engine):
-    """An engine that goes on after a run, as a cluster of other people does."""
-
-    def __init__(self, engine: Engine):
-        self._engine = engine
-        self.reruns, self.is_here = engine.reruns, engine.is_here
-
-    @classmethod
-    def make(cls, argument: str | None, workers: int) -> Engine:
-        raise AssertionError("it is made in tests only")
-
-    @property
-    def slots(self) -> int:
-        return self._engine.slots
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
-        return self._engine.submit(function, *arguments)
-
-    def renew(self) -> None:
-        self._engine.renew()
-
-    def end_of_life(self) -> str | None:
-        return self._engine.end_of_life()
-
-    def tell_all(self, function: Callable[..., Any], /, *arguments: Any) -> None:
-        self._engine.tell_all(function, *arguments)
+ELSEWHERE = {"threads"} | {case.name for case in ENGINES.values() if case.launcher is not list}
+"""The first is among the models of test_conformance, and the others have to start the command: see below."""
 
 
-@pytest.fixture(scope="module", params=[case.name for case in ENGINES.values() if case.launcher is list])
+@pytest.fixture(scope="module", params=[name for name in ENGINES if name not in ELSEWHERE])
 def make_engine(request: pytest.FixtureRequest) -> Iterator[Callable[[], Engine]]:
     """Return what makes the engine for one test."""
     case = ENGINES[request.param]
@@ -76,6 +53,20 @@ class TestEngines(ModelConformance):
         return FuturesExecutor(make_engine())
 
 
+@pytest.mark.parametrize("argument", [["a mistake"], threading.Lock()], ids=["raises", "cannot be pickled"])
+def test_a_mistake_is_no_loss(make_engine: Callable[[], Engine], argument: object) -> None:
+    """That a worker that dies is one, tests of deaths show."""
+    engine = make_engine()
+    try:
+        error = engine.submit(int, argument).exception(60)
+    except Exception as at_once:
+        error = at_once
+    finally:
+        engine.close()
+    assert isinstance(error, Exception)
+    assert not engine.lost(error), repr(error)
+
+
 SUITE = """
 import pytest
 from pipetask.executors.futures import FuturesExecutor
@@ -94,14 +85,12 @@ def test_an_engine_that_starts_the_command_passes_the_suite(name: str, tmp_path:
     case = ENGINES[name]
     with case.started() as text:
         (tmp_path / "test_suite.py").write_text(SUITE.format(text=text))
-        options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
         ended = subprocess.run(
-            [*case.launcher(), "-m", "pytest", *options, "test_suite.py"],
+            [*case.launcher(), *inner_pytest(tmp_path, "-q", "test_suite.py")[1:]],
             cwd=tmp_path,
             env=without_pytest(),
             capture_output=True,
             text=True,
-            timeout=300,
             check=False,
         )
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -126,10 +115,14 @@ def test_what_is_left_is_what_the_peer_leaves(
                 env=environment(),
                 capture_output=True,
                 text=True,
-                timeout=200,
                 check=False,
             )
             return Finished(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
 
-        more = ("--mode", "futures", "-j", "2", "--engine", text)
+        summary = tmp_path / "summary.json"
+        more = ("--mode", "futures", "-j", "2", "--engine", text, "--summary", str(summary))
         assert_as_the_peer_leaves_it("failures", run, more, shared_folder, tmp_path)
+        quanta = json.loads(summary.read_text())["quanta"]
+        peaks = [each["usage"].get("peakMemory") for each in quanta if "usage" in each]
+        assert len(peaks) > 1
+        assert all(peaks)

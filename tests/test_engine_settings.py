@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines import dask_address, end
 from needs import not_tested
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
@@ -32,7 +33,8 @@ from pipetask.executors.futures.engine import Engine, find_engine
 from pipetask.executors.futures.environment import USUAL, Environment
 from pipetask.executors.futures.far_side import Answer, Order
 from pipetask.executors.futures.inquiry import Facts, Inquiry
-from pipetask.executors.futures.probe import difference, versions
+from pipetask.executors.futures.packages import Package
+from pipetask.executors.futures.probe import difference, python_version
 from pipetask.executors.futures.surroundings import Surroundings
 from pipetask.options.execution import OutputButler
 from pipetask.options.models import FuturesOptions
@@ -41,6 +43,7 @@ from pipetask.runner.spec import ButlerRunnerSpec
 from pipetask.settings.engine import EngineSettings
 from pipetask.settings.paths import PathMap
 from pipetask.testing import CallSpec, MockPipeline, enumerated
+from pipetask.testing.plain_runs import wait_until
 
 from conftest import TESTS, Repository, run_pipetask  # isort: skip
 from repository_dump import read_files, read_registry  # isort: skip
@@ -162,9 +165,19 @@ def test_labels_and_engines_override_what_holds_for_all(tmp_path: Path) -> None:
         ("paths: {/nfs: s3://data}", "paths: 's3://data' is not an absolute path"),
         ("paths: {/a: /data, /b: /data/}", "paths: /data is there twice"),
         ("paths: {/a: 1}", "paths: 1 is not a text"),
-        ("paths: [/a]", "paths: "),
+        ("paths: [/a]", r"paths: \['/a'\] is no list of names with values, as in NAME: VALUE\."),
+        (
+            "paths:\n\t/a: /b",
+            r"cannot be read: line 2, column 1: found character '.t' .*\(a tab: use spaces\)\.$",
+        ),
+        ("code: {/a: 3}", "code: 3 is neither a pattern of files nor a list of them"),
+        ('environment: {A: "x\\0"}', "environment: .* contains a null character"),
+        ("container: 1", "container: 1 is neither a text nor a list of words"),
         ("python: 3", "python: 3 is not a text"),
+        ("other_tasks: ignore", "other_tasks: 'ignore' is neither refuse nor warn"),
+        ("labels: {isr: {other_tasks: warn}}", "labels.isr: setting 'other_tasks' is unknown"),
         ("container: 'apptainer \"exec'", "container: No closing quotation"),
+        ("environment: [A=1]", "environment: .* is no list of names with values"),
         ("environment: {A: [1]}", r"environment: \[1\] is neither a text nor a number"),
         ("engines: {dask: {environment: {A=B: 1}}}", "engines.dask: environment: 'A=B' is no name"),
         ("[1]", "has no sections with settings"),
@@ -185,6 +198,24 @@ def test_each_engine_of_a_run_takes_its_own_settings(tmp_path: Path) -> None:
         assert FuturesExecutor.from_options(options)._settings == EngineSettings(python=f"/of/{name}")
 
 
+@pytest.mark.parametrize("name", ["file", "file/folder"])
+def test_a_file_is_refused_as_engine_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    options = FuturesOptions(engine="threads", engine_folder=str(tmp_path / name))
+    with pytest.raises(
+        UsageError, match=rf"^--engine-folder .*/{name}: this is, or is in, a file: name a folder\.$"
+    ):
+        FuturesExecutor.from_options(options).prepare()
+
+
+def test_an_engine_that_may_be_misspelt_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "there.yaml"
+    file.write_text("engines: {thread: {python: /a}, 'dask:tcp://head:8786': {}, our_cluster: {}, proc*: {}}")
+    FuturesExecutor.from_options(FuturesOptions(engine="threads", engine_settings=str(file)))
+    words = "engines.thread: there is no such engine: did you mean 'threads'?"
+    assert caplog.messages == [f"--engine-settings {file}: {words}"]
+
+
 def test_a_label_that_may_be_misspelt_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     settings = EngineSettings(labels={"isrr": EngineSettings(), "otherTask": EngineSettings()})
     Surroundings(settings, is_here=True).warn_of_labels(["isr"], dict)
@@ -195,7 +226,7 @@ def test_a_label_that_may_be_misspelt_is_told_of(caplog: pytest.LogCaptureFixtur
 
 
 def facts(**more: Any) -> Facts:
-    return Facts("far", versions(), {}, sees_folder=True, runner_error=None, **more)
+    return Facts("far", python_version(), {}, {}, sees_folder=True, runner_error=None, **more)
 
 
 INQUIRY = Inquiry(b"", (), None)
@@ -208,7 +239,12 @@ INQUIRY = Inquiry(b"", (), None)
             facts(no_worker="bash: apptainer: command not found"),
             "cannot start a process for quanta: bash: app",
         ),
-        (replace(facts(no_worker="x"), versions={"Python": "3.1"}), "have Python 3.1, and this is Python 3"),
+        (replace(facts(no_worker="x"), python="3.1"), "have Python 3.1, and this is Python 3"),
+        (
+            replace(facts(no_worker="x"), packages={"lsst.pipe.base": Package("0.1")}),
+            "have lsst.pipe.base 0.1, and this",
+        ),
+        (facts(driver=Package(files={"x.py": ""})), "outside of the environment of quanta: they must be the"),
         (
             replace(facts(), files={"/data/g.qg": None}),
             "cannot read /data/g.qg, which is /nfs/g.qg here: put",
@@ -225,6 +261,13 @@ def test_what_differs_is_told_with_both_names(seen: Facts, words: str) -> None:
     assert reason is not None
     assert words in reason
     assert "\n" not in reason
+
+
+def test_what_starts_no_process_is_to_be_corrected_where_it_was_set() -> None:
+    inquiry = replace(INQUIRY, environment=Environment(python="/none/python"))
+    assert (difference(facts(no_worker="no such file"), inquiry, PathMap()) or "").endswith(
+        "no such file: correct python:, setup: or container: in --engine-settings."
+    )
 
 
 class FileSpec(CallSpec):
@@ -344,9 +387,9 @@ def test_quanta_run_in_the_environment_of_their_label(tmp_path: Path) -> None:
     ("settings", "words"),
     [
         ({"setup": "echo no such stack >&2; exit 3"}, "no such stack"),
-        ({"setup": "exit 3"}, "it ended with code 3"),
+        ({"setup": "exit 3"}, r"it ended with code 3 \(setup: exit 3\)"),
         ({"python": "/no/such/python"}, "No such file or directory"),
-        ({"container": "env -i /bin/false"}, "it ended with code 1"),
+        ({"container": "env -i /bin/false"}, r"it ended with code 1 \(container: env -i /bin/false\)"),
         ({"python": "VIRTUAL/bin/python", "container": "env PYTHONPATH=/no"}, "No module named 'pipetask"),
         ({"python": sys.executable, "container": "unshare --pid --fork"}, "numbers of their own"),
     ],
@@ -476,7 +519,7 @@ def test_code_that_cannot_be_sent_is_refused(
     monkeypatch.setattr(code_package, "MOST_BYTES", 15)
     with pytest.raises(UsageError, match=words):
         pack({str(code_folder(tmp_path)): patterns})
-    with pytest.raises(UsageError, match="there is no folder"):
+    with pytest.raises(UsageError, match="--engine-settings: code: there is no folder"):
         pack({"/no/such": ["*"]})
 
 
@@ -531,23 +574,28 @@ def start(command: list[str], log: Path, stack: ExitStack, **options: Any) -> su
     output = stack.enter_context(log.open("w"))
     env = {**os.environ, "PYTHONPATH": str(TESTS)}
     process = subprocess.Popen(command, stdout=output, stderr=output, env=env, **options)
-    stack.callback(process.wait)
-    stack.callback(process.terminate)
+    stack.callback(end, process)
     return process
 
 
 def networks(process: subprocess.Popen[bytes], stack: ExitStack) -> tuple[str, str]:
     """Connect the network of a process with the one of here; return the addresses here and there."""
-    while Path(f"/proc/{process.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+
+    def has_its_own() -> bool:
         assert process.poll() is None, "it cannot make namespaces"
-    here, there = (f"10.213.{process.pid % 250}.{number}" for number in (1, 2))
+        return Path(f"/proc/{process.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+
+    wait_until(has_its_own, "it has a network of its own")
+    # Four addresses of their own for each process, as other tests may run on this machine.
+    subnet, block = divmod(process.pid % (256 * 64), 64)
+    here, there = (f"10.213.{subnet}.{4 * block + number}" for number in (1, 2))
     name = f"pt{process.pid}"
     for words in (
         f"link add {name} type veth peer name there netns {process.pid}",
         f"addr add {here}/30 dev {name}",
         f"link set {name} up",
     ):
-        subprocess.run(["ip", *words.split()], check=True, timeout=10)
+        subprocess.run(["ip", *words.split()], check=True)
     stack.callback(subprocess.run, ["ip", "link", "del", name], stderr=subprocess.DEVNULL)
     return here, there
 
@@ -579,12 +627,11 @@ def dask_elsewhere(tmp_path: Path, here: Path, there: Path) -> Iterator[str]:
             tmp_path / "scheduler.log",
             stack,
         )
-        while not file.exists():
-            assert scheduler.poll() is None, (tmp_path / "scheduler.log").read_text()
+        listening = dask_address(file, scheduler, tmp_path / "scheduler.log")
         assert inside.stdin is not None
         inside.stdin.write(f"{other}\n".encode())
         inside.stdin.close()
-        yield json.loads(file.read_text())["address"]
+        yield listening
 
 
 def ingest_absolutely(repository: Repository) -> None:
@@ -612,12 +659,12 @@ def test_a_run_where_both_sides_have_mounted_the_same_folder_elsewhere(
     summary = tmp_path / "summary.json"
     with dask_elsewhere(tmp_path, here, there) as address:
         more = ["--mode", "futures", "--engine", f"dask:{address}", "--engine-folder", str(here / "scratch")]
-        refused = run_pipetask(*far.arguments(*more), timeout=300)
+        refused = run_pipetask(*far.arguments(*more))
         more += ["--engine-settings", str(settings), "--summary", str(summary)]
-        done = run_pipetask(*far.arguments(*more), timeout=300)
+        done = run_pipetask(*far.arguments(*more))
     assert re.search(f"cannot read {far.graph}: put it where both sides see it under this name", refused.line)
     assert "do not see" not in done.err
-    reference = run_pipetask(*near.arguments(), timeout=300)
+    reference = run_pipetask(*near.arguments())
     assert done.code == reference.code == 1, done.err
     # Names of datastores, paths in records and all else are as after a run on this machine.
     assert _plain(far) == _plain(near)

@@ -152,9 +152,9 @@ WAYS: dict[str, tuple[Callable[..., Finished], tuple[str, ...]]] = {
     "-j 2, full butler": (run_pipetask, ("-j", "2", "--output-butler", "full")),
     "-j 2, spawned": (run_pipetask, ("-j", "2", "--start-method", "spawn")),
     "engine": (run_pipetask, ("--mode", "futures", "-j", "2")),
-    "pool and engine": (run_pipetask, ("-j", "2", "--route", "c*=threads")),
+    "pool and engines": (run_pipetask, ("-j", "2", "--route", "c*=threads", "--route", "[gw]*=processes")),
 }
-SLOW_WAYS = {"-j 2, full butler", "-j 2, spawned", "engine", "pool and engine"}
+SLOW_WAYS = {"-j 2, full butler", "-j 2, spawned", "engine", "pool and engines"}
 HARD_GRAPHS = {"failures", "sky survey"}
 
 

@@ -31,8 +31,9 @@ from pipetask.monitor.selection import QuantumSelection
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import MockPipeline
 from pipetask.testing.local_batch.journal import Journal, acquire
+from pipetask.testing.plain_runs import wait_until
 from test_batch_runs import Write, write  # noqa: F401  a fixture
-from test_journal import until, with_clock_back, written
+from test_journal import with_clock_back, written
 from watch_samples import EXAMPLES
 
 QUANTA = [
@@ -231,13 +232,15 @@ def test_what_runs_is_explained_and_its_log_is_read(
         found = journals_in(Path(folder))
         return bool(found) and len(LocalWatch(found[0]).look().running) == 2
 
-    until(has_begun)
+    wait_until(has_begun, "both run")
     content = json.loads(run_here("explain", folder, *quantum, "--json").out)
     assert content["state"] == "running"
     waiting = json.loads(run_here("explain", folder, "gather", "--json").out)
     assert waiting["state"] == "waiting"
     assert waiting["reasons"][0].startswith("It waits for 2 of the 2 quanta that it needs: characterize ")
-    until(lambda: "Mocking execution of task 'isr'" in run_here("log", folder, *quantum).out)
+    wait_until(
+        lambda: "Mocking execution of task 'isr'" in run_here("log", folder, *quantum).out, "the log is there"
+    )
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     content = json.loads(run_here("explain", folder, *quantum, "--json").out)

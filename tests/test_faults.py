@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,8 @@ from pipetask.executors.pool.death import CUT_OFF
 from pipetask.executors.stop import StopLevel
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import CallSpec, enumerated
-from toy_work import Recorder
+from pipetask.testing.plain_runs import wait_until
+from toy_work import Recorder, lives
 
 from conftest import TESTS, environment  # isort: skip
 from pipetask.testing.conformance import execute
@@ -106,7 +106,7 @@ def test_many_deaths_are_survived(tmp_path: Path) -> None:
 
 def test_a_timeout_kills_the_whole_family(tmp_path: Path) -> None:
     work = Recorder(tmp_path, bombs=((1, "hang_with_family"),))
-    outcomes = execute(pool(), enumerated({"a": 4}), work, timeout=2.0)
+    outcomes = execute(pool(), enumerated({"a": 4}), work, timeout=6.0)
     assert outcomes[1].status is Status.TIMED_OUT
     assert "--timeout" in (outcomes[1].reason or "")
     assert {outcomes[id].status for id in (0, 2, 3)} == {Status.SUCCEEDED}
@@ -114,9 +114,9 @@ def test_a_timeout_kills_the_whole_family(tmp_path: Path) -> None:
 
 
 def test_a_timeout_counts_for_each_quantum_alone(tmp_path: Path) -> None:
-    # Six quanta of 0.4 s in one bundle take longer than the timeout together.
+    # Seven quanta of a second in one bundle take longer than the timeout together.
     model = MultiprocessExecutor(1, policy=BundlePolicy(seconds=1e9))
-    outcomes = execute(model, enumerated({"a": 6}), Recorder(tmp_path, seconds=0.4), timeout=1.5)
+    outcomes = execute(model, enumerated({"a": 7}), Recorder(tmp_path, seconds=1.0), timeout=6.0)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
 
 
@@ -128,12 +128,13 @@ def test_what_a_task_leaves_behind_ends_with_the_run(tmp_path: Path, bomb: str) 
 
 def test_nobody_idles_while_another_holds_ready_work(tmp_path: Path) -> None:
     # Ten sleepers go out in one bundle, as quanta that are believed to be short.
-    work = Recorder(tmp_path, seconds=0.3)
+    work = Recorder(tmp_path, seconds=0.5)
     model = MultiprocessExecutor(2, policy=BundlePolicy(seconds=1e9, most=10))
     outcomes = execute(model, enumerated({"a": 12}), work)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     workers = [(tmp_path / f"{id}.start").read_text().split()[0] for id in range(12)]
-    assert min(workers.count(pid) for pid in set(workers)) >= 4, "both did their share"
+    # One of them may come seconds late, and would get one or two without taking some from the other.
+    assert min(workers.count(pid) for pid in set(workers)) >= 3, "both did their share"
 
 
 def once_begun(
@@ -143,7 +144,7 @@ def once_begun(
     context = ExecutionContext(enumerated({"a": 4}), CallSpec(work))
 
     def watch() -> None:
-        wait_for(lambda: 1 in work.started())
+        wait_until(lambda: 1 in work.started(), "quantum 1 has begun")
         act(context)
 
     thread = threading.Thread(target=watch)
@@ -178,7 +179,7 @@ def test_an_interrupted_quantum_that_does_not_stop_is_killed_after_a_while(
     tmp_path: Path,
 ) -> None:
     work = Recorder(tmp_path, bombs=((1, "ignore_interrupts"),))
-    model = MultiprocessExecutor(1, policy=BundlePolicy(grace=1.0))
+    model = MultiprocessExecutor(1, policy=BundlePolicy(grace=5.0))
     outcomes = once_begun(model, work, lambda context: context.stop.ask("enough"))
     assert outcomes[1].status is Status.CANCELLED
     assert (tmp_path / "ignored").exists(), "it was asked first"
@@ -206,22 +207,15 @@ def test_workers_end_with_a_killed_foreman(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: (tmp_path / "family").exists() and (tmp_path / "1.start").exists())
+    wait_until(lambda: (tmp_path / "family").exists() and (tmp_path / "1.start").exists(), "both have begun")
     family = psutil.Process(foreman.pid).children(recursive=True)
     assert len(family) >= 4
     assert os.getpgid(family[0].pid) != os.getpgid(foreman.pid), "Ctrl-C is for the foreman alone"
     foreman.kill()
     _, err = foreman.communicate()
-    wait_for(lambda: not any(process.is_running() and process.status() != "zombie" for process in family))
+    wait_until(lambda: not any(map(lives, family)), "the family has ended")
     assert not err
-    wait_for(lambda: not list(scratch.iterdir()))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
+    wait_until(lambda: not list(scratch.iterdir()), "its temporary files are removed")
 
 
 @pytest.mark.parametrize("start_method", ["forkserver", "spawn"])

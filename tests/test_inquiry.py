@@ -19,10 +19,10 @@ from pipetask.executors.pool.state import PoolState
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, MockPipeline, enumerated
 from pipetask.testing.conformance import execute
+from pipetask.testing.plain_runs import wait_until
 from toy_work import Recorder
 
 from conftest import Repository, start_pipetask  # isort: skip
-from test_faults import wait_for  # isort: skip
 from test_program import handles  # isort: skip
 
 pytestmark = pytest.mark.slow
@@ -39,8 +39,11 @@ def test_the_command_answers_and_goes_on(make_repository: Callable[..., Reposito
     answer = ""
     while "ready; quanta" not in answer:
         process.send_signal(signal.SIGUSR1)
-        answer = "".join(iter(process.stderr.readline, "last decisions:\n"))
-        assert process.poll() is None, answer
+        answer = ""
+        while not answer.endswith("last decisions:\n"):
+            line = process.stderr.readline()
+            assert line, answer
+            answer += line
     (tmp_path / "defused").touch()
     rest = process.stderr.read()
     assert process.wait(100) == 0, rest
@@ -50,9 +53,10 @@ def test_the_command_answers_and_goes_on(make_repository: Callable[..., Reposito
 
 def test_a_signal_before_anything_runs_is_survived(repository: Repository) -> None:
     process = start_pipetask(*repository.arguments())
-    wait_for(lambda: handles(process, signal.SIGUSR1))  # until then, it is an interpreter that starts
+    # Until then, it is an interpreter that starts.
+    wait_until(lambda: handles(process, signal.SIGUSR1), "the command has begun", pause=0.02)
     process.send_signal(signal.SIGUSR1)
-    _, err = process.communicate(timeout=100)
+    _, err = process.communicate()
     assert process.returncode == 0, err
     assert "pipetask: " in err
 

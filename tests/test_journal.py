@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Repository, run_pipetask, start_pipetask
+from forked import run_forked
 from pipetask.batch.outcomes import AttemptTails, AttemptWriter
 from pipetask.batch.status import NodeState, RunPhase
 from pipetask.executors.activity import Activity, RunningQuantum
@@ -36,6 +37,7 @@ from pipetask.observe.sink import Sink
 from pipetask.observe.summary import OutcomeCollector, RunSummary
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, Transaction, Usage
 from pipetask.testing import MockPipeline, enumerated
+from pipetask.testing.plain_runs import wait_until
 
 ERROR = QuantumError("ValueError", "no good", "Traceback …")
 OUTCOMES = [
@@ -43,14 +45,6 @@ OUTCOMES = [
     QuantumOutcome(1, Status.FAILED, 101.0, 103.0, "host", 8, error=ERROR, attempt=2),
     QuantumOutcome(2, Status.BLOCKED, blocked_by=1),
 ]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that will happen, however slow the machine is."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)
 
 
 def graph_of_four() -> EnumeratedGraph:
@@ -76,6 +70,11 @@ def written(folder: Path, outcomes: list[QuantumOutcome] = OUTCOMES) -> Path:
         journal.note(outcome)
     journal.end(summary_of(graph, outcomes))
     return journal.path
+
+
+def has_begun(journal: Path) -> bool:
+    """Return whether there is a journal with a whole head."""
+    return journal.exists() and first(journal) is not None
 
 
 def without_end(journal: Path) -> None:
@@ -112,8 +111,8 @@ def test_transactions_are_in_the_journal_once(tmp_path: Path) -> None:
     activity.transactions = transactions
     journal.begin(graph, {"isr": 2, "warp": 2}, activity)
     reader = JournalReader(journal.path)
-    until(journal.path.exists)
-    until(lambda: not list(reader.news()) and bool(reader.transactions))
+    wait_until(journal.path.exists, "there is a journal")
+    wait_until(lambda: not list(reader.news()) and bool(reader.transactions), "it has the transaction")
     transactions.append(Transaction(1002.0, 1003.0, 1, 2, succeeded=False))
     journal.end(summary_of(graph, []))
     list(reader.news())
@@ -127,8 +126,8 @@ def test_what_runs_is_in_the_journal_while_it_runs(tmp_path: Path) -> None:
     activity.report_with(lambda: running)
     journal.begin(graph, {"isr": 2, "warp": 2}, activity)
     watch = LocalWatch(journal.path)
-    until(journal.path.exists)
-    until(lambda: bool(watch.look().running))
+    wait_until(journal.path.exists, "there is a journal")
+    wait_until(lambda: bool(watch.look().running), "what runs is in it")
     (seen,) = watch.look().running
     assert (seen.label, seen.data_id, seen.start, seen.attempt) == ("warp", {"number": 3}, 1000.0, 2)
     assert seen.memory is not None
@@ -136,7 +135,7 @@ def test_what_runs_is_in_the_journal_while_it_runs(tmp_path: Path) -> None:
     assert watch.look().phase is RunPhase.RUNNING
     running.clear()
     journal.note(replace(OUTCOMES[0], id=3))
-    until(lambda: not watch.look().running)
+    wait_until(lambda: not watch.look().running, "what has ended is in it")
     assert watch.look().status.counts["warp"] == {
         NodeState.DONE: 1,
         NodeState.WAITING: 1,
@@ -304,7 +303,7 @@ def test_a_journal_that_cannot_be_written_is_told_once(
     with caplog.at_level(logging.WARNING):
         journal.begin(graph, {"isr": 2, "warp": 2}, Activity())
         if fault == "removed":
-            until(journal.path.exists)
+            wait_until(lambda: has_begun(journal.path), "the journal has begun")
             shutil.rmtree(folder)
         for outcome in OUTCOMES * 10:
             journal.note(outcome)
@@ -320,7 +319,7 @@ def test_a_file_that_has_taken_the_number_of_the_journal_is_left_alone(tmp_path:
     """As after a task in the same process has closed all descriptors."""
     graph, journal = graph_of_four(), JournalSink(tmp_path / "folder")
     journal.begin(graph, {"isr": 2, "warp": 2}, Activity())
-    until(lambda: journal.path.exists() and journal.path.stat().st_size > 0)
+    wait_until(lambda: has_begun(journal.path), "the journal has begun")
     assert journal._writer is not None
     with (tmp_path / "other").open("wb") as other:
         os.dup2(other.fileno(), journal._writer._file)
@@ -385,9 +384,9 @@ def test_starts_are_noted_once_for_each_attempt() -> None:
     running = [RunningQuantum(1, 100.0, 7)]
     activity.report_with(lambda: running)
     with noting_starts(activity, noted.append):
-        until(lambda: len(noted) == 1)
+        wait_until(lambda: len(noted) == 1, "a start is noted")
         running[:] = [RunningQuantum(1, 200.0, 7, 2), RunningQuantum(2)]
-        until(lambda: len(noted) == 3)
+        wait_until(lambda: len(noted) == 3, "two more are noted")
     assert [(each.id, each.attempt) for each in noted] == [(1, 1), (1, 2), (2, 1)]
     assert noted[1].start == 200.0
     assert noted[2].start > 1e9, "when it was first seen"
@@ -400,7 +399,7 @@ def test_starts_are_noted_once_for_each_attempt() -> None:
 def ended(repository: Repository, tmp_path: Path) -> tuple[Repository, Path]:
     """A run that has succeeded, and the folder of its journal."""
     folder = tmp_path / "journal"
-    done = run_pipetask(*repository.arguments("--journal", str(folder)))
+    done = run_forked(*repository.arguments("--journal", str(folder)))
     assert done.code == 0, done.err
     return repository, folder
 
@@ -408,12 +407,12 @@ def ended(repository: Repository, tmp_path: Path) -> tuple[Repository, Path]:
 @pytest.mark.slow
 def test_status_and_report_read_the_journal_of_a_run(ended: tuple[Repository, Path]) -> None:
     _, folder = ended
-    status = run_pipetask("status", str(folder), "--json")
+    status = run_forked("status", str(folder), "--json")
     assert status.code == 0
     content = json.loads(status.out)
     assert content["phase"] == "succeeded"
     assert content["quanta"] == {"isr": {"done": 4}, "characterize": {"done": 4}, "gather": {"done": 2}}
-    report = run_pipetask("report", str(folder))
+    report = run_forked("report", str(folder))
     assert report.code == 0
     assert "succeeded: 10 succeeded in " in report.err
 
@@ -433,13 +432,13 @@ def test_a_run_is_found_by_its_output_run(repository: Repository, state_folder: 
 
 @pytest.mark.slow
 def test_no_journal_is_written_if_none_is_wanted(repository: Repository, state_folder: Path) -> None:
-    assert run_pipetask(*repository.arguments("--no-journal")).code == 0
+    assert run_forked(*repository.arguments("--no-journal")).code == 0
     assert not state_folder.exists()
 
 
 @pytest.mark.slow
 def test_a_folder_that_cannot_have_a_journal_is_refused(repository: Repository) -> None:
-    refused = run_pipetask(*repository.arguments("--journal", str(repository.graph)))
+    refused = run_forked(*repository.arguments("--journal", str(repository.graph)))
     assert refused.code == 2
     assert f"--journal {repository.graph}: " in refused.line
 
@@ -456,18 +455,18 @@ def test_what_is_known_of_a_run_whose_process_was_killed(
         found = places.journals_in(folder)
         return len(LocalWatch(found[0]).look().running) if found else 0
 
-    until(lambda: running() == 2)
-    status = run_pipetask("status", str(folder))
+    wait_until(lambda: running() == 2, "two quanta run")
+    status = run_forked("status", str(folder))
     assert status.code == RunPhase.RUNNING.exit_code
     assert "running: quanta 3 waiting, 2 running" in status.out
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    status = run_pipetask("status", str(folder))
+    status = run_forked("status", str(folder))
     assert status.code == RunPhase.DIED.exit_code == 7
     assert "ended without a word at " in status.out
     assert "resume with: " in status.out
     assert "--extend-run" in status.out
-    report = run_pipetask("report", str(folder))
+    report = run_forked("report", str(folder))
     assert report.code == 1
     assert "The run ended without a word at " in report.err
     assert "failed: 5 cancelled" in report.err

@@ -46,7 +46,9 @@ class TestLocalBatchSystem(BatchConformance):
     def bench(self, tmp_path: Path) -> Bench:
         module = "pipetask.testing.local_batch"
         return ForkBench(
-            f"{module}:LocalBatchSystem", tmp_path, make_unshared=f"{module}:without_shared_files"
+            f"{module}:LocalBatchSystem",
+            tmp_path,
+            make_unshared=f"{module}:without_shared_files",
         )
 
 
@@ -169,10 +171,13 @@ def test_a_class_path_is_a_mode_and_later_commands_find_it(repository: Repositor
         done.err
     )
     assert json.loads((path / "run.json").read_text())["batch_system"] == LocalBatchSystem.name
-    assert run_pipetask("status", str(path)).code == 0
-    report = run_pipetask("report", str(path))
+    assert run_here("status", str(path)).code == 0
+    again = run_here("restart", str(path))
+    assert again.line.startswith("Nothing is left to do: all "), again.err
+    assert again.code == 0
+    report = run_here("report", str(path))
     assert report.err.splitlines()[-1].partition(" in ")[0] == "succeeded: 10 succeeded"
-    assert run_pipetask("cancel", str(path)).code == 1
+    assert run_here("cancel", str(path)).code == 1
     with Butler.from_config(str(repository.root)) as butler:
         found = butler.registry.queryDatasets("exposure_summary", collections="u/out/run")
         assert len(list(found)) == 2
@@ -182,7 +187,7 @@ def test_a_run_that_failed_ends_with_the_command_that_goes_on(
     make_repository: Callable[..., Repository], tmp_path: Path
 ) -> None:
     repository = make_repository(MockPipeline(1, 2, configs={"isr": {"fail_condition": "detector=1"}}))
-    done = run_pipetask(*repository.arguments(*MODE, "--run-dir", str(tmp_path / "batch"), "--wait"))
+    done = run_forked(*repository.arguments(*MODE, "--run-dir", str(tmp_path / "batch"), "--wait"))
     assert done.code == 1
     assert done.err.splitlines()[-1] == f"go on: pipetask restart {tmp_path / 'batch'}"
     report = run_here("report", str(tmp_path / "batch"))

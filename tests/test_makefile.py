@@ -39,7 +39,7 @@ def make(folder: Path, version: str, code: int = 0) -> subprocess.CompletedProce
     words = ["make", "-f", str(MAKEFILE), f"PYTHON={folder}/python", ".venv/.installed"]
     # The tests may run below another make, which exports its flags and the variables of its command line.
     env = {"PATH": os.environ["PATH"]}
-    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")

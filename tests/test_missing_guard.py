@@ -49,7 +49,6 @@ def run_script(path: Path, script: str) -> str:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
     assert done.returncode == 1
@@ -76,7 +75,6 @@ def test_a_script_from_standard_input_needs_no_guard(tmp_path: Path, method: str
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -275,7 +275,6 @@ def help_of(*arguments: str) -> str:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     assert done.stderr == ""

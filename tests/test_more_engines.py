@@ -1,33 +1,33 @@
-"""What is special about Celery, ipyparallel and Globus Compute; and Ray, which is too large for CI.
+"""What is special about Celery, ipyparallel and Globus Compute.
 
 The other tests of engines run on Celery, ipyparallel and executorlib, too.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import re
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack
-from inspect import Signature, signature
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
-from brokers import need, running_celery, running_redis
+from brokers import need, running_broker, running_celery, running_endpoint
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.executors.futures import FuturesExecutor
 from pipetask.executors.futures.engine import BUILT_IN, find_engine
+from pipetask.options.models import FuturesOptions
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
+from pipetask.testing.plain_runs import wait_until
+from pipetask.text import without_password
 from toy_work import Recorder
 
 from conftest import TESTS  # isort: skip
-from test_engines import EDGES, LAYERS, execute, none_is_left, stages_of_death  # isort: skip
+from test_engines import execute, none_is_left, stages_of_death  # isort: skip
 
 COURIER = "pipetask.executors.futures.engines.celery_courier"
 
@@ -35,24 +35,6 @@ COURIER = "pipetask.executors.futures.engines.celery_courier"
 @pytest.fixture(autouse=True)
 def _workers_find_these_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=":")
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_ray_runs_a_graph_and_deaths_cost_what_they_must(tmp_path: Path) -> None:
-    """A worker of ours crashes, and one of the engine's is killed."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("RAY IS NOT TESTED: make test-ray.")
-    graph = enumerated(LAYERS, EDGES)
-    ids = {quantum.position: quantum.id for quantum in graph}
-    work = Recorder(tmp_path, bombs=((ids[0], "segfault"), (ids[1], "fail"), (ids[4], "kill_driver_once")))
-    outcomes = execute(find_engine("ray", 2), graph, work)
-    status = {position: outcomes[id].status for position, id in ids.items()}
-    blocked = dict.fromkeys((6, 7, 12), Status.BLOCKED)
-    expected = {0: Status.KILLED, 1: Status.FAILED, **blocked}
-    assert status == {**dict.fromkeys(status, Status.SUCCEEDED), **expected}
-    assert work.attempts(ids[4]) == 2, "what is tested must have happened"
-    none_is_left(tmp_path)
 
 
 # Celery.
@@ -66,7 +48,7 @@ def test_a_worker_of_celery_that_is_killed_with_all_its_processes_costs_nothing(
     need("celery")
     monkeypatch.setattr(f"{COURIER}.LOOK", 0.5)
     work = Recorder(tmp_path, bombs=((5, "kill_victim_once"),))
-    with running_redis() as (url, _), ExitStack() as stack:
+    with running_broker() as (url, _), ExitStack() as stack:
         pids = [
             stack.enter_context(running_celery(url, tmp_path / f"worker{number}.log", 1)) for number in (1, 2)
         ]
@@ -79,8 +61,8 @@ def test_a_worker_of_celery_that_is_killed_with_all_its_processes_costs_nothing(
 @pytest.mark.slow
 def test_a_broker_that_is_killed_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("celery")
-    monkeypatch.setattr(f"{COURIER}.CONNECTING", 2.0)
-    with running_redis() as (url, pid), running_celery(url, tmp_path / "worker.log", 1):
+    monkeypatch.setattr(f"{COURIER}.CONNECTING", 6.0)
+    with running_broker() as (url, pid), running_celery(url, tmp_path / "worker.log", 1):
         outcomes = stages_of_death(find_engine(f"celery:{url}", 1), pid, tmp_path)
         none_is_left(tmp_path)
     assert {outcomes[id].status for id in range(5)} == {Status.SUCCEEDED}
@@ -90,27 +72,27 @@ def test_a_broker_that_is_killed_ends_the_run(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.slow
 def test_what_no_worker_has_begun_is_taken_back(tmp_path: Path) -> None:
     need("celery")
-    with running_redis() as (url, _), running_celery(url, tmp_path / "worker.log", 1):
+    with running_broker() as (url, _), running_celery(url, tmp_path / "worker.log", 1):
         engine = find_engine(f"celery:{url}", 1)
         try:
             gate = tmp_path / "gate"
             begun = engine.submit(wait_for, gate)
-            while not gate.with_name("begun").exists():
-                time.sleep(0.02)
+            wait_until(gate.with_name("begun").exists, "the first has begun")
             waiting = engine.submit(int, "7")
-            while waiting.id not in engine._courier._sent:
-                time.sleep(0.02)
+            wait_until(lambda: waiting.id in engine._courier._sent, "the other one is sent")
             for future in (begun, waiting):
                 assert not future.cancel(), "it is asked for, and not done yet"
-            while waiting.id not in str(engine._app.control.inspect().revoked()):
-                time.sleep(0.02)
+            wait_until(
+                lambda: waiting.id in str(engine._app.control.inspect().revoked()), "the worker knows of it"
+            )
             gate.touch()
-            assert begun.result(60) == "waited"
+            assert begun.result(120) == "waited"
             with pytest.raises(CancelledError):
-                waiting.result(60)
+                waiting.result(120)
             assert waiting.cancelled()
             assert engine.slots == 1
         finally:
+            gate.touch()
             engine.close()
 
 
@@ -121,22 +103,98 @@ def wait_for(path: Path) -> str:
     return "waited"
 
 
-def test_a_broker_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+def give_out_again(url: str, **keys: str) -> int:
+    """Do what any application at a broker does for which functions have taken too long; return how many there are."""
+    from kombu import Connection
+
+    with Connection(url, transport_options={"visibility_timeout": 0, **keys}) as connection:
+        channel = connection.default_channel
+        with channel.conn_or_acquire() as client:
+            number = client.zcard(channel.qos.unacked_index_key)
+        channel.qos.restore_visible()
+        return int(number)
+
+
+@pytest.mark.slow
+def test_what_a_broker_gives_out_again_while_it_runs_is_run_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     need("celery")
-    graph = enumerated({"a": 1})
-    context = ExecutionContext(graph, CallSpec(print))
-    with pytest.raises(PipetaskError, match=r"^The engine cannot run a function: OperationalError: "):
-        FuturesExecutor(find_engine(f"celery:redis+socket://{tmp_path}/none", 1)).check(context)
+    from pipetask.executors.futures.engines.celery_app import _OWN_KEYS
+
+    monkeypatch.setattr("pipetask.executors.futures.silence.LOOK", 0.5)
+    work = Recorder(tmp_path, bombs=((3, "hang_until_defused"),))
+    log = tmp_path / "worker.log"
+    with running_broker() as (url, _), running_celery(url, log), ThreadPoolExecutor(1) as thread:
+        if not url.startswith("redis"):
+            pytest.skip("only Redis can be made to do that at once")
+        ended = thread.submit(execute, find_engine(f"celery:{url}", 2), enumerated({"a": 8}), work)
+        try:
+            wait_until(lambda: 3 in work.started(), "what hangs has begun")
+            assert give_out_again(url) == 0, (
+                "functions that take long are none of other applications' business"
+            )
+            assert give_out_again(url, **_OWN_KEYS) > 0
+            wait_until(lambda: "BundleTakenError" in log.read_text(), "the other one was refused")
+        finally:
+            (tmp_path / "defused").touch()
+        outcomes = ended.result(120)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
+    assert [work.attempts(id) for id in range(8)] == [1] * 8
+
+
+def test_a_broker_is_not_lost_because_this_process_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-Z, what asks may go on before what reaches the broker does."""
+    need("celery")
+    from pipetask.executors.futures.engines.celery_courier import CONNECTING, Courier
+
+    courier = object.__new__(Courier)
+    courier._late, courier._reached = None, time.monotonic() - CONNECTING - 1
+    assert not courier.is_lost()
+    courier._reached = time.monotonic()
+    assert not courier.is_lost()
+    courier._reached -= CONNECTING + 1
+    monkeypatch.setattr(f"{COURIER}.MOMENT", 0.0)
+    assert [courier.is_lost(), courier.is_lost()] == [False, True]
+
+
+@pytest.mark.usefixtures("speaks_of_flags")
+@pytest.mark.slow
+def test_a_broker_that_is_not_there_is_told_at_once_in_terms_of_its_option(tmp_path: Path) -> None:
+    need("celery")
+    name = f"celery:redis+socket://me:secret@{tmp_path}/none"
+    context, said = ExecutionContext(enumerated({"a": 1}), CallSpec(print)), name.replace("secret", "***")
+    model = FuturesExecutor.from_options(FuturesOptions(engine=name), f"--route a={name}")
+    words = f"--route a={said}: The engine cannot run a function: OperationalError: "
+    with pytest.raises(PipetaskError, match=f"^{re.escape(words)}"):
+        model.check(context)
     context.stop.close()
 
 
-def test_a_broker_that_keeps_no_results_needs_something_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_broker_without_workers_is_told_with_the_command_that_starts_one() -> None:
+    need("celery")
+    with running_broker() as (url, _):
+        engine = find_engine(f"celery:{url}", 1)
+        try:
+            assert engine.missing() is None, "before it is asked"
+            assert engine.slots == 1, "a worker may be starting"
+            wait_until(lambda: engine.missing() is not None, "workers were asked")
+            assert f"start one with `CELERY_BROKER_URL={without_password(url)} celery -A pipetask." in (
+                engine.missing() or ""
+            )
+        finally:
+            engine.close()
+
+
+def test_a_broker_that_brings_no_results_back_needs_something_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     need("celery")
     monkeypatch.delenv("CELERY_RESULT_BACKEND", raising=False)
-    with pytest.raises(
-        UsageError, match="amqp://host// keeps no results: name what does in CELERY_RESULT_BACKEND"
-    ):
-        find_engine("celery:amqp://host//", 1)
+    assert find_engine("celery:amqp://host//", 1)._app.conf.result_backend == "rpc://"
+    with pytest.raises(UsageError, match=r"sqs: brings no results back: .* CELERY_RESULT_BACKEND"):
+        find_engine("celery:sqs://me:secret@host//", 1)
 
 
 # ipyparallel.
@@ -157,63 +215,45 @@ def test_a_controller_of_ipyparallel_that_is_killed_ends_the_run(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_engine_that_the_guide_shows(tmp_path: Path) -> None:
+def test_the_engine_that_the_guide_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is installed as the guide says, and found by its name."""
+    about = tmp_path / "nice-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: nice\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[pipetask.engines]\nnice = example_engine:NiceProcesses\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     work = Recorder(tmp_path, bombs=((5, "kill_driver_once"),))
-    engine = find_engine("example_engine.FreshProcesses:3", 2)
+    engine = find_engine("nice:3", 2)
     outcomes = execute(engine, enumerated({"a": 12}), work)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     assert work.attempts(5) == 2, "what is tested must have happened"
 
 
-# Globus Compute: no service can be reached, so something stands in for its executor that keeps to the same interface.
-
-
-class StandIn:
-    """Takes what the executor takes, and sends functions and results through the same serializer."""
-
-    interface: ClassVar[Signature]
-    made: ClassVar[list[StandIn]] = []
-
-    def __init__(self, *arguments: Any, **options: Any):
-        self.interface.bind(*arguments, **options)
-        self.options = options
-        self.pool = ThreadPoolExecutor(2)
-        self.is_shut = False
-        StandIn.made.append(self)
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        from globus_compute_sdk.serialize import ComputeSerializer
-
-        there = ComputeSerializer()
-        packed = there.serialize(function), there.serialize(arguments)
-
-        def call() -> Any:
-            far, given = map(ComputeSerializer().deserialize, packed)
-            return there.deserialize(there.serialize(far(*given)))
-
-        return self.pool.submit(call)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self.pool.shutdown(wait, cancel_futures=cancel_futures)
-        self.is_shut = True
+# Globus Compute: no service can be reached, so something stands in for it that keeps to the same interface.
 
 
 @pytest.mark.slow
-def test_globus_compute_gets_what_its_interface_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_globus_compute_gets_what_its_interface_takes(tmp_path: Path) -> None:
     need("globus_compute_sdk", "globus-compute")
-    import globus_compute_sdk
+    from globus_stand_in import StandIn
 
-    StandIn.interface = signature(globus_compute_sdk.Executor)
-    monkeypatch.setattr(globus_compute_sdk, "Executor", StandIn)
-    id = "4b116d3c-1703-4f8f-9f6f-39921e5864df"
-    outcomes = execute(find_engine(f"globus-compute:{id}", 2), enumerated({"a": 6}), Recorder(tmp_path))
+    with running_endpoint() as endpoint:
+        engine = find_engine(f"globus-compute:{endpoint}", 2)
+        outcomes = execute(engine, enumerated({"a": 6}), Recorder(tmp_path))
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
     (executor,) = StandIn.made
-    assert str(executor.options["endpoint_id"]) == id
-    while not executor.is_shut:  # in the background
-        time.sleep(0.02)
+    wait_until(lambda: executor.is_shut, "it is shut in the background")
+
+
+def test_globus_compute_brings_back_only_the_text_of_an_exception() -> None:
+    need("globus_compute_sdk", "globus-compute")
+    from globus_compute_sdk.errors import TaskExecutionFailed
+
+    engine = find_engine("globus-compute:4b116d3c-1703-4f8f-9f6f-39921e5864df", 1)
+    trace = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\n'
+    assert not engine.lost(TaskExecutionFailed(f"{trace}ModuleNotFoundError: No module named 'pipetask'\n"))
+    gone = "parsl.executors.high_throughput.errors.ManagerLost: Task failure due to loss of manager\n"
+    assert engine.lost(TaskExecutionFailed(trace + gone))
 
 
 def test_globus_compute_needs_an_endpoint() -> None:

@@ -137,6 +137,12 @@ def some_tally() -> Tally:
     return tally
 
 
+def table_of(tally: Tally) -> str:
+    text = io.StringIO()
+    Console(file=text, width=120).print(ProgressTable(tally))
+    return text.getvalue()
+
+
 def test_a_tally_counts_by_label() -> None:
     isr, gather = some_tally().rows()
     assert (isr.label, isr.total, isr.done, isr.failed, isr.left, isr.running) == ("isr", 4, 1, 1, 2, 1)
@@ -147,6 +153,20 @@ def test_a_tally_counts_by_label() -> None:
     assert isr.seconds_left is not None
 
 
+def test_what_was_cancelled_is_not_blocked() -> None:
+    tally = some_tally()
+    assert "cancelled" not in progress_line(tally) + table_of(tally)
+    for id in (3, 4, 5):
+        tally.count(QuantumOutcome(id, Status.CANCELLED))
+    gather = list(tally.rows())[1]
+    assert (gather.blocked, gather.cancelled, gather.left) == (1, 1, 0)
+    assert "1/6 quanta done (1 running, 1 failed, 1 blocked, 3 cancelled)" in progress_line(tally)
+    headings, *rows = (line.split() for line in table_of(tally).splitlines())
+    assert headings[3:6] == ["failed", "blocked", "cancelled"]
+    assert rows[1][0] == "gather"
+    assert rows[1][-3:] == ["0/2", "1", "1"]
+
+
 def test_a_progress_line_has_the_facts() -> None:
     line = progress_line(some_tally())
     assert "1/6 quanta done (1 running, 1 failed, 1 blocked)" in line
@@ -155,9 +175,7 @@ def test_a_progress_line_has_the_facts() -> None:
 
 
 def test_a_progress_table_has_a_row_for_each_label() -> None:
-    text = io.StringIO()
-    Console(file=text, width=120).print(ProgressTable(some_tally()))
-    rows = {line.split()[0]: line for line in text.getvalue().splitlines() if line.strip()}
+    rows = {line.split()[0]: line for line in table_of(some_tally()).splitlines() if line.strip()}
     assert set(rows) >= {"task", "isr", "gather", "all"}
     for heading in ("done", "running", "failed", "blocked", "rate", "left"):
         assert heading in rows["task"]

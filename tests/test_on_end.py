@@ -16,7 +16,7 @@ from pipetask.batch.run_directory import RunDirectory
 from pipetask.observe.on_end import call_at_end, end_variables
 from pipetask.outcome import QuantumOutcome, Status
 from pipetask.testing import MockPipeline
-from test_faults import wait_for
+from pipetask.testing.plain_runs import wait_until
 from test_observe import failed, summarize
 
 from conftest import Repository, start_pipetask  # isort: skip
@@ -145,9 +145,9 @@ def test_an_interruption_ends_only_the_command(repository: Repository, tmp_path:
     begun = tmp_path / "begun"
     words = ("--on-end", f"touch {begun}; sleep 1000")
     process = start_pipetask(*repository.arguments(*words))
-    wait_for(begun.exists)
+    wait_until(begun.exists, "its command has begun")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=200)
+    _, err = process.communicate()
     assert process.returncode == 0
     assert err.splitlines()[-1] == (
         "pipetask: the command of --on-end was interrupted and killed; the run is not affected."

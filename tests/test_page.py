@@ -47,7 +47,8 @@ from pipetask.observe.summary_file import SummaryFile
 from pipetask.observe.trace import TraceFile
 from pipetask.outcome import QuantumError, QuantumOutcome, Status, Transaction
 from pipetask.testing import MockPipeline, enumerated
-from test_journal import OUTCOMES, graph_of_four, summary_of, until, with_clock_back, written
+from pipetask.testing.plain_runs import wait_until
+from test_journal import OUTCOMES, graph_of_four, summary_of, with_clock_back, written
 from test_trace import check_format
 
 from conftest import Repository  # isort: skip
@@ -410,7 +411,12 @@ def test_the_page_of_a_run_that_goes_on_has_what_runs(tmp_path: Path) -> None:
     activity.report_with(lambda: [RunningQuantum(3, time.time(), os.getpid(), 2)])
     journal.begin(graph, {"isr": 2, "warp": 2}, activity)
     journal.note(OUTCOMES[0])
-    until(lambda: journal.path.exists() and bool(LocalWatch(journal.path).look().running))
+
+    def is_written() -> bool:
+        running = journal.path.exists() and LocalWatch(journal.path).look().running
+        return bool(running) and bool(list(JournalReader(journal.path).news()))
+
+    wait_until(is_written, "what runs is in the journal, and what has ended")
     page = replayed(journal.path, tmp_path / "page.html", refresh=5)
     assert '<meta http-equiv="refresh" content="5"/>' in page.text
     assert "running: 1 succeeded" in page.shown

@@ -156,6 +156,25 @@ def test_what_ran_out_of_memory_is_for_a_larger_pilot(tmp_path: Path) -> None:
     assert taken(large) == Claim(0, 1, Terms(memory=1000))
 
 
+def test_a_node_whose_pilot_was_killed_for_its_memory_kills_no_other_one(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """The batch system has ended the whole job, so the pilot could not say so."""
+    round = make_round(tmp_path, [()])
+    told = lambda job: "memory"  # noqa: E731
+    dead, same, large = (
+        make_agenda(round, name, clock, Abilities(memory=memory), told)
+        for name, memory in (("dead", 1000), ("same", 1000), ("large", 2000))
+    )
+    assert taken(dead).node == 0
+    assert (rest_of(round, told).memory, rest_of(round).memory) == (1000, 0), "if no other one takes over"
+    assert (same.take(), large.take()) == (None, None)
+    clock.now += 101
+    assert same.take() is None
+    assert not same.can_still_come(), "it is offered to larger ones"
+    assert taken(large) == Claim(0, 2, Terms(memory=1000))
+
+
 def test_what_does_not_fit_into_the_walltime_is_left_to_others(tmp_path: Path, clock: Clock) -> None:
     round = make_round(tmp_path, [(), (), ()])
     old = make_agenda(round, "old", clock, Abilities(end=clock.now + 100, clock=clock))
@@ -215,6 +234,12 @@ def test_a_node_that_has_not_ended_waits_for_something(tmp_path: Path) -> None:
         f"a-{first.node} needs a pilot with more memory than 1000 MB: "
         f"pipetask pilots {tmp_path} --add 1 --memory …",
     ]
+    (file,) = (round.folder / "members").iterdir()
+    os.utime(file, (0, 0))
+    seen = look_at_pilots(RunDirectory(tmp_path))
+    assert next(seen.notes(RunDirectory(tmp_path))) == "Pilots: 0 run a node, 0 wait, 1 may be dead."
+    agenda._me.beat()
+    assert [pilot.state for pilot in look_at_pilots(RunDirectory(tmp_path)).there] == ["runs"]
 
 
 def test_a_run_without_pilots_says_so(tmp_path: Path) -> None:
@@ -237,7 +262,11 @@ def work_in_turn(agendas: list[Agenda], rng: random.Random) -> Iterator[int]:
             return
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(seed=st.integers(0, 10**6), pilots=st.integers(1, 6), size=st.integers(3, 40))
 def test_everything_is_run_once_and_in_order(
     tmp_path_factory: pytest.TempPathFactory, seed: int, pilots: int, size: int

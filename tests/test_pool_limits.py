@@ -8,6 +8,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -28,9 +30,11 @@ from pipetask.executors.pool.worker_handle import WorkerHandle
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
 from pipetask.testing.conformance import execute
-from toy_work import Recorder
+from pipetask.testing.plain_runs import wait_until
+from toy_work import Recorder, lives
 
-from test_faults import once_begun, wait_for  # isort: skip
+from conftest import environment  # isort: skip
+from test_faults import once_begun  # isort: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("speaks_of_flags")]
 
@@ -46,7 +50,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def servers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "pool.server" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "pool.server" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
@@ -89,7 +98,9 @@ def test_a_dead_server_costs_nothing_else(
         return take_back(self, **options)
 
     monkeypatch.setattr(WorkerHandle, "take_back", slowly)
-    work = Recorder(tmp_path, seconds=0.2)
+    # The one that the worker runs when it is killed goes on until then.
+    bombs = ((2, "hang"),) if dies == "server and worker" else ()
+    work = Recorder(tmp_path, seconds=0.2, bombs=bombs)
     context = ExecutionContext(enumerated({"a": 8}), CallSpec(work))
     outcomes = {}
     for outcome in MultiprocessExecutor(1, policy=BundlePolicy(seconds=1e9)).execute(context.graph, context):
@@ -99,7 +110,7 @@ def test_a_dead_server_costs_nothing_else(
             server.kill()
             server.wait()
         elif len(outcomes) == 1 and dies == "server and worker":
-            wait_for(lambda: 2 in work.started())
+            wait_until(lambda: 2 in work.started(), "quantum 2 has begun")
             worker.kill()
         assert outcome.id not in outcomes
         outcomes[outcome.id] = outcome
@@ -218,3 +229,35 @@ def test_more_open_files_than_select_can_wait_for(tmp_path: Path) -> None:
             files.enter_context(Path(os.devnull).open())
         outcomes = once_begun(MultiprocessExecutor(1), work, lambda context: context.stop.ask("enough"))
     assert [outcome.status for outcome in outcomes] == [Status.SUCCEEDED] + [Status.CANCELLED] * 3
+
+
+FOREMAN = """
+import sys
+from pathlib import Path
+from pipetask.executors.pool import MultiprocessExecutor
+from pipetask.testing import enumerated
+from pipetask.testing.conformance import execute
+from pipetask.testing.plain_runs import wait_until
+from toy_work import Recorder, lives
+
+execute(MultiprocessExecutor(1), enumerated({"a": 1}), Recorder(Path(sys.argv[1]), bombs=((0, "hang"),)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells of a parent's death on Linux only")
+def test_a_worker_that_is_stopped_to_be_killed_ends_with_a_foreman_that_dies_meanwhile(
+    tmp_path: Path,
+) -> None:
+    foreman = subprocess.Popen([sys.executable, "-c", FOREMAN, str(tmp_path)], env=environment())
+    note = tmp_path / "0.start"
+
+    def has_begun() -> bool:
+        assert foreman.poll() is None
+        return note.exists() and note.read_text().endswith("\n")
+
+    wait_until(has_begun, "the quantum has begun")
+    worker = psutil.Process(int(note.read_text().split()[0]))
+    worker.suspend()
+    foreman.kill()
+    foreman.wait()
+    wait_until(lambda: not lives(worker), "the worker has ended")

@@ -25,12 +25,12 @@ from pipetask.options.execution import PreUpdateOptions, RunOptions
 from pipetask.repository import lease as lease_module
 from pipetask.repository.lease import lease_run, watched
 from pipetask.testing import MockPipeline
+from pipetask.testing.plain_runs import wait_until
 from postgresql import Server, postgresql_server
 from repository_dump import Registry, read_files, read_registry
 from toy_pipelines import EXPOSURES
 
 from conftest import run_pipetask  # isort: skip
-from test_faults import wait_for  # isort: skip
 from test_lease import RUN, another_has_it, check_that_others_notice, check_that_the_dead_do_not_keep_it  # isort: skip
 
 pytestmark = pytest.mark.slow
@@ -293,5 +293,5 @@ def test_a_lease_that_is_lost_to_another_is_told_of(
             postgresql.execute(end_all)
             with another_has_it(twins.postgresql):
                 taken.set()
-                wait_for(lambda: bool(lost))
+                wait_until(lambda: bool(lost), "the loss is told of")
     assert lost == [f"the lease of output run {RUN!r} was lost, and another command has it now"]

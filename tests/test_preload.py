@@ -34,7 +34,9 @@ class Task:
 
 def work(id):
     (FOLDER / f"quantum-{{os.getpid()}}").touch()
-    time.sleep(0.2)
+    deadline = time.monotonic() + 100
+    while len(list(FOLDER.glob("quantum-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)  # until the other worker has something, too
 
 if os.getpid() != {here}:
     {odd}
@@ -131,7 +133,9 @@ def test_the_command_has_tasks_imported_once(
     n_imports: int,
 ) -> None:
     classes = dict.fromkeys(("isr", "characterize"), noted_tasks.NotedTask)
-    repository = make_repository(MockPipeline(exposures=2, detectors=2, task_classes=classes))
+    # Quanta take so long that a worker which comes late is still needed.
+    configs = {"isr": {"sleep": 3.0}}
+    repository = make_repository(MockPipeline(1, 2, task_classes=classes, configs=configs))
     (notes := tmp_path / "notes").mkdir()
     monkeypatch.setenv("PIPETASK_NOTES", str(notes))
     done = run_pipetask(*repository.arguments("-j", "2", *options))

@@ -17,9 +17,9 @@ import pytest
 
 from in_process import run_here
 from pipetask.testing import MockPipeline
+from pipetask.testing.plain_runs import wait_until
 
 from conftest import Repository, environment, start_pipetask  # isort: skip
-from test_faults import wait_for  # isort: skip
 from test_runs import registered  # isort: skip
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,6 @@ def test_nobody_reads_standard_error(
             stderr=descriptor,
             env=environment(),
             check=False,
-            timeout=100,
         )
     content = json.loads(path.read_text())
     assert done.returncode == content["exitCode"] == 1
@@ -85,7 +84,7 @@ def test_closed_streams_are_not_given_to_files(repository: Repository, tmp_path:
     path = tmp_path / "summary.json"
     words = [sys.executable, "-m", "pipetask.cli", *repository.arguments("--summary", str(path))]
     script = 'exec "$@" <&- >&- 2>&-'
-    done = subprocess.run(["bash", "-c", script, "bash", *words], env=environment(), check=False, timeout=100)
+    done = subprocess.run(["bash", "-c", script, "bash", *words], env=environment(), check=False)
     assert done.returncode == 0
     assert json.loads(path.read_text())["outcome"] == "succeeded"
     assert registered(repository.root)["exposure_summary"] == 2
@@ -120,10 +119,10 @@ def test_interrupted_in_the_first_seconds(
     """Whenever it comes, imports and children included, there is no traceback."""
     repository = make_repository(MockPipeline(1, 2, configs={"isr": {"sleep": 60.0}}))
     process = start_pipetask(*repository.arguments("-j", "2"))
-    wait_for(lambda: handles(process, signal.SIGTERM))
+    wait_until(lambda: handles(process, signal.SIGTERM), "the command has begun", pause=0.02)
     time.sleep(seconds)
     os.killpg(process.pid, number)  # as a terminal does
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 128 + number, err
     assert "Traceback" not in err
     assert "Exception ignored" not in err

@@ -22,14 +22,17 @@ from pipetask.batch.pjm.configuration import PjmConfiguration
 from pipetask.batch.pjm.node_list import share
 from pipetask.batch.pjm.queue import elements_of as pjm_elements
 from pipetask.batch.pjm.said import said_by_pjm
+from pipetask.batch.queueing import absence
 from pipetask.batch.queueing.arrays import Demand, JobArray
 from pipetask.batch.queueing.client import QueueLimitError, QueueUnknownError
 from pipetask.batch.queueing.dialect import Written
+from pipetask.batch.queueing.journal import Journal
 from pipetask.batch.queueing.layout import Layout, RunRecord
 from pipetask.batch.queueing.limits import Limits
 from pipetask.batch.queueing.queue import Stage
 from pipetask.batch.queueing.round import read_rounds
 from pipetask.batch.run_directory import RunDirectory
+from pipetask.batch.status import RunPhase
 from pipetask.errors import PipetaskError, UsageError
 from pipetask.executors.base import ExecutionContext
 from pipetask.testing import CallSpec, enumerated
@@ -56,11 +59,16 @@ def written(system: str, *overrides: str, path: Path = ODD, first: bool = True, 
     return Written(each, 2, settings, configuration.run, path, record)
 
 
+PILOTS = array("pilot.0", "pilot.1")
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_script_is_as_it_was(system: str) -> None:
+@pytest.mark.parametrize("what", ["array", "pilots"])
+def test_the_script_is_as_it_was(system: str, what: str) -> None:
     overrides = ("cpus=4", "container=run 'the image'", "environment.B=a  b")
-    text = SYSTEMS[system][0].script(written(system, *overrides))
-    path = GOLDEN / f"{system}_array.sh"
+    more = {"array": PILOTS} if what == "pilots" else {}
+    text = SYSTEMS[system][0].script(written(system, *overrides, **more))
+    path = GOLDEN / f"{system}_{what}.sh"
     if os.environ.get("PIPETASK_GOLDEN") == "write":
         path.write_text(text)
     assert text == path.read_text()
@@ -113,6 +121,26 @@ def test_an_odd_path_reaches_a_job_of_pjm_as_it_is(tmp_path: Path) -> None:
     program = ["-m", "pipetask.batch.pjm.node_list", str(run), "pjm/round-002/array-3.nodes"]
     words = [*program, "pjm/logs/round-002-array-3.begun", "2-3", "4", "2", "0"]
     assert shown.read_text().splitlines() == [str(run), "it's, $HOME", "4000", *words]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_first_job_that_fails_lets_no_other_wait(tmp_path: Path, system: str) -> None:
+    for folder in (f"{system}/round-002", f"{system}/logs", "logs"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / system / "round-002/released").touch()
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+
+    def run(array: JobArray) -> int:
+        (tmp_path / system / "round-002/array-3.nodes").write_text("".join(f"{n}\n" for n in array.nodes))
+        text = SYSTEMS[system][0].script(written(system, f"python={program}", path=tmp_path, array=array))
+        variables = {"PATH": os.environ["PATH"], "PBS_JOBID": "12.server"}
+        return subprocess.run(["sh"], input=text, env=variables, text=True, check=False).returncode
+
+    assert run(array("first", labels=())) == 7
+    assert (tmp_path / "registry.failed-002").read_text() == "7\n"
+    assert run(array("isr-1")) == 75, "at once, and its program was not run"
 
 
 def test_settings_become_options_of_qsub() -> None:
@@ -191,8 +219,8 @@ def test_settings_become_options_of_pjsub() -> None:
         ("pbs", "qsub.q=x", "qsub.q is set by a setting of its own: use queue."),
         ("pbs", "qsub.J=0-3", "qsub.J cannot be set: the run needs that option itself, or there is none."),
         ("pbs", "qsub.W=depend=afterok:1", "qsub.W cannot set depend: the graph says what a job waits for."),
-        ("pbs", "time=60", "--pbs time=60: time cannot be '60'."),
-        ("pjm", "machines=0", "--pjm machines=0: machines cannot be 0."),
+        ("pbs", "time=5", "--pbs time=5: time cannot be '5': it is not a walltime such as 90min, 2h, 1d or '1:30:00'."),
+        ("pjm", "machines=0", "--pjm machines=0: machines cannot be 0: it is not a whole number of at least 1."),
         ("pjm", "pjsub.g=x", "pjsub.g is set by a setting of its own: use group."),
         ("pjm", "pjsub.bulk=true", "pjsub.bulk cannot be set: the run needs that option itself, or there is none."),
         ("pjm", "launcher='a", 'launcher cannot be "\'a": No closing quotation.'),
@@ -272,6 +300,41 @@ Job Id: 77[1].master
     job_state = H
     Hold_Types = o
     Variable_List = PBS_O_QUEUE=batch,PIPETASK_JOB=0123/1/0
+
+Job Id: 77[2].master
+    job_state = C
+    exit_status = 271
+    Variable_List = PBS_O_QUEUE=batch,PIPETASK_JOB=0123/1/0
+"""
+
+HISTORY = """\
+Job Id: 1240[].server.example.org
+    job_state = F
+    substate = 92
+    array = True
+    Variable_List = PIPETASK_JOB=0123/1/0
+
+Job Id: 1240[0].server.example.org
+    job_state = X
+    substate = 91
+    comment = Job run at Thu Nov 26 at 10:00 on (n1:ncpus=1) and terminated by me@login1
+    Exit_status = 143
+
+Job Id: 1240[1].server.example.org
+    job_state = X
+    substate = 91
+    sched_preempted = Thu Nov 26 10:01:00 2026
+
+Job Id: 1240[2].server.example.org
+    job_state = X
+    substate = 93
+    Exit_status = 265
+
+Job Id: 1241.server.example.org
+    job_state = F
+    substate = 92
+    Exit_status = 0
+    Variable_List = PIPETASK_JOB=0123/1/1
 """
 
 
@@ -295,7 +358,29 @@ def test_the_listing_of_pbs_is_read() -> None:
 
 def test_the_listing_of_torque_is_read() -> None:
     found = [(each.job, each.task, each.stage, each.reason) for each in pbs_elements(jobs_of(TORQUE), "0123")]
-    assert found == [("77[]", 0, Stage.OVER, ""), ("77[]", 1, Stage.HELD, "Hold_Types = o")]
+    held = ("77[]", 1, Stage.HELD, "Hold_Types = o")
+    assert found == [("77[]", 0, Stage.OVER, ""), held, ("77[]", 2, Stage.OVER, "")]
+
+
+def test_what_has_ended_by_request_is_told_from_what_has_not() -> None:
+    ends = {each.id: each.how for each in pbs_elements(jobs_of(HISTORY), "0123")}
+    assert ends == {"1240[0]": "cancelled", "1240[1]": "preempted", "1240[2]": "", "1241": ""}
+    assert [each.how for each in pbs_elements(jobs_of(TORQUE), "0123")] == ["", "", "cancelled"]
+
+
+@pytest.mark.parametrize(("said", "how"), [("", "cancelled"), ("walltime 3618 exceeded limit 3600", "time")])
+def test_what_pbs_has_written_counts_more_than_how_torque_has_ended_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, how: str
+) -> None:
+    (tmp_path / "pbs" / "said").mkdir(parents=True)
+    (tmp_path / "pbs" / "said" / "run-0123.o77-2").write_text(f"=>> PBS: job killed: {said}\n")
+    (tmp_path / "list").write_text(TORQUE)
+    for name, text in (("qselect", '[ "$1" != -x ] && echo "77[]"'), ("qstat", f"cat '{tmp_path}/list'")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = PbsSystem().look_at_ended(Layout(tmp_path, "pbs"), RunRecord("0123", "run-0123", False), 10)
+    assert {each.id: each.how for each in found}["77[2]"] == how
 
 
 def test_an_array_whose_elements_are_not_listed_is_in_the_queue_all_the_same() -> None:
@@ -343,6 +428,58 @@ def test_output_of_pbs_is_found_whatever_a_version_calls_it(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_a_run_whose_final_job_was_removed_too_says_how_its_jobs_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(absence, "APART", -1.0)
+    options = BatchOptions(run_dir=str(tmp_path / "run"), submit=False, bundle_size=1)
+    context = ExecutionContext(enumerated({"isr": 3}, ()), CallSpec(print))
+    list(BatchExecutor(PbsSystem(), options).execute(context.graph, context))
+    context.stop.close()
+    directory = RunDirectory(tmp_path / "run")
+    journal = Journal(Layout(directory.path, "pbs").journal)
+    for array, job in enumerate(("1240[]", "1241")):
+        journal.note("submitted", 1, array=array, job=job)
+    journal.note("released", 1)
+    (tmp_path / "list").write_text(HISTORY.replace("0123", directory.facts.id))
+    for name, text in (
+        ("qselect", '[ "$1" != -x ] || echo "1240[]" 1241'),
+        ("qstat", f"cat '{tmp_path}/list'"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    watch = PbsSystem().watch(directory)
+    assert watch.look().phase is RunPhase.RUNNING, "one look does not tell"
+    seen = watch.look()
+    assert (seen.phase, set(seen.notes)) == (
+        RunPhase.FAILED,
+        {
+            "Nothing of the run is in the queue, and its final job has not said that the run is over: that job was "
+            "removed, or has vanished.",
+            "Given up, because its job was cancelled with qdel: isr-0.",
+            "Given up, because its job was preempted: isr-1.",
+            "Given up, because its job was killed or has vanished; PBS does not say why (see its log): isr-2.",
+        },
+    )
+    assert watch.how_ended("isr-0") == "its job was cancelled with qdel"
+
+
+@pytest.mark.parametrize(("job", "output"), [("12[1]", "12[1].srv.OU"), ("13", "run-0123.o13")])
+def test_a_pilot_of_pbs_that_was_killed_for_its_memory_is_known_by_its_output(
+    tmp_path: Path, job: str, output: str
+) -> None:
+    context = ExecutionContext(enumerated({"isr": 1}, ()), CallSpec(print))
+    options = BatchOptions(run_dir=str(tmp_path / "run"), submit=False)
+    list(BatchExecutor(PbsSystem(), options).execute(context.graph, context))
+    context.stop.close()
+    directory = RunDirectory(tmp_path / "run")
+    assert PbsSystem.how_pilot_ended(directory, job) == ""
+    said = "=>> PBS: job killed: mem 2097153kb exceeded limit 2097152kb\n"
+    (directory.path / "pbs" / "said" / output).write_text(said)
+    assert PbsSystem.how_pilot_ended(directory, job) == "memory"
+
+
 PJSTAT = """\
 
   ACCEPT QUEUED  RUNING  RUNOUT  HOLD  ERROR  TOTAL
@@ -354,6 +491,7 @@ JOB_ID       JOB_NAME      ST
 64856_0      run-0123-1    EXT
 64856_1      run-0123-1    RUN
 64856_2      run-0123-1    QUE
+64856_3      run-0123-1    CCL
 64857_0      run-0123-2    QUE
 64857_1      run-0123-2    HLD
 64858_0      run-01234-1   RUN
@@ -363,15 +501,16 @@ JOB_ID       JOB_NAME      ST
 
 def test_the_listing_of_pjm_is_read() -> None:
     found = [
-        (each.id, each.round, each.array, each.stage)
+        (each.id, each.round, each.array, each.stage, each.how)
         for each in pjm_elements(PJSTAT, RunRecord("0123", "run-0123", False))
     ]
     assert found == [
-        ("64856_0", 1, 0, Stage.OVER),
-        ("64856_1", 1, 1, Stage.RUNNING),
-        ("64856_2", 1, 2, Stage.WAITING),
-        ("64857_0", 2, 0, Stage.IDLE),
-        ("64857_1", 2, 1, Stage.HELD),
+        ("64856_0", 1, 0, Stage.OVER, ""),
+        ("64856_1", 1, 1, Stage.RUNNING, ""),
+        ("64856_2", 1, 2, Stage.WAITING, ""),
+        ("64856_3", 1, 3, Stage.OVER, "cancelled"),
+        ("64857_0", 2, 0, Stage.IDLE, ""),
+        ("64857_1", 2, 1, Stage.HELD, ""),
     ]
 
 

@@ -389,7 +389,7 @@ def answer(process: subprocess.Popen[str], reply: str, meanwhile: Callable[[], o
         assert character, out
         out += character
     meanwhile()
-    rest, err = process.communicate(reply, timeout=60)
+    rest, err = process.communicate(reply)
     return Finished(process.returncode, out + rest, err, 0.0)
 
 
@@ -411,7 +411,7 @@ def test_no_standard_input(make: Callable[[Layout], Path]) -> None:
     root = make(SIMPLE)
     before = content(root)
     process = start_pipetask(*arguments("purge u/out", root), preexec_fn=lambda: os.close(0))
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == 1
     assert "Will remove" in out
     assert "standard input is closed" in err

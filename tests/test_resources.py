@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
@@ -104,6 +104,13 @@ def test_nothing_is_counted_if_nothing_is_declared() -> None:
     assert Resources.from_options(ResourceOptions(limits=("registry=1",)), LABELS, {}) is None
 
 
+def test_a_limit_of_what_each_quantum_needs_counts_by_itself() -> None:
+    options = ResourceOptions(limits=("memory=5GB",))
+    resources = Resources.from_options(options, LABELS, {}, cores=1, memory=2 * 10**9)
+    assert resources is not None
+    assert resources.available(8) == {"cpus": 8, "memory": 5 * 10**9}
+
+
 # What there is
 
 
@@ -155,6 +162,29 @@ def test_what_never_fits_is_refused_with_its_label(
         with pytest.raises(UsageError, match="A quantum of"):
             InProcessExecutor().check(context)
     context.stop.close()
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["cpus", "gpus", "memory"]), st.integers(0, 3)), max_size=4),
+    st.integers(1, 4),
+    st.integers(0, 4),
+)
+def test_what_no_worker_alone_has_is_refused(inventory: list[dict[str, int]], cpus: int, gpus: int) -> None:
+    resources = Resources({"isr": {"cpus": cpus, "gpus": gpus}}, {})
+    known = {name for each in inventory for name in each}
+    fits = any(
+        ("cpus" not in known or each.get("cpus", 0) >= cpus)
+        and ("gpus" not in known or each.get("gpus", 0) >= gpus)
+        for each in inventory
+    )
+    with (
+        nullcontext() if fits or not inventory else pytest.raises(UsageError, match="A quantum of isr needs")
+    ):
+        resources.check_each(inventory)
+    declared_by_user = Resources(resources.needs, {"cpus": 9, "gpus": 9})
+    declared_by_user.check_each(inventory)
+    available = resources.available(2, here=False, inventory=inventory)
+    assert available["cpus"] == (sum(each.get("cpus", 0) for each in inventory) if "cpus" in known else 2)
 
 
 # How the pool packs
@@ -305,11 +335,13 @@ class Exclusive:
 def test_the_command_packs_and_tasks_are_told(repository: Repository, tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
     done = run_pipetask(
-        *repository.arguments("-j", "2", "--resources", "*=cpus=2,db=1", "--limit", "db=1"),
+        *repository.arguments("-j", "2", "--resources", "*=cpus=2,db=1", "--limit", "db=1,bd=2"),
         "--summary",
         str(summary),
     )
     assert done.code == 0, done.err
+    assert "--limit bd limits nothing" in done.err
+    assert "--limit db" not in done.err
     assert json.loads(summary.read_text())["status"] == "success"
 
 

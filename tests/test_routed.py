@@ -32,6 +32,7 @@ from pipetask.executors.resources import Resources
 from pipetask.executors.retries import RetryPolicy, RetryRule
 from pipetask.executors.routed import RoutedExecutor
 from pipetask.executors.routed.choice import groups_of, with_routes
+from pipetask.executors.routed.switchboard import Switchboard
 from pipetask.graph.enumeration import EnumeratedGraph, QuantumData
 from pipetask.options.models import FuturesOptions
 from pipetask.outcome import QuantumOutcome, Status
@@ -176,6 +177,18 @@ def test_a_failure_that_ends_one_ends_all() -> None:
     assert counts[Status.SUCCEEDED] == 0
 
 
+@pytest.mark.parametrize("stopping", [True, False])
+def test_what_needs_a_cancelled_quantum_is_not_blocked_where_all_models_stop(stopping: bool) -> None:
+    graph = enumerated({"a": 2, "b": 2}, [(0, 2), (1, 3)])
+    board = Switchboard(graph, graph, [0, 1], 2)
+    first, _ = board.stream(0)
+    board.note(QuantumOutcome(first.id, Status.CANCELLED), stopping=stopping)
+    assert len(list(board.stream(1))) == 2
+    assert [ended.id for ended in board.inboxes[1].take()] == ([] if stopping else [first.id])
+    assert (board.n_open(0), board.n_open(1)) == (1, 2)
+    board.close()
+
+
 class Broken(Serial):
     """Raises after its first outcome."""
 
@@ -211,14 +224,14 @@ def test_an_error_of_one_model_ends_the_run_and_is_raised(model: type[Serial], m
 
 
 def test_abandoning_the_run_ends_the_threads() -> None:
-    before, files = threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before, files = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     graph = enumerated({"a": 5000, "b": 5000})
     context = ExecutionContext(graph, CallSpec(print))
     outcomes = RoutedExecutor({"a": Serial()}, Serial()).execute(graph, context)
     next(outcomes)
     outcomes.close()
     context.stop.close()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before, "those of other tests may end meanwhile"
     assert len(os.listdir("/proc/self/fd")) <= files  # noqa: PTH208
 
 
@@ -281,6 +294,20 @@ def test_an_engine_may_be_given_by_its_class_path() -> None:
 def test_a_class_path_that_is_no_model_is_refused_in_terms_of_its_route(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         list(groups_of([f"a={name}"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("globus-compute:mine", "name an endpoint by its ID"),
+        ("threads:2", "it takes no argument"),
+        ("example_engine.NiceProcesses:many", "invalid literal for int"),
+        ("executorlib:no_such.executor", "it cannot be imported .*"),
+    ],
+)
+def test_an_engine_that_cannot_be_made_is_refused_in_terms_of_its_route(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f"^--route a={name}: {words}"):
+        with_routes(MultiprocessExecutor(1), "multiprocess", [f"a={name}"], lambda group: group())
 
 
 # A limit that several models draw on
@@ -415,6 +442,28 @@ class TestPoolAndThreads(ModelConformance):
     @pytest.fixture(params=["characterize", "a"])
     def model(self, request: pytest.FixtureRequest) -> QuantumExecutor:
         return RoutedExecutor({request.param: FuturesExecutor(Threads(2))}, MultiprocessExecutor(2))
+
+
+class RepositorySpec(CallSpec):
+    """Has a place to write to, by which an engine finds what an earlier attempt at a run has left."""
+
+    @property
+    def target(self) -> str | None:
+        return "here"
+
+
+@pytest.mark.slow
+def test_engines_of_one_run_do_not_take_each_other_for_an_earlier_attempt(tmp_path: Path) -> None:
+    graph, work = enumerated({"a": 3, "b": 3, "c": 3}, [(0, 3), (1, 4), (3, 6)]), NotedWork(tmp_path)
+    models = [FuturesExecutor(Threads(1), folder=tmp_path / "engine") for _ in range(3)]
+    model = RoutedExecutor({"b": models[0], "c": models[1]}, models[2])
+    context = ExecutionContext(graph, RepositorySpec(work))
+    model.check(context)
+    outcomes = list(model.execute(graph, context))
+    context.stop.close()
+    model.settle()
+    assert [outcome.status for outcome in outcomes] == 9 * [Status.SUCCEEDED]
+    assert not list((tmp_path / "engine").iterdir())
 
 
 @pytest.mark.slow

@@ -27,11 +27,11 @@ from peer import peer_session
 from pipetask.graph.file import GraphFile
 from pipetask.graph.thin import ThinGraph
 from pipetask.testing import MockPipeline
+from pipetask.testing.plain_runs import wait_until
 from repository_dump import read_files, read_registry
 
 from conftest import Finished, Repository, start_pipetask  # isort: skip
 from test_equivalence import GRAPHS, Graph, assert_run_holds, assert_same_contents  # isort: skip
-from test_faults import wait_for  # isort: skip
 
 Command = Callable[..., Finished]
 MakeRepository = Callable[..., Repository]
@@ -449,7 +449,7 @@ def test_a_failure_is_reported_with_the_command_that_runs_it_alone(
 @pytest.mark.slow
 def test_a_timeout_at_j_1(initialized: Callable[..., Repository], tmp_path: Path) -> None:
     repository = initialized(bombed("hang", tmp_path))
-    done = run_qbb(repository, "--timeout", "3")
+    done = run_qbb(repository, "--timeout", "8")
     assert done.code == 1
     assert "8 succeeded, 1 timed-out, 1 blocked" in done.err
 
@@ -460,9 +460,9 @@ def test_what_a_signal_has_stopped_can_be_completed(
 ) -> None:
     repository = initialized(bombed("hang", tmp_path, bomb_once=True))
     process = start_pipetask("run-qbb", str(repository.root), str(repository.graph), "-j", "2")
-    wait_for((tmp_path / "armed").exists)
+    wait_until((tmp_path / "armed").exists, "a quantum hangs")
     os.kill(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 143, err
     assert "interrupted by SIGTERM" in err
     (tmp_path / "defused").touch()

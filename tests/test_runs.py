@@ -15,10 +15,11 @@ import pytest
 from lsst.daf.butler import Butler
 
 from fault_tasks import BombTask, UnsociableTask
+from forked import run_forked
 from pipetask.testing import MockPipeline
+from pipetask.testing.plain_runs import wait_until
 
-from conftest import Repository, run_pipetask, start_pipetask  # isort: skip
-from test_faults import wait_for  # isort: skip
+from conftest import Finished, Repository, run_pipetask, start_pipetask  # isort: skip
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +32,11 @@ FULL = {"full butler": ["-j", "1", "--output-butler", "full"]}
 def bombed(bomb: str, where: str, folder: Path, label: str = "characterize", **more: object) -> MockPipeline:
     config = {"bomb": bomb, "bomb_where": where, "bomb_folder": str(folder), **more}
     return MockPipeline(2, 3, task_classes={label: BombTask}, configs={label: config})
+
+
+def run(*arguments: str) -> Finished:
+    """Run the command: in a fork, which has imported everything, where it starts no processes."""
+    return run_pipetask(*arguments) if "-j 2" in " ".join(arguments) else run_forked(*arguments)
 
 
 def registered(root: Path) -> dict[str, int]:
@@ -102,7 +108,7 @@ def test_a_failure_is_reported_with_log_and_command(
     make_repository: MakeRepository, mode: str, tmp_path: Path
 ) -> None:
     repository = make_repository(bombed("fail", "exposure=0 AND detector=1", tmp_path))
-    done = run_pipetask(*repository.arguments(*MODES[mode]))
+    done = run(*repository.arguments(*MODES[mode]))
     assert done.code == 1
     assert "characterize (instrument='Mock', detector=1, exposure=0) failed" in done.err
     assert "ValueError: bomb" in done.err
@@ -113,7 +119,7 @@ def test_a_failure_is_reported_with_log_and_command(
     command = next(
         line.split("run it alone: pipetask ")[1] for line in done.err.splitlines() if "alone" in line
     )
-    alone = run_pipetask(*command.split())
+    alone = run(*command.split())
     assert alone.code == 1
     assert "1 failed" in alone.err
     assert "12 succeeded" not in alone.err
@@ -124,7 +130,7 @@ def test_an_interrupt_that_a_task_raises_is_a_failure_with_its_log(
     make_repository: MakeRepository, more: list[str], tmp_path: Path
 ) -> None:
     repository = make_repository(bombed("raise_interrupt", "exposure=0 AND detector=1", tmp_path))
-    done = run_pipetask(*repository.arguments(*more))
+    done = run(*repository.arguments(*more))
     assert done.code == 1
     assert "12 succeeded, 1 failed, 1 blocked" in done.err
     assert "KeyboardInterrupt" in done.err
@@ -137,7 +143,7 @@ def test_what_a_task_leaves_in_the_commands_process_ends_with_it(
     make_repository: MakeRepository, bomb: str, tmp_path: Path
 ) -> None:
     repository = make_repository(bombed(bomb, "exposure=0 AND detector=1", tmp_path))
-    done = run_pipetask(*repository.arguments("-j", "1"), timeout=100)  # the thread lasts an hour
+    done = run_pipetask(*repository.arguments("-j", "1"))  # the thread lasts an hour
     assert done.code == 0, done.err
     assert "14 succeeded" in done.err
 
@@ -179,7 +185,7 @@ def test_a_log_is_stored_whatever_it_holds(
     pipeline = replace(bombed(bomb, "", tmp_path, "isr"), exposures=1, detectors=1)
     repository = make_repository(pipeline)
     summary = tmp_path / "summary.json"
-    done = run_pipetask(*repository.arguments(*more, "--summary", str(summary)))
+    done = run(*repository.arguments(*more, "--summary", str(summary)))
     assert done.code == code, done.err
     json.loads(summary.read_text())
     assert registered(repository.root)["isr_log"] == 1
@@ -202,7 +208,7 @@ def test_exit_codes(
     make_repository: MakeRepository, tmp_path: Path, mode: str, bomb: str, more: list[str], code: int
 ) -> None:
     repository = make_repository(bombed(bomb, "exposure=0 AND detector=0", tmp_path, "isr"))
-    done = run_pipetask(*repository.arguments(*MODES[mode], *more))
+    done = run(*repository.arguments(*MODES[mode], *more))
     assert done.code == code, done.err
     stopped = bomb == "invalid" or "--fail-fast" in more
     assert ("cancelled" in done.err) == stopped, done.err
@@ -225,7 +231,7 @@ def test_a_segfault_costs_one_quantum(make_repository: MakeRepository, tmp_path:
 def test_a_timeout_at_j_1(make_repository: MakeRepository, tmp_path: Path) -> None:
     repository = make_repository(bombed("hang_with_family", "exposure=0 AND detector=1", tmp_path))
     summary = tmp_path / "summary.json"
-    done = run_pipetask(*repository.arguments("--timeout", "3", "--summary", str(summary)))
+    done = run_pipetask(*repository.arguments("--timeout", "8", "--summary", str(summary)))
     assert done.code == 1
     assert "12 succeeded, 1 timed-out, 1 blocked" in done.err
     assert json.loads(summary.read_text())["status"] == "timeout"
@@ -252,9 +258,9 @@ def test_a_signal_cancels_and_the_run_can_be_completed(
     summary = tmp_path / "summary.json"
 
     process = start_pipetask(*disturbed.arguments(*way, "--summary", str(summary)))
-    wait_for((tmp_path / "armed").exists)
+    wait_until((tmp_path / "armed").exists, "a quantum hangs")
     os.kill(process.pid, number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == code, err
     assert "cancelled: " in err
     assert f"interrupted by {signal.Signals(number).name}" in err
@@ -273,7 +279,7 @@ def test_a_killed_command_can_be_completed(
     shutil.copytree(undisturbed.root, disturbed.root)
 
     process = start_pipetask(*disturbed.arguments(*MODES[mode]))
-    wait_for((tmp_path / "armed").exists)
+    wait_until((tmp_path / "armed").exists, "a quantum hangs")
     process.kill()
     process.communicate()
     complete(undisturbed, disturbed, tmp_path, MODES[mode])
@@ -283,10 +289,10 @@ def complete(undisturbed: Repository, disturbed: Repository, folder: Path, mode:
     """Complete a disturbed run; its end state must be that of an undisturbed run."""
     (folder / "defused").write_text("yes")
     # A file that a killed quantum had begun to write is not registered and must not be in the way.
-    done = run_pipetask(*disturbed.arguments(*mode, "--extend-run"))
+    done = run(*disturbed.arguments(*mode, "--extend-run"))
     assert done.code == 0, done.err
     assert "skipped" in done.err
-    assert run_pipetask(*undisturbed.arguments(*mode)).code == 0
+    assert run(*undisturbed.arguments(*mode)).code == 0
     assert state(disturbed.root) == state(undisturbed.root)
 
 
@@ -294,13 +300,13 @@ def test_debris_of_an_interrupted_quantum_is_replaced(
     make_repository: MakeRepository, tmp_path: Path
 ) -> None:
     undisturbed, disturbed = make_repository(name="undisturbed"), make_repository(name="disturbed")
-    assert run_pipetask(*undisturbed.arguments()).code == 0
-    assert run_pipetask(*disturbed.arguments("--init-only")).code == 0
+    assert run(*undisturbed.arguments()).code == 0
+    assert run(*disturbed.arguments("--init-only")).code == 0
     source = next((undisturbed.root / "u/out/run/post_isr").rglob("*.json"))
     target = disturbed.root / source.relative_to(undisturbed.root)
     target.parent.mkdir(parents=True)
     target.write_text("{half a file")
-    done = run_pipetask(*disturbed.arguments("--extend-run"))
+    done = run(*disturbed.arguments("--extend-run"))
     assert done.code == 0, done.err
     assert state(disturbed.root) == state(undisturbed.root)
     assert json.loads(target.read_text())
@@ -311,8 +317,8 @@ def test_a_quantum_that_was_ended_while_it_wrote_is_run_again(
     make_repository: MakeRepository, victim: str
 ) -> None:
     undisturbed, disturbed = make_repository(name="undisturbed"), make_repository(name="disturbed")
-    assert run_pipetask(*undisturbed.arguments()).code == 0
-    assert run_pipetask(*disturbed.arguments("--init-only")).code == 0
+    assert run(*undisturbed.arguments()).code == 0
+    assert run(*disturbed.arguments("--init-only")).code == 0
     # The files of one quantum, of which the registry knows nothing, but not all of them.
     written = ["post_isr", "isr_metadata"] if victim == "isr_log" else ["isr_log"]
     for dataset_type in written:
@@ -320,7 +326,7 @@ def test_a_quantum_that_was_ended_while_it_wrote_is_run_again(
         target = disturbed.root / source.relative_to(undisturbed.root)
         target.parent.mkdir(parents=True)
         shutil.copy(source, target)
-    done = run_pipetask(*disturbed.arguments("--extend-run"))
+    done = run(*disturbed.arguments("--extend-run"))
     assert done.code == 0, done.err
     assert "10 succeeded" in done.err
     assert state(disturbed.root) == state(undisturbed.root)
@@ -339,12 +345,12 @@ def test_clobbering_keeps_the_log_of_the_earlier_attempt(
     make_repository: MakeRepository, tmp_path: Path
 ) -> None:
     repository = make_repository(bombed("fail", "exposure=0 AND detector=1", tmp_path, bomb_once=True))
-    assert run_pipetask(*repository.arguments()).code == 1
+    assert run(*repository.arguments()).code == 1
     (tmp_path / "defused").write_text("yes")
-    refused = run_pipetask(*repository.arguments("--extend-run"))
+    refused = run(*repository.arguments("--extend-run"))
     assert refused.code == 1, "outputs that are registered are not replaced without being asked"
     assert "--clobber-outputs replaces them" in refused.err
-    done = run_pipetask(*repository.arguments("--extend-run", "--clobber-outputs"))
+    done = run(*repository.arguments("--extend-run", "--clobber-outputs"))
     assert done.code == 0, done.err
     with Butler.from_config(str(repository.root), collections="u/out/run") as butler:
         log = butler.get("characterize_log", instrument="Mock", exposure=0, detector=1)
@@ -357,11 +363,11 @@ def test_a_task_that_cannot_run_elsewhere_is_refused(make_repository: MakeReposi
     pipeline = MockPipeline(1, 1, task_classes={"isr": UnsociableTask})
     repository = make_repository(pipeline)
     before = state(repository.root)
-    done = run_pipetask(*repository.arguments("-j", "2"))
+    done = run(*repository.arguments("-j", "2"))
     assert done.code == 1
     assert "'isr' does not support multiprocessing" in done.err
     assert state(repository.root) == before
-    assert run_pipetask(*repository.arguments("-j", "1")).code == 0
+    assert run(*repository.arguments("-j", "1")).code == 0
 
 
 @pytest.mark.parametrize(
@@ -369,21 +375,21 @@ def test_a_task_that_cannot_run_elsewhere_is_refused(make_repository: MakeReposi
 )
 def test_untidy_tasks_do_not_hang_a_run(make_repository: MakeRepository, tmp_path: Path, bomb: str) -> None:
     repository = make_repository(bombed(bomb, "exposure=0 AND detector=1", tmp_path))
-    done = run_pipetask(*repository.arguments("-j", "2"), timeout=100)
+    done = run_pipetask(*repository.arguments("-j", "2"))
     assert done.code == (1 if bomb.startswith("raise") else 0), done.err
 
 
 def test_the_debugger_is_entered_at_the_failing_line(make_repository: MakeRepository, tmp_path: Path) -> None:
     repository = make_repository(bombed("fail", "exposure=0 AND detector=1", tmp_path))
     process = start_pipetask(*repository.arguments("--pdb"), stdin=subprocess.PIPE)
-    out, err = process.communicate("where\nquit\n", timeout=100)
+    out, err = process.communicate("where\nquit\n")
     assert 'raise ValueError("bomb") from cause' in out
     assert "(Pdb)" in out
     assert process.returncode == 1, err
 
 
 def test_an_execution_model_by_class_path(repository: Repository) -> None:
-    done = run_pipetask(*repository.arguments("--mode", "example_executor:ReverseLabelExecutor"))
+    done = run(*repository.arguments("--mode", "example_executor:ReverseLabelExecutor"))
     assert done.code == 0, done.err
     assert "rsi" in done.out
     assert registered(repository.root)["exposure_summary"] == 2
@@ -391,10 +397,10 @@ def test_an_execution_model_by_class_path(repository: Repository) -> None:
 
 def test_retries_are_refused_where_the_model_makes_none(repository: Repository) -> None:
     words = ("--mode", "example_executor:ReverseLabelExecutor", "--error-retries", "1")
-    done = run_pipetask(*repository.arguments(*words))
+    done = run(*repository.arguments(*words))
     assert done.code == 2
     assert "ReverseLabelExecutor runs each quantum once: leave out --retries" in done.line
-    done = run_pipetask(*repository.arguments("--mode", "dry-run", "--error-retries", "1"))
+    done = run(*repository.arguments("--mode", "dry-run", "--error-retries", "1"))
     assert done.code == 0, "a dry run is of any command"
 
 

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pipetask import BatchExecutor, BatchOptions, ExecutionContext, SlurmOptions, SlurmSystem
 from pipetask.batch import upstream
 from pipetask.batch.exit_codes import ExitCode
 from pipetask.batch.ledger import Ledger
 from pipetask.batch.names import FIRST
 from pipetask.batch.node import run_node
+from pipetask.batch.queueing import last_job
 from pipetask.batch.queueing.absence import APART, Absence
 from pipetask.batch.queueing.arrays import Demand, JobArray
+from pipetask.batch.queueing.client import QueueUnknownError
+from pipetask.batch.queueing.control import Run, continue_run
 from pipetask.batch.queueing.dialect import Written
 from pipetask.batch.queueing.job_script import first_failed
-from pipetask.batch.queueing.layout import RunRecord
+from pipetask.batch.queueing.journal import Journal
+from pipetask.batch.queueing.layout import Layout, RunRecord
 from pipetask.batch.run_directory import RunDirectory
 from pipetask.batch.slurm.accounting import Billing, most_jobs, room_for_user, user_name
+from pipetask.batch.slurm.client import CLIENT
 from pipetask.batch.slurm.configuration import SlurmConfiguration
 from pipetask.batch.slurm.job_script import script
+from pipetask.batch.slurm.reasons import ADVICE
+from pipetask.batch.status import NodeState, RunPhase
+from pipetask.errors import PipetaskError
 from pipetask.outcome import Status
 from pipetask.testing import CallSpec, enumerated
+from small_disk import small_disk
 from test_batch_runs import write_run
 from toy_work import Recorder
 
@@ -139,6 +151,17 @@ def room(*billings: Billing) -> int | None:
     return room_for_user(10, billings)
 
 
+@pytest.mark.parametrize(("name", "unknown"), [("KILL", True), ("INT", False)])
+def test_a_command_that_is_killed_may_have_had_an_effect(
+    stand_in: StandIn, name: str, *, unknown: bool
+) -> None:
+    """After Ctrl-C, which all processes of a terminal hear, nothing is tried again."""
+    stand_in("sbatch", f"kill -{name} $$")
+    with pytest.raises(PipetaskError, match=f"command sbatch was ended by SIG{name}") as error:
+        CLIENT.call("sbatch", [], patience=60)
+    assert isinstance(error.value, QueueUnknownError) is unknown
+
+
 def test_limits_of_accounting_are_respected(stand_in: StandIn) -> None:
     """The limit counts what the user has in the queue, whatever run that belongs to."""
     stand_in("scontrol", CONFIGURATION.format(storage="slurmdbd"))
@@ -195,7 +218,6 @@ def run_script(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
 
 
@@ -246,3 +268,158 @@ def test_a_round_does_not_run_again_what_has_failed(tmp_path: Path, monkeypatch:
     assert [work.attempts(ids[position]) for position in (3, 4)] == [1, 1]
     statuses = Ledger(directory).statuses()
     assert (statuses[ids[3]], statuses[ids[4]]) == (Status.FAILED, Status.SUCCEEDED)
+
+
+def after_a_round(path: Path, *settings: str) -> RunDirectory:
+    """Write a run whose only job has vanished."""
+    executor = BatchExecutor(
+        SlurmSystem(SlurmOptions(slurm=settings)), BatchOptions(run_dir=str(path), submit=False)
+    )
+    context = ExecutionContext(enumerated({"a": 1}), CallSpec(print))
+    list(executor.execute(context.graph, context))
+    context.stop.close()
+    journal = Journal(Layout(path, "slurm").journal)
+    for array in (0, 1):
+        journal.note("submitted", 1, array=array, job=str(array + 1))
+    journal.note("released", 1)
+    return RunDirectory(path)
+
+
+def test_when_there_were_as_many_rounds_as_there_may_be_that_is_said(
+    tmp_path: Path, stand_in: StandIn
+) -> None:
+    stand_in("squeue", "")
+    run = Run.open(after_a_round(tmp_path / "run", "rounds=0"), SlurmSystem())
+    with pytest.raises(PipetaskError, match="may submit 0 more rounds at most"):
+        continue_run(run, 1)
+
+
+REFUSES = "echo 'sbatch: error: Batch job submission failed: Resource temporarily unavailable' >&2; exit 1"
+
+
+@pytest.mark.slow
+def test_a_round_for_which_there_is_no_room_is_withdrawn_and_the_run_ends(
+    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status says why, and a restart submits what is left when there is room."""
+    monkeypatch.setattr(last_job, "_WAITS", (0.0, 3600.0))
+    stand_in("scontrol", CONFIGURATION.format(storage="none"))
+    stand_in("squeue", "")
+    stand_in("sbatch", REFUSES)
+    directory = after_a_round(tmp_path / "run")
+    assert last_job.main(str(directory.path), 1) != 0
+    seen = SlurmSystem().watch(directory).look()
+    assert seen.phase is RunPhase.FAILED
+    assert seen.notes[0].startswith(
+        "In the final job, what has to run again was not submitted from a job (Slurm takes no more jobs"
+    )
+    with pytest.raises(
+        PipetaskError, match=f"when there is room, continue with: pipetask restart {directory.path}"
+    ):
+        SlurmSystem().restart(directory)
+    stand_in("sbatch", "echo 7")
+    assert not SlurmSystem().restart(directory).found
+    assert SlurmSystem().watch(directory).phase() is RunPhase.RUNNING
+
+
+@pytest.mark.slow
+def test_a_restart_on_a_full_disk_says_so_and_another_one_goes_on(tmp_path: Path, stand_in: StandIn) -> None:
+    stand_in("scontrol", CONFIGURATION.format(storage="none"))
+    stand_in("squeue", "")
+    stand_in("sbatch", "echo 7")
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        directory = after_a_round(disk.folder / "run")
+        disk.fill()
+        with pytest.raises(
+            PipetaskError,
+            match=f"^{directory.path} cannot be written \\(No space left on device\\): make room there",
+        ):
+            SlurmSystem().restart(directory)
+        assert not list((directory.path / "slurm").glob(".round*")), "it leaves nothing half-written"
+        disk.free()
+        assert not SlurmSystem().restart(directory).found
+
+
+@pytest.mark.slow
+def test_a_final_job_waits_for_room_on_the_disk(
+    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in("scontrol", CONFIGURATION.format(storage="none"))
+    stand_in("squeue", "")
+    stand_in("sbatch", "echo 7")
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        directory = after_a_round(disk.folder / "run")
+        disk.fill()
+        waits = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            disk.free()
+
+        monkeypatch.setattr(last_job, "time", SimpleNamespace(monotonic=time.monotonic, sleep=wait))
+        assert last_job.main(str(directory.path), 1) == ExitCode.DONE
+        assert waits == [10.0]
+        assert Journal(Layout(directory.path, "slurm").journal).read().last == 2
+
+
+def test_a_node_whose_job_vanishes_is_submitted_again_as_often_as_its_budget_says(
+    tmp_path: Path, stand_in: StandIn
+) -> None:
+    """And the budget is a new one after a restart."""
+    stand_in("scontrol", CONFIGURATION.format(storage="none"))
+    stand_in("squeue", "")
+    stand_in("sbatch", "echo 7")
+    directory = after_a_round(tmp_path / "run", "retries=2")
+    for start in (1, 4):
+        if start > 1:
+            SlurmSystem().restart(directory)
+        again = [continue_run(Run.open(directory, SlurmSystem()), start + each) for each in range(3)]
+        assert again == [True, True, False]
+    shipped = SlurmConfiguration.load(None, ())
+    assert (shipped.for_labels(["a"]).retries, shipped.run.rounds) == (5, 10)
+
+
+HELD = {
+    "JobHeldUser": "let it start with: scontrol release 1_0",
+    "JobHeldAdmin": "only an administrator can release it",
+    "launch failed requeued held": "a machine could not start it, which those who run Slurm should know",
+    "JobHoldMaxRequeue": "a machine could not start it",
+    "job requeued in held state": "if its cause is gone, let it start with: scontrol release 1_0",
+    "job requeued in special exit state": "if its cause is gone",
+    "DependencyNeverSatisfied": "what it waits for has failed; let it start with: scontrol update jobid=1_0",
+    "InvalidQOS": "pipetask cancel, change slurm/slurm.yaml, and pipetask restart",
+    "PartitionTimeLimit": "pipetask cancel, change",
+    "AssocMaxWallDurationPerJobLimit": "pipetask cancel, change",
+    "QOSMaxMemoryPerJob": "pipetask cancel, change",
+}
+PASSING = (
+    "Priority",
+    "Resources",
+    "BeginTime",
+    "QOSMaxJobsPerUserLimit",
+    "QOSMaxSubmitJobPerUserLimit",
+    "Licenses",
+)
+
+
+def test_a_job_that_will_not_start_by_itself_is_shown_with_what_to_do(
+    tmp_path: Path, stand_in: StandIn
+) -> None:
+    directory = after_a_round(tmp_path / "run")
+    watch = SlurmSystem().watch(directory)
+    for reason in (*HELD, *PASSING):
+        stand_in("squeue", f"echo '1|0|PENDING|pipetask {directory.facts.id} 1 0|{reason}'")
+        seen = watch.look()
+        if reason in PASSING:
+            assert (seen.states["a-0"], seen.holds) == (NodeState.IDLE, []), reason
+            continue
+        (hold,) = seen.holds
+        assert (seen.states["a-0"], hold.node) == (NodeState.HELD, "a-0")
+        assert hold.reason.startswith(f"{reason} (job 1_0): ")
+        assert HELD[reason] in hold.reason
+
+
+def test_the_guide_says_what_to_do_about_each_reason() -> None:
+    guide = (Path(__file__).parents[1] / "doc/guide/slurm.md").read_text()
+    for advice in ADVICE.values():
+        assert advice.replace("{id}", "JOB") in guide

@@ -101,12 +101,12 @@ def test_settings_become_options() -> None:
         "partition=short", "account=dm", "gpus=2", "gres=lscratch:10", "throttle=5", "requeue=false",
         "sbatch.mail-type=FAIL", "sbatch.exclusive=true",
     )  # fmt: skip
-    shown = submit_options(written(settings, Path("/run"), 1, first=False))
+    shown = submit_options(written(settings, Path("/run %A"), 1, first=False))
     assert shown == [
         "--array=0-1%5",
-        "--chdir=/run",
-        "--output=slurm/logs/%A_%a.out",
-        "--error=slurm/logs/%A_%a.err",
+        "--chdir=/run %A",
+        "--output=/run %%A/slurm/logs/%A_%a.out",
+        "--error=/run %%A/slurm/logs/%A_%a.err",
         "--open-mode=append",
         "--time=90",
         "--mem=4000M",
@@ -142,9 +142,15 @@ def test_walltimes(text: str, number: int) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("time=60", "--slurm time=60: time cannot be '60'."),
+        (
+            "time=60",
+            "--slurm time=60: time cannot be '60': it is not a walltime such as 90min, 2h, 1d or '1:30:00'.",
+        ),
         ("time=0min", "--slurm time=0min: time cannot be '0min'."),
-        ("memory=much", "--slurm memory=much: memory cannot be 'much'."),
+        (
+            "memory=much",
+            "--slurm memory=much: memory cannot be 'much': it is not a size such as 2000 (megabytes) or 2GB.",
+        ),
         ("partitoin=x", "--slurm partitoin=x: setting 'partitoin' is unknown: did you mean 'partition'?"),
         ("sbatch.mem=3G", "sbatch.mem is set by a setting of its own: use memory."),
         (
@@ -153,7 +159,10 @@ def test_walltimes(text: str, number: int) -> None:
         ),
         ("sbatch.--x=1", "sbatch.--x cannot be set: the run needs that option itself, or there is none."),
         ("container='a", 'container cannot be "\'a": No closing quotation.'),
-        ("labels.isr.cpus=0", "--slurm labels.isr.cpus=0: cpus cannot be 0."),
+        (
+            "labels.isr.cpus=0",
+            "--slurm labels.isr.cpus=0: cpus cannot be 0: it is not a whole number of at least 1.",
+        ),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(override: str, message: str) -> None:
@@ -166,7 +175,7 @@ def test_a_time_that_yaml_takes_for_a_number_is_refused(tmp_path: Path) -> None:
     """1:30:00 without quotes is 5400 there, which nobody means."""
     file = tmp_path / "site.yaml"
     file.write_text("jobs: {time: 1:30:00}\n")
-    with pytest.raises(UsageError, match="time cannot be 5400"):
+    with pytest.raises(UsageError, match="time cannot be 5400: it is not a walltime"):
         SlurmConfiguration.load(str(file))
     file.write_text("jobs: {time: '1:30:00'}\nlabels: {isr: {memory: 8GB}}\n")
     loaded = SlurmConfiguration.load(str(file))

@@ -14,11 +14,13 @@ from rich.console import Console
 
 from pipetask.batch.exit_codes import FINAL_CODES
 from pipetask.batch.node import _exit_code
+from pipetask.batch.status import NodeState
 from pipetask.batch.walltime import Walltime
 from pipetask.executors.activity import Activity
 from pipetask.executors.frontier import Frontier
 from pipetask.executors.retries import RetryRule
 from pipetask.executors.stop import StopRequest
+from pipetask.monitor.local import _state
 from pipetask.observe.report import _STYLES, print_report
 from pipetask.observe.summary_file import SummarySink
 from pipetask.observe.tally import Tally
@@ -54,7 +56,9 @@ def test_a_status_counts_once_in_the_display(status: Status) -> None:
     tally = Tally(graph, {"task": 1}, Activity())
     tally.count(QuantumOutcome(0, status))
     (row,) = tally.rows()
-    assert row.done + row.failed + row.blocked == 1
+    assert row.done + row.failed + row.blocked + row.cancelled == 1
+    assert row.cancelled == (status is Status.CANCELLED)
+    assert (_state(status) is NodeState.CANCELLED) == (status is Status.CANCELLED), "in pipetask status"
     assert row.left == 0
 
 

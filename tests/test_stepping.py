@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +36,14 @@ class Terminal:
     def type(self, *lines: str) -> None:
         os.write(self._keyboard, "".join(f"{line}\n" for line in lines).encode())
 
-    def shown(self) -> str:
-        os.set_blocking(self._keyboard, False)
-        return os.read(self._keyboard, 1 << 16).decode()
+    def shown(self, *texts: str) -> str:
+        """Return what is shown when some texts have come: the kernel passes on what was written when it gets to it."""
+        shown, deadline = "", time.monotonic() + 100
+        while not all(text in shown for text in texts):
+            if not select.select([self._keyboard], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                break
+            shown += os.read(self._keyboard, 1 << 16).decode()
+        return shown
 
     def close(self) -> None:
         os.close(self._keyboard)
@@ -57,9 +64,9 @@ def test_a_worker_stops_before_it_begins(tmp_path: Path, terminal: Terminal, sta
     terminal.type("p 'id is', id", "cl 1", "c")
     outcomes = execute(MultiprocessExecutor(1, start_method), enumerated({"a": 3}), Recorder(tmp_path))
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
-    shown = terminal.shown()
-    assert "('log is', 'worker-1.log')" in shown
-    assert "('id is', 0)" in shown
+    expected = ("('log is', 'worker-1.log')", "('id is', 0)")
+    shown = terminal.shown(*expected)
+    assert all(text in shown for text in expected), shown
 
 
 def test_a_breakpoint_in_a_task_stops_there(tmp_path: Path, terminal: Terminal) -> None:
@@ -67,7 +74,8 @@ def test_a_breakpoint_in_a_task_stops_there(tmp_path: Path, terminal: Terminal) 
     work = Recorder(tmp_path, bombs=((1, "stop_here"),))
     outcomes = execute(MultiprocessExecutor(1), enumerated({"a": 3}), work)
     assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}
-    assert f"('where is', '{tmp_path.name}')" in terminal.shown()
+    expected = f"('where is', '{tmp_path.name}')"
+    assert expected in terminal.shown(expected)
 
 
 def test_a_terminal_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,9 +94,9 @@ def test_both_sides_can_be_stepped(repository: Repository, terminal: Terminal) -
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=100,
         check=False,
     )
     assert "('parent at', Give(worker=1, tickets=" in done.stdout
-    assert "('worker at', 'worker-1.log')" in terminal.shown()
+    expected = "('worker at', 'worker-1.log')"
+    assert expected in terminal.shown(expected)
     assert "10 succeeded" in done.stderr

@@ -21,7 +21,7 @@ from pipetask.observe.progress_table import ProgressTable
 from pipetask.observe.tally import Tally
 from pipetask.outcome import QuantumOutcome, Status, Usage
 from pipetask.testing import enumerated
-from pipetask.text import quoted, shell_command, visible
+from pipetask.text import quoted, shell_command, visible, without_password
 from terminals import Terminal, lines_of
 
 SHOWS_PROGRESS = (str(Path(__file__).with_name("shows_progress.py")),)
@@ -96,9 +96,11 @@ def test_the_table_follows_the_width_of_the_terminal() -> None:
     terminal = Terminal(program=SHOWS_PROGRESS, width=150, variables={"COLUMNS": ""})
     terminal.read_until("elapsed")
     terminal.resize(60)
-    for _ in range(4):  # what was drawn before may still be on its way
+    shown, deadline = "", time.monotonic() + 100
+    # What was drawn before may still be on its way.
+    while not shown or (max(map(len, lines_of(shown))) > 60 and time.monotonic() < deadline):
         terminal.read_until("elapsed")
-    shown = terminal.read_until("elapsed") + terminal.read_until("elapsed")
+        shown = terminal.read_until("elapsed") + terminal.read_until("elapsed")
     terminal.type("")
     terminal.read_until(None)
     assert terminal.close() == 0
@@ -329,3 +331,16 @@ def test_usage_errors_are_one_line_at_any_log_level(
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("amqp://me:secret@host:5672//", "amqp://me:***@host:5672//"),
+        ("redis://:p@ss:word@host/0", "redis://:***@host/0"),
+        ("tcp://host:8786", "tcp://host:8786"),
+        ("redis+socket://me:secret@/tmp/a@b", "redis+socket://me:***@/tmp/a@b"),
+    ],
+)
+def test_passwords_of_addresses_are_not_shown(text: str, shown: str) -> None:
+    assert without_password(f"--route a=celery:{text}") == f"--route a=celery:{shown}"

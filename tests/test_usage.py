@@ -152,7 +152,7 @@ def test_usage_is_known_of_a_quantum_that_was_killed(
     # The kernel knows the peak of a spawned process only above that of the process which spawned it.
     unknown = {"peak_memory"} if start_method == "spawn" else set()
     assert {name for name in MEASURES if getattr(usage, name) is None} <= unknown
-    assert usage.wall_seconds == pytest.approx(outcome.duration, abs=0.5)
+    assert usage.wall_seconds == pytest.approx(outcome.duration, abs=3.0)
     assert SPENT_SECONDS <= usage.cpu_seconds < 8, "not what came before"  # type: ignore[operator]
     if usage.peak_memory is not None:
         assert SPENT_MEMORY <= usage.peak_memory < 2 * SPENT_MEMORY

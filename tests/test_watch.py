@@ -36,9 +36,10 @@ from pipetask.monitor.view import FailedQuantum, RunningNow, RunView
 from pipetask.outcome import QuantumError, QuantumOutcome, Status
 from pipetask.testing import enumerated
 from pipetask.testing.local_batch.journal import Journal
+from pipetask.testing.plain_runs import wait_until
 from terminals import Terminal, lines_of
 from test_batch_runs import Write, write  # noqa: F401  a fixture
-from test_journal import summary_of, until
+from test_journal import summary_of
 from watch_samples import EXAMPLES, samples
 
 NOW = 1_000_000.0
@@ -327,13 +328,13 @@ def test_a_job_tells_what_it_runs(write: Write, tmp_path: Path) -> None:  # noqa
     directory = write(GatedWork(tmp_path / "gate"))
     job = start_pipetask("run-node", str(directory.path), "0")
     watch = BatchWatch(directory)
-    until(lambda: bool(watch.look().running))
+    wait_until(lambda: bool(watch.look().running), "the job tells what it runs")
     (now,) = watch.look().running
     assert now.label in directory.facts.labels
     assert (now.host, now.pid) == (os.uname().nodename, job.pid)
     assert abs(now.start - time.time()) < 600
     (tmp_path / "gate").touch()
-    _, err = job.communicate(timeout=120)
+    _, err = job.communicate()
     assert job.returncode == 0, err
     assert watch.look().running == []
 
@@ -341,5 +342,5 @@ def test_a_job_tells_what_it_runs(write: Write, tmp_path: Path) -> None:  # noqa
 def test_watch_needs_none_of_the_slow_packages(tmp_path: Path) -> None:
     journal_of_a_run("u/run", DONE, end=RunEnd(end=5.0, outcome="succeeded", counts={"succeeded": 3}))
     code = "import sys; from pipetask.cli import main; main(['watch', 'u/run']); assert 'lsst' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert run_pipetask("watch", "u/other").line.startswith("pipetask: 'u/other' is no run")

@@ -77,6 +77,11 @@ def stop_here(folder: Path) -> None:
     breakpoint()
 
 
+def fail_without_gpu(folder: Path) -> None:
+    if "HAS_GPU" not in os.environ:
+        raise ValueError("the worker has no GPU")
+
+
 def fail(folder: Path) -> None:
     try:
         raise KeyError("cause")
@@ -204,6 +209,14 @@ def hang(folder: Path) -> None:
     time.sleep(3600)
 
 
+def hang_in_children(folder: Path) -> None:
+    subprocess.run(["sleep", "3600"], check=True)
+
+
+def note_root(folder: Path) -> None:
+    (folder / "root").write_text(str(Path("/").stat().st_dev))
+
+
 def kill_driver_once(folder: Path) -> None:
     """Kill the process that drives this worker for an engine; between them is the server that forks workers."""
     if _times(folder) == 1:
@@ -230,7 +243,7 @@ def kill_victim(folder: Path) -> None:
     """Kill the process that a file names, with its children, and wait until it is dead."""
     victim = psutil.Process(int((folder / "victim").read_text()))
     kill_family(victim)
-    while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
+    while lives(victim):
         time.sleep(0.01)
 
 
@@ -241,6 +254,13 @@ def kill_victim_once(folder: Path) -> None:
         (victim,) = ours & set(map(int, (folder / "victims").read_text().split()))
         kill_family(psutil.Process(victim))
         hang(folder)
+
+
+def lives(process: psutil.Process) -> bool:
+    """Return whether a process has not ended; it may do so at any moment."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def kill_family(victim: psutil.Process) -> None:
@@ -410,3 +430,13 @@ class Spender:
 SPENT_MEMORY = 300 * 2**20
 SPENT_BYTES = 3_000_000
 SPENT_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class NotesDevices:
+    """Writes down which GPUs a quantum is given, as CUDA is told."""
+
+    folder: Path
+
+    def __call__(self, id: int) -> None:
+        (self.folder / str(id)).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))

@@ -17,7 +17,7 @@ from campaign.tasks import FOLDER_VARIABLE
 
 __all__ = ["Case", "Moment"]
 
-HANG = 100
+HANG = 180
 """Seconds after which a command hangs."""
 
 

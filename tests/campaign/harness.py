@@ -25,7 +25,7 @@ __all__ = ["Result", "run_seed"]
 REPEATS = 2
 """How often a command may have to be repeated."""
 
-PATIENCE = 15
+PATIENCE = 120
 """Seconds that processes may take to end after their command."""
 
 

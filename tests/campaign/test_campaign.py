@@ -127,7 +127,7 @@ for name in "abcd":
 def under_the_shim(shim: Shim, workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "LD_PRELOAD": str(build_shim(workspace)), "CAMPAIGN_SHIM": str(shim.path)}
     command = [sys.executable, "-c", WRITE, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(

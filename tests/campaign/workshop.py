@@ -20,6 +20,10 @@ __all__ = ["Workshop"]
 TESTS = Path(__file__).parents[1]
 
 
+PROCESSES: set[int] = set()
+"""Workshops of this process; no test leaves them behind, also if one had to begin another."""
+
+
 class Workshop:
     """A process of this kind, from the outside.
 
@@ -53,7 +57,7 @@ class Workshop:
     def _start(self) -> subprocess.Popen[str]:
         path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH", ""))))
         library = str(build_shim(self._workspace))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "campaign.workshop", str(self._workspace)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -61,6 +65,8 @@ class Workshop:
             start_new_session=True,
             text=True,
         )
+        PROCESSES.add(process.pid)
+        return process
 
     def close(self) -> None:
         """End it."""
@@ -68,6 +74,7 @@ class Workshop:
         if process is not None:
             process.terminate()
             process.wait(60)
+            PROCESSES.discard(process.pid)
 
 
 def main(workspace: Path) -> None:
