@@ -274,11 +274,18 @@ def _processes_of(configuration: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get("SLURM_CONF") == str(configuration):
+            if process.pid != os.getpid() and _is_of(process, configuration):
                 found.append(process)
         except psutil.Error:
             continue
     return [process for process in found if _lives(process)]
+
+
+def _is_of(process: psutil.Process, configuration: Path) -> bool:
+    """Return whether a daemon, one that watches over a job, or a job's process belongs to a Slurm."""
+    # ``slurmstepd`` writes its title over its environment, and stays in the folder of its ``slurmd``.
+    found = process.environ().get("SLURM_CONF") == str(configuration)
+    return found or process.cwd() == str(configuration.parent)
 
 
 def _inside_a_job(process: psutil.Process) -> bool:

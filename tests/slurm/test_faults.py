@@ -23,6 +23,7 @@ from pipetask.testing.plain_runs import LocalBench, PlainRun, wait_until
 from pipetask.testing.work import Misbehaviour
 from slurm.machine import Machine
 from slurm.plain_systems import SETTINGS
+from slurm.wrapped import wrap
 from small_disk import small_disk
 
 from conftest import run_pipetask  # isort: skip
@@ -168,14 +169,23 @@ def test_a_job_that_is_preempted_runs_again_as_often_as_it_may(machine: Machine,
     assert ([run.attempts(position) for position in (0, 1)], rounds(run)) == ([2, 1], 1)
 
 
+DEAF_ONCE = """#!/bin/sh
+mkdir "$0.asked" 2>/dev/null || exec {real} "$@"
+echo 'squeue: error: Unable to contact slurm controller (connect failure)' >&2
+exit 1
+"""
+"""A program that gets no answer the first time."""
+
+
 def test_a_node_that_fails_takes_nothing_with_it(
-    make_machine: Callable[..., Machine], make_run: Make
+    make_machine: Callable[..., Machine], make_run: Make, tmp_path: Path
 ) -> None:
+    """Only the queue says that it did, so the final job asks until there is an answer."""
     machine = make_machine()
     bad = dict.fromkeys((1, 3), Misbehaviour.HANG_UNTIL_MENDED)
-    run = make_run(
-        ["labels.c.requeue=false", "labels.c.retries=0"], {"a": 2, "b": 1, "c": 1}, [(0, 2), (1, 2)], bad
-    )
+    path = wrap(tmp_path / "bin", DEAF_ONCE, "squeue")
+    settings = ["labels.c.requeue=false", "labels.c.retries=0", f"nodes.final.environment.PATH={path}"]
+    run = make_run(settings, {"a": 2, "b": 1, "c": 1}, [(0, 2), (1, 2)], bad)
     run.submit()
     for position in (1, 3):
         run.wait_until_begun(position)
@@ -191,7 +201,8 @@ def test_a_node_that_fails_takes_nothing_with_it(
     assert run.wait()["phase"] == "failed"
     assert [run.attempts(position) for position in range(4)] == [1, 2, 1, 1]
     (reason,) = run.status()["reasons"].values()
-    assert reason == "the machine of its job failed", "nothing says so in its error file"
+    assert reason == "the machine of its job failed"
+    assert (tmp_path / "bin" / "squeue.asked").exists()
 
 
 def test_a_slurm_with_small_limits_that_forgets_jobs_at_once_runs_all(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from pipetask.batch.run_directory import RunDirectory
 from pipetask.outcome import Status
 from pipetask.testing.plain_runs import LocalBench, PlainRun
 from slurm.machine import Machine
+from slurm.wrapped import wrap
 
 from conftest import run_pipetask  # isort: skip
 
@@ -71,16 +71,6 @@ COUNTS, EDGES = {"a": 2, "b": 2}, [(0, 2), (0, 3), (1, 2), (1, 3)]
 
 def system() -> SlurmSystem:
     return SlurmSystem(SlurmOptions(slurm=("memory=100MB", "time=5min", "error_retries=0")))
-
-
-def wrap(folder: Path, text: str, *programs: str) -> str:
-    """Put wrappers around programs, and return the PATH on which they come first."""
-    folder.mkdir(exist_ok=True)
-    for program in programs:
-        path = folder / program
-        path.write_text(text.format(real=shutil.which(program), notes=folder))
-        path.chmod(0o755)
-    return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
 def write_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PlainRun:

@@ -20,7 +20,7 @@ from ..run_directory import RunDirectory
 from ..system import Restarted
 from .absence import Absence
 from .arrays import Demand, Nodes
-from .client import QueueLimitError
+from .client import QueueLimitError, QueueUnknownError
 from .configuration import QueueConfiguration
 from .dialect import Dialect
 from .job_script import first_failed
@@ -396,11 +396,22 @@ def _again(run: Run, rounds: list[Round], state: State) -> tuple[Mapping[str, st
 
 
 def _told_by_queue(run: Run, history: History, left: Collection[str]) -> dict[str, str]:
-    """Return how jobs ended of which the error file does not say it, as far as the queue still shows that."""
-    with suppress(PipetaskError):
+    """Return how jobs ended of which the error file does not say it, as far as the queue still shows that.
+
+    Raises
+    ------
+    QueueUnknownError
+        If the system does not answer, and nothing else says how some have ended.
+    """
+    try:
         shown = history.shown_as_ended(run.ended_elements())
-        return {node: how for node, how in shown.items() if node in left}
-    return {}
+    except QueueUnknownError:
+        if all(history.how(node) for node in left if history.was_submitted(node)):
+            return {}
+        raise
+    except PipetaskError:  # here it cannot be asked
+        return {}
+    return {node: how for node, how in shown.items() if node in left}
 
 
 def _rounds_since_start(rounds: list[Round]) -> int:
