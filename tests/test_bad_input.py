@@ -494,7 +494,7 @@ def test_disk_that_fills_up_while_quanta_run(
         repository, 1100, f"{command} || echo code $?\n{more_space}\n{again} && echo code $?"
     )
     assert done.stdout == "code 1\ncode 0\n", done.stderr
-    first, _, second = done.stderr.partition("\nfailed: ")
+    first, _, second = done.stderr.partition("\ngo on: ")
     assert "No space left on device" in first or "disk is full" in first
     assert "Traceback" not in done.stderr
     assert "succeeded: " in second

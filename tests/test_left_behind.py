@@ -6,7 +6,10 @@ import json
 import logging
 import os
 import random
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,10 @@ from pipetask.executors.base import ExecutionContext, QuantumExecutor
 from pipetask.executors.in_process import InProcessExecutor
 from pipetask.executors.pool import MultiprocessExecutor
 from pipetask.outcome import Status
-from pipetask.testing import CallSpec, enumerated
+from pipetask.testing import CallSpec, MockPipeline, enumerated
 from pipetask.testing.conformance import execute
 
+from conftest import Repository, environment, run_pipetask  # isort: skip
 from test_batch_runs import run_alone, write_run  # isort: skip
 
 
@@ -94,6 +98,33 @@ def test_threads_of_the_caller_are_not_blamed_on_tasks(
     context.stop.close()
     assert len(threads) == 3
     assert not [record.message for record in caplog.records if "leaves behind" in record.message]
+
+
+WHO_CHANGES_THE_LOCALE = """
+import locale, sys, threading
+from pipetask.cli import main
+real, names = locale.setlocale, set()
+def setlocale(*words):
+    if len(words) > 1 and words[1] is not None:
+        names.add(threading.current_thread().name)
+    return real(*words)
+locale.setlocale = setlocale
+try:
+    main(sys.argv[1:])
+finally:
+    print(*names)
+"""
+
+
+def test_what_registers_changes_no_locale_while_quanta_run_here(
+    make_repository: Callable[..., Repository],
+) -> None:
+    """Tasks would be blamed for it."""
+    repository = make_repository(MockPipeline())
+    assert run_pipetask(*repository.arguments("--init-only")).code == 0
+    command = [sys.executable, "-c", WHO_CHANGES_THE_LOCALE, *repository.arguments("--extend-run")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
+    assert done.stdout.split() == ["MainThread"]
 
 
 def test_a_process_of_the_callers_keeps_its_random_numbers(tmp_path: Path) -> None:

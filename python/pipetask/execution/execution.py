@@ -204,10 +204,9 @@ class Execution:
             return
         if registrar is not None and outcome.outputs is not None:
             registrar.register(outcome.outputs)
-            if (
-                registrar.failed
-            ):  # what is done is safe in the datastore; stop before more has to be registered later
-                self.context.stop.ask("outputs could not be registered")
+            # What is done is safe in the datastore; stop before more has to be registered later.
+            if registrar.trouble is not None:
+                self.context.stop.ask(f"outputs could not be registered: {registrar.trouble}")
         audience.note(told)
 
     def _account_for_all(self, number: int, error: PipetaskError | None, audience: Audience) -> None:

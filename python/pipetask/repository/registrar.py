@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from astropy.time import Time
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.pipe.base import PipelineGraph
@@ -86,9 +87,9 @@ class Registrar:
         """All that there were, in their order; those that failed are among them."""
 
     @property
-    def failed(self) -> bool:
-        """Whether registration has failed so far; it is tried once more at the end."""
-        return bool(self._failed)
+    def trouble(self) -> str | None:
+        """Why registration has failed so far, if it has; it is tried once more at the end."""
+        return reason_of(self._error) if self._error is not None and self._failed else None
 
     @property
     def unregistered(self) -> int:
@@ -98,6 +99,8 @@ class Registrar:
     def register(self, outputs: StoredOutputs) -> None:
         """Hand over the outputs of one quantum; block if too many outputs are waiting."""
         if self._thread is None:
+            # The first time, astropy reads leap seconds, and changes the locale: not while a quantum runs in here.
+            Time.now().tai  # noqa: B018
             self._thread = _started(threading.Thread(target=self._work, name="registrar"))
         if self._thread is not None:
             self._queue.put(outputs)

@@ -26,7 +26,7 @@ class DiskWriter:
         Where outputs are.
     """
 
-    failed = False
+    trouble: str | None = None
     unregistered = 0
     transactions: Sequence[Transaction] = ()
 
